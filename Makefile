@@ -1,0 +1,35 @@
+# make caption, make test and make lint set up all they need in .venv, from Python >= 3.11 alone.
+PYTHON ?= python3
+PIP = .venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: caption test test-all lint bench clean
+
+caption: .venv/base          ## caption the sample photos with the base install (no torch)
+	.venv/bin/looksay examples
+
+test: .venv/dev              ## every test
+	.venv/bin/python -m pytest
+
+lint: .venv/dev              ## format, rules, types, layers
+	.venv/bin/ruff format --check src tests benchmarks
+	.venv/bin/ruff check src tests benchmarks
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+bench: .venv/dev             ## measure speed, side by side
+	.venv/bin/python benchmarks/speed.py
+
+.venv/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "looksay needs Python 3.11 or later")'
+	$(PYTHON) -m venv .venv
+
+.venv/base: .venv/bin/python pyproject.toml constraints.txt
+	$(PIP) --editable .
+	touch $@
+
+.venv/dev: .venv/bin/python pyproject.toml constraints.txt
+	$(PIP) --editable '.[dev]'
+	touch $@ .venv/base
+
+clean:
+	rm -rf .venv dist

@@ -1,0 +1,71 @@
+"""A model folder: ``encoder.onnx``, ``decoder.onnx``, ``vocabulary.json`` and ``model.json``."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from looksay.errors import BundleError
+from looksay.specs import ModelSpec
+from looksay.vocabulary import Vocabulary
+
+ENCODER = "encoder.onnx"
+DECODER = "decoder.onnx"
+VOCABULARY = "vocabulary.json"
+MODEL = "model.json"
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A model folder whose files are all there and unaltered.
+
+    Attributes
+    ----------
+    folder : Path
+    spec : ModelSpec
+        What ``model.json`` says.
+    vocabulary : Vocabulary
+    """
+
+    folder: Path
+    spec: ModelSpec
+    vocabulary: Vocabulary
+
+    @classmethod
+    def open(cls, folder: Path) -> Bundle:
+        """Read a bundle and check the sha256 of each of its files.
+
+        Raises
+        ------
+        BundleError
+            If the folder is not a bundle, or if a file is missing or altered.
+        """
+        try:
+            spec = ModelSpec.from_json(json.loads((folder / MODEL).read_text(encoding="utf-8")))
+        except FileNotFoundError as error:
+            raise BundleError(f"{folder} is not a model: it has no {MODEL}; make one with looksay export") from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise BundleError(f"{folder / MODEL} cannot be understood: {error!r}; export the model again") from error
+        for name in (ENCODER, DECODER, VOCABULARY):
+            if not (folder / name).is_file():
+                raise BundleError(f"{folder} has no {name}; copy the whole folder or export it again")
+            if spec.files.get(name) != sha256(folder / name):
+                raise BundleError(f"{folder / name} is damaged or was altered: its sha256 is not the one in {MODEL}")
+        return cls(folder, spec, Vocabulary.load(folder / VOCABULARY))
+
+
+def seal(folder: Path, spec: ModelSpec) -> ModelSpec:
+    """Write ``model.json`` with the sha256 of every other file in `folder`; return the spec as written."""
+    files = {path.name: sha256(path) for path in sorted(folder.iterdir()) if path.name != MODEL}
+    sealed = replace(spec, files=files)
+    text = json.dumps(sealed.to_json(), indent=2, ensure_ascii=False) + "\n"
+    (folder / MODEL).write_text(text, encoding="utf-8")
+    return sealed
+
+
+def sha256(path: Path) -> str:
+    """Return the sha256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

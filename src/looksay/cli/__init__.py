@@ -1,0 +1,1 @@
+"""Doors: each command imports its stage when it runs, so that ``looksay photo.jpg`` starts fast."""

@@ -1,0 +1,57 @@
+"""The ``looksay`` command: which word opens which door, and how errors end."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+
+import looksay
+from looksay.errors import LooksayError
+
+# Name of a command to the module that holds it, under the same name. Imported only when it is run.
+_COMMANDS = {
+    "caption": "looksay.cli.caption",
+    "train": "looksay.cli.train",
+    "export": "looksay.cli.export",
+}
+_DEFAULT = "caption"
+
+
+class _Doors(click.Group):
+    """Finds commands by name; ``looksay photo.jpg`` means ``looksay caption photo.jpg``."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        command: click.Command = getattr(importlib.import_module(_COMMANDS[cmd_name]), cmd_name)
+        return command
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        own = {"--help", "-h", "--version", *_COMMANDS}
+        if args and args[0] not in own:
+            args = [_DEFAULT, *args]
+        return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except LooksayError as error:
+            click.echo(f"looksay: {error}", err=True)
+            sys.exit(2)
+
+
+@click.group(cls=_Doors, no_args_is_help=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(looksay.__version__)
+def main() -> None:
+    """Say what pictures show: a CNN looks, an LSTM says.
+
+    \b
+    looksay photo.jpg           caption a photo (short for looksay caption photo.jpg)
+    looksay caption --help      folders, formats, beams
+    looksay train --help        make a captioner of your own
+    """

@@ -1,0 +1,42 @@
+"""``looksay train``: a recipe in, a run out."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from looksay.errors import MissingExtra
+
+
+@click.command()
+@click.argument("recipe", type=click.Path(path_type=Path))
+@click.argument("changes", nargs=-1, metavar="[SECTION.KEY=VALUE]...")
+@click.option("--resume", is_flag=True, help="Go on from the last whole epoch of the run.")
+def train(recipe: Path, changes: Sequence[str], resume: bool) -> None:
+    """Train a captioner from a recipe.
+
+    RECIPE is a TOML file, as in the folder recipes/. Any of its keys can be changed on the command line.
+
+    \b
+    looksay train recipes/flickr8k.toml data.folder=flickr8k
+    looksay train recipes/flickr8k.toml data.folder=flickr8k encoder.name=resnet50 training.run=runs/resnet50
+    looksay train recipes/flickr8k.toml data.folder=flickr8k --resume
+
+    The run's folder (training.run) then holds metrics.jsonl, curves.png, samples/ with a page for each epoch,
+    TensorBoard's log, the checkpoint to resume from and the best weights, chosen by the CIDEr-D of decoded val
+    captions. Make a portable model of it with looksay export.
+    """
+    from looksay.train import config
+
+    options = config.load(recipe, changes)
+    try:
+        from looksay.train import run
+    except ImportError as error:
+        raise MissingExtra("Training", "train") from error
+    logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    logging.getLogger("looksay").setLevel(logging.INFO)
+    folder = run.train(options, resume=resume)
+    click.echo(f"looksay: the run is in {folder}; next: looksay export {folder} BUNDLE", err=True)

@@ -1,0 +1,1 @@
+"""A run → a bundle: ONNX graphs, checked against the trained model."""

@@ -1,0 +1,56 @@
+"""``CARD.md``: what a model is, for the people who meet it without its makers."""
+
+from __future__ import annotations
+
+from looksay.specs import ModelSpec
+from looksay.train.config import Recipe
+
+_SCALED = ("BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "CIDEr-D")
+
+
+def write(spec: ModelSpec, recipe: Recipe, parity: str) -> str:
+    """Return the card, in Markdown.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+        With its scores.
+    recipe : Recipe
+    parity : str
+        How the export compares with the trained model.
+    """
+    scores, image = spec.scores, spec.image
+    header = " | ".join(_SCALED)
+    values = " | ".join(f"{100 * scores[name]:.1f}" for name in _SCALED)
+    return f"""# {spec.name}
+
+An image captioner made with looksay: a CNN looks at a picture, an LSTM says it.
+
+- **Encoder**: `{spec.encoder}` ({"fine-tuned" if recipe.encoder.trainable else "frozen"}), \
+{image.size} × {image.size} pixels, {image.resize}, a grid of {spec.grid[0]} × {spec.grid[1]} cells. \
+Licence: {recipe.model.encoder_licence}.
+- **Decoder**: `{spec.decoder}`, {recipe.decoder.size} units, {recipe.decoder.heads} heads of attention.
+- **Trained on**: {spec.training_data}.
+- **Licence**: {spec.licence}.
+
+## Scores
+
+Measured by running this very bundle over {scores["pictures"]} pictures of the {scores["split"]} split, \
+beam {spec.search.beam}, as coco-caption scores (its tokeniser; {scores["references"]} references a picture; times 100).
+
+| {header} |
+|{"---|" * len(_SCALED)}
+| {values} |
+
+Export: {parity}.
+
+## Limits
+
+{recipe.model.limits}
+
+## Recipe
+
+```toml
+{recipe.to_toml().strip()}
+```
+"""

@@ -1,0 +1,101 @@
+"""A trained model as two ONNX graphs: look once, then say a word at a time.
+
+``encoder.onnx`` turns ``image`` into all that the decoder looks at (``memory.*``) and its first state (``state.*``);
+``decoder.onnx`` turns ``token``, ``memory.*`` and ``state.*`` into ``log_probs``, ``attention`` and ``next.state.*``.
+So the runtime needs to know no architecture.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.export import Dim
+
+from looksay.bundle import DECODER, ENCODER
+from looksay.nets.model import CaptionModel
+
+_OPSET = 20
+
+
+class _Look(nn.Module):
+    """Encoder and the decoder's first look, with the outputs in a fixed order."""
+
+    def __init__(self, model: CaptionModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        memory, state = self.model.decoder.begin(self.model.encoder(image))
+        # A graph's outputs must be tensors of their own, and a decoder may start several states from one.
+        return (*memory.values(), *(value.clone() for value in state.values()))
+
+
+class _Say(nn.Module):
+    """One step of the decoder."""
+
+    def __init__(self, model: CaptionModel, memory: list[str], state: list[str]) -> None:
+        super().__init__()
+        self.decoder = model.decoder
+        self.memory = memory
+        self.state = state
+
+    def forward(self, token: Tensor, arrays: list[Tensor]) -> tuple[Tensor, ...]:
+        memory = dict(zip(self.memory, arrays, strict=False))
+        state = dict(zip(self.state, arrays[len(memory) :], strict=True))
+        output, state, attention = self.decoder.step(self.decoder.embedding(token), memory, state)
+        log_probs = self.decoder.words(output).log_softmax(dim=-1)
+        return (log_probs, attention, *(state[name] for name in self.state))
+
+
+@torch.no_grad()
+def write(model: CaptionModel, size: int, folder: Path) -> None:
+    """Write ``encoder.onnx`` and ``decoder.onnx``, both for any batch.
+
+    Parameters
+    ----------
+    model : CaptionModel
+        In evaluation mode, in fp32 and on the CPU.
+    size : int
+        Height and width of its pictures.
+    folder : Path
+    """
+    image = torch.zeros(2, 3, size, size)
+    memory, state = model.decoder.begin(model.encoder(image))
+    seen = [*(f"memory.{name}" for name in memory), *(f"state.{name}" for name in state)]
+    _export(_Look(model), (image,), ({0: Dim("pictures")},), ["image"], seen, folder / ENCODER)
+    arrays = [value.clone() for value in (*memory.values(), *state.values())]
+    rows = Dim("rows")
+    _export(
+        _Say(model, list(memory), list(state)),
+        (torch.zeros(2, dtype=torch.int64), arrays),
+        ({0: rows}, [{0: rows} for _ in arrays]),
+        ["token", *seen],
+        ["log_probs", "attention", *(f"next.state.{name}" for name in state)],
+        folder / DECODER,
+    )
+
+
+def _export(
+    module: nn.Module, inputs: tuple[Any, ...], shapes: Any, names: list[str], outputs: list[str], file: Path
+) -> None:
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    logging.getLogger("onnxscript").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter warns of its own deprecated parts; parity is checked after it
+        torch.onnx.export(
+            module.eval(),
+            inputs,
+            file,
+            dynamo=True,
+            input_names=names,
+            output_names=outputs,
+            dynamic_shapes=shapes,
+            opset_version=_OPSET,
+            external_data=False,
+            verbose=False,
+        )

@@ -1,0 +1,124 @@
+"""From a run to a bundle: graphs, check, shrink, score, card."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from looksay import bundle, data
+from looksay.bundle import Bundle
+from looksay.captioner import Captioner
+from looksay.data import Record
+from looksay.errors import ImageError, ParityError, RunError
+from looksay.export import card, graphs, parity, quantize
+from looksay.metrics import score
+from looksay.nets.model import picture_spec
+from looksay.specs import ModelSpec
+from looksay.train import run as runs
+
+SPLIT = "val"
+
+log = logging.getLogger(__name__)
+
+
+def export(run_folder: Path, folder: Path, *, int8: bool = False, data_folder: Path | None = None) -> Bundle:
+    """Make a bundle of a run's best weights.
+
+    The graphs must say what the trained model says on the first pictures of the val split, word for word. With
+    `int8` they are then shrunk, which may change some captions; how many is logged and written into the card. The
+    scores in the bundle are of the bundle as it is.
+
+    Parameters
+    ----------
+    run_folder : Path
+        Made by `train`.
+    folder : Path
+        A new folder.
+    int8 : bool
+        See `quantize.shrink`.
+    data_folder : Path, optional
+        The data set to check and score on; by default the run's own.
+
+    Returns
+    -------
+    Bundle
+
+    Raises
+    ------
+    RunError
+        If there is no run, or if `folder` exists.
+    DataError
+        If the data set cannot be read.
+    ParityError
+        If the exported model says something else than the trained one.
+    """
+    if folder.exists():
+        raise RunError(f"{folder} exists already; name a new folder for the bundle")
+    run = runs.load(run_folder)
+    records = data.read(data_folder or Path(run.recipe.data.folder)).split(SPLIT)
+    spec = ModelSpec(
+        name=run.recipe.model.name,
+        encoder=run.recipe.encoder.name,
+        decoder=run.recipe.decoder.name,
+        image=picture_spec(run.recipe),
+        grid=run.model.encoder.grid,
+        search=run.recipe.search,
+        licence=run.recipe.model.licence,
+        training_data=run.recipe.model.training_data,
+    )
+    building = folder.with_name(f".{folder.name}.building")
+    shutil.rmtree(building, ignore_errors=True)
+    building.mkdir(parents=True)
+    try:
+        graphs.write(run.model, spec.image.size, building)
+        run.vocabulary.save(building / bundle.VOCABULARY)
+        captioner = _open(building, spec)
+        report = str(_check(run, captioner, records))
+        if int8:
+            quantize.shrink(building)
+            captioner = _open(building, spec)
+            report += f"; then, in int8, {_compare(run, captioner, records)}"
+        spec = replace(spec, scores=_score(captioner, records))
+        (building / "CARD.md").write_text(card.write(spec, run.recipe, report), encoding="utf-8")
+        bundle.seal(building, spec)
+        building.rename(folder)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+    return Bundle.open(folder)
+
+
+def _open(folder: Path, spec: ModelSpec) -> Captioner:
+    bundle.seal(folder, spec)
+    return Captioner(Bundle.open(folder))
+
+
+def _compare(run: runs.Run, captioner: Captioner, records: list[Record]) -> parity.Parity:
+    found = parity.compare(run.model, captioner, [record.image for record in records])
+    log.info("%s", found)
+    return found
+
+
+def _check(run: runs.Run, captioner: Captioner, records: list[Record]) -> parity.Parity:
+    found = _compare(run, captioner, records)
+    if found.same != found.pictures:
+        raise ParityError(f"{run.folder} was not exported: {found}; {found.differing}")
+    return found
+
+
+def _score(captioner: Captioner, records: list[Record]) -> dict[str, Any]:
+    """Caption the split with the bundle and score it."""
+    said, references = [], []
+    outcomes = captioner.outcomes(record.image for record in records)
+    for record, outcome in zip(records, outcomes, strict=True):
+        if isinstance(outcome, ImageError):
+            log.warning("not scored: %s", outcome)
+        else:
+            said.append(outcome[0].text)
+            references.append(record.references)
+    scores = {name: round(value, 4) for name, value in score(said, references).items()}
+    log.info("%s of %d pictures: %s", SPLIT, len(said), scores)
+    most = max(map(len, references))
+    return {"split": SPLIT, "pictures": len(said), "references": most, "beam": captioner.bundle.spec.search.beam, **scores}

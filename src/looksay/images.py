@@ -1,0 +1,174 @@
+"""path | bytes | file | PIL | ndarray → upright RGB → model input.
+
+`prepare` is the only road from a picture to a model: training, evaluation, export and the runtime all take it.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from looksay.errors import ImageError
+from looksay.specs import ImageSpec
+
+ImageSource = str | os.PathLike[str] | bytes | IO[bytes] | Image.Image | NDArray[Any]
+
+EXTENSIONS = frozenset(".jpg .jpeg .png .webp .gif .bmp .tif .tiff .jp2 .ppm .pgm .avif".split())
+MAX_PIXELS = 89_478_485
+"""Larger pictures are refused before they are decoded (Pillow's own limit against decompression bombs)."""
+
+_FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+
+
+def prepare(source: ImageSource, spec: ImageSpec) -> NDArray[np.float32]:
+    """Turn any picture into the input of an encoder.
+
+    Parameters
+    ----------
+    source : path, bytes, binary file, PIL image, or ndarray
+        See `read`.
+    spec : ImageSpec
+        What the encoder expects.
+
+    Returns
+    -------
+    ndarray of float32, shape (3, size, size)
+
+    Raises
+    ------
+    ImageError
+        If the picture cannot be found, read or decoded.
+    """
+    return normalise(resize(read(source), spec), spec)
+
+
+def read(source: ImageSource) -> Image.Image:
+    """Open a picture, turn it upright (EXIF orientation) and convert it to RGB.
+
+    Grey, palette, transparent (laid on white), CMYK, 16-bit and floating-point pictures are converted; the first
+    frame of an animation is taken. An array has shape (height, width) or (height, width, 1 | 3 | 4), in 0 to 255
+    (uint8), 0 to 65535 (uint16) or 0 to 1 (floating point).
+
+    Raises
+    ------
+    ImageError
+        If the picture cannot be found, read or decoded, or has more than `MAX_PIXELS` pixels.
+    """
+    name = describe(source)
+    try:
+        if isinstance(source, np.ndarray):
+            return _to_rgb(_from_array(source))
+        if isinstance(source, Image.Image):
+            return _to_rgb(ImageOps.exif_transpose(source))
+        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise ImageError(f"it has {image.width} × {image.height} pixels, more than {MAX_PIXELS:,}; shrink it")
+            return _to_rgb(ImageOps.exif_transpose(image))
+    except FileNotFoundError as error:
+        raise ImageError(f"{name}: there is no such file") from error
+    except IsADirectoryError as error:
+        raise ImageError(f"{name}: this is a folder, not a picture") from error
+    except Image.UnidentifiedImageError as error:
+        raise ImageError(f"{name}: this is not a picture in a format that Pillow reads") from error
+    except Exception as error:  # Pillow's decoders raise errors of every kind on broken files
+        raise ImageError(f"{name}: {str(error) or type(error).__name__}") from error
+
+
+def describe(source: ImageSource) -> str:
+    """Return a name for `source` in messages and results: its path, or what kind of object it is."""
+    if isinstance(source, str | os.PathLike):
+        return os.fspath(source)
+    if isinstance(source, np.ndarray):
+        return f"array of shape {source.shape}"
+    return str(getattr(source, "filename", "") or getattr(source, "name", "") or f"<{type(source).__name__}>")
+
+
+def _from_array(array: NDArray[Any]) -> Image.Image:
+    if array.ndim == 3 and array.shape[2] == 1:
+        array = array[:, :, 0]
+    if array.ndim != 2 and not (array.ndim == 3 and array.shape[2] in (3, 4)):
+        raise ImageError("an array must have shape (height, width) or (height, width, 1 | 3 | 4)")
+    if array.dtype.kind == "f":
+        array = array * 255.0
+    elif array.dtype == np.uint16:
+        array = array / 257.0
+    elif array.dtype != np.uint8:
+        raise ImageError(f"an array must hold uint8, uint16 or floating-point values, not {array.dtype}")
+    return Image.fromarray(_to_uint8(array))
+
+
+def _to_uint8(values: NDArray[Any]) -> NDArray[np.uint8]:
+    rounded: NDArray[np.uint8] = np.clip(np.rint(values), 0, 255).astype(np.uint8)
+    return rounded
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I") or image.mode == "F":  # Pillow's own conversion would clip at 255
+        values = np.nan_to_num(np.asarray(image, dtype=np.float64))
+        sixteen_bit = image.mode.startswith("I;16") or values.max() > 255
+        scale = 1 / 257 if sixteen_bit else 255.0 if values.max() <= 1 else 1.0
+        return Image.fromarray(_to_uint8(values * scale)).convert("RGB")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        paper = Image.new("RGBA", image.size, "white")
+        return Image.alpha_composite(paper, image).convert("RGB")
+    return image.convert("RGB")
+
+
+def resize(image: Image.Image, spec: ImageSpec) -> NDArray[np.uint8]:
+    """Bring an RGB picture to the size of `spec`.
+
+    Returns
+    -------
+    ndarray of uint8, shape (size, size, 3)
+        In the channel order of `spec`.
+    """
+    target, resample = (spec.size, spec.size), _FILTERS[spec.interpolation]
+    if spec.resize == "crop":
+        image = ImageOps.fit(image, target, method=resample)
+    elif image.size != target:
+        image = image.resize(target, resample)
+    pixels = np.asarray(image, dtype=np.uint8)
+    return pixels if spec.channels == "rgb" else pixels[:, :, ::-1]
+
+
+def normalise(pixels: NDArray[np.uint8], spec: ImageSpec) -> NDArray[np.float32]:
+    """Scale pixels for the encoder.
+
+    Parameters
+    ----------
+    pixels : ndarray of uint8, shape (..., size, size, 3)
+
+    Returns
+    -------
+    ndarray of float32, shape (..., 3, size, size)
+        ``(pixel / 255 - mean) / std``.
+    """
+    mean, std = np.float32(spec.mean), np.float32(spec.std)
+    scaled = (pixels * (1 / (255 * std)) - mean / std).astype(np.float32)
+    return np.ascontiguousarray(np.moveaxis(scaled, -1, -3))
+
+
+def find(paths: Sequence[str]) -> list[Path]:
+    """Expand files, folders (all the pictures below them, sorted) and globs into paths of pictures.
+
+    A path that names nothing is kept, so that reading it reports it.
+    """
+    found: list[Path] = []
+    for text in paths:
+        path = Path(text)
+        if path.is_dir():
+            found += sorted(p for p in path.rglob("*") if p.suffix.lower() in EXTENSIONS and p.is_file())
+        elif not path.exists() and any(character in text for character in "*?["):
+            base = Path(path.anchor or ".")
+            found += sorted(base.glob(str(path.relative_to(path.anchor)))) or [path]
+        else:
+            found.append(path)
+    return found

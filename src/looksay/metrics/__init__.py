@@ -1,0 +1,5 @@
+"""Judging captions, as coco-caption does and without Java."""
+
+from looksay.metrics.scores import score
+
+__all__ = ["score"]

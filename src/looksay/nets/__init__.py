@@ -1,0 +1,1 @@
+"""Pictures → scores of words: the networks."""

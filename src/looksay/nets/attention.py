@@ -1,0 +1,56 @@
+"""Where to look: attention over the cells of a feature grid."""
+
+from __future__ import annotations
+
+import math
+
+from torch import Tensor, nn
+
+
+class MultiHeadAttention(nn.Module):
+    """Scaled dot-product attention with several heads (Vaswani et al. 2017).
+
+    The keys and values of a picture are projected once (`project`), not once a word.
+
+    Parameters
+    ----------
+    query_size, grid_size : int
+        Features of a query and of a grid cell.
+    size : int
+        Features of keys, values and of the result; a multiple of `heads`.
+    heads : int
+    """
+
+    def __init__(self, query_size: int, grid_size: int, size: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.query = nn.Linear(query_size, size)
+        self.key = nn.Linear(grid_size, size)
+        self.value = nn.Linear(grid_size, size)
+
+    def project(self, grid: Tensor) -> tuple[Tensor, Tensor]:
+        """Return keys and values, each (pictures, cells, size), of a grid (pictures, cells, grid_size)."""
+        return self.key(grid), self.value(grid)
+
+    def forward(self, query: Tensor, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Look once for each row.
+
+        Parameters
+        ----------
+        query : Tensor, shape (rows, query_size)
+            The rows of a picture stand together: `rows` is a multiple of `pictures`.
+        keys, values : Tensor, shape (pictures, cells, size)
+
+        Returns
+        -------
+        context : Tensor, shape (rows, size)
+        weights : Tensor, shape (rows, cells)
+            The mean over the heads; each row sums to 1.
+        """
+        pictures, cells, size = keys.shape
+        depth = size // self.heads
+        queries = self.query(query).view(pictures, -1, self.heads, depth).transpose(1, 2)
+        by_head = keys.view(pictures, cells, self.heads, depth).permute(0, 2, 3, 1)
+        weights = (queries @ by_head / math.sqrt(depth)).softmax(dim=-1)
+        context = weights @ values.view(pictures, cells, self.heads, depth).transpose(1, 2)
+        return context.transpose(1, 2).reshape(-1, size), weights.mean(dim=1).reshape(-1, cells)

@@ -1,0 +1,133 @@
+"""The CNN that looks: any timm network as a feature grid."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Self
+
+import timm
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from looksay.errors import RecipeError
+from looksay.specs import ImageSpec, ResizeRule
+
+HUB = "hub"
+RANDOM = "random"
+
+
+class Encoder(nn.Module):
+    """A CNN without its classifier.
+
+    Parameters
+    ----------
+    name : str
+        Any CNN that timm knows: ``resnet50``, ``tf_efficientnet_lite1``, ``vgg16``.
+    image : ImageSpec
+        What its pictures look like.
+    weights : str
+        ``hub``: timm's pretrained weights, from its hub; ``random``: none; else a safetensors file under timm's
+        names, of any floating-point type, with or without the classifier.
+    trainable : bool
+        Whether gradients reach the CNN. The BatchNorm statistics are kept as they are in any case.
+
+    Attributes
+    ----------
+    grid : tuple of int
+        Rows and columns of the feature grid.
+    channels : int
+        Features in a cell of the grid.
+
+    Raises
+    ------
+    RecipeError
+        If timm has no such network, if it gives no feature grid, or if the weights cannot be had or do not fit.
+    """
+
+    def __init__(self, name: str, image: ImageSpec, weights: str = HUB, *, trainable: bool = False) -> None:
+        super().__init__()
+        try:
+            self.cnn = timm.create_model(name, pretrained=weights == HUB, num_classes=0)
+        except Exception as error:  # timm, its hub and its networks raise errors of many kinds
+            raise RecipeError(
+                f"encoder.name={name}, encoder.weights={weights}: {error}. See timm.list_models(); "
+                "without a network, name a safetensors file with encoder.weights=FILE"
+            ) from error
+        if weights not in (HUB, RANDOM):
+            _load(self.cnn, Path(weights))
+        self.cnn.to(memory_format=torch.channels_last)
+        self.trainable = trainable
+        self.cnn.requires_grad_(trainable)
+        self.train()
+        with torch.no_grad():
+            features = self.cnn.forward_features(torch.zeros(1, 3, image.size, image.size))
+        if features.ndim != 4:
+            raise RecipeError(f"encoder.name={name} gives features of shape {tuple(features.shape)}, not a grid")
+        self.channels, *rows_columns = features.shape[1:]
+        self.grid: tuple[int, int] = (rows_columns[0], rows_columns[1])
+
+    def train(self, mode: bool = True) -> Self:
+        """Switch to training mode, save for BatchNorm, or for everything if the CNN is frozen."""
+        super().train(mode and self.trainable)
+        for module in self.modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                module.eval()
+        return self
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Return the feature grid.
+
+        Parameters
+        ----------
+        pixels : Tensor, shape (batch, 3, size, size)
+            As `images.prepare` makes them.
+
+        Returns
+        -------
+        Tensor, shape (batch, rows * columns, channels)
+        """
+        pixels = pixels.contiguous(memory_format=torch.channels_last)
+        with torch.set_grad_enabled(self.trainable and torch.is_grad_enabled()):
+            features: Tensor = self.cnn.forward_features(pixels)
+        return features.flatten(2).transpose(1, 2)
+
+
+def image_spec(name: str, size: int | None, resize: ResizeRule) -> ImageSpec:
+    """Return the `ImageSpec` that timm's weights of a network were trained with.
+
+    Parameters
+    ----------
+    size : int, optional
+        In place of the network's own.
+    """
+    try:
+        known: dict[str, Any] = timm.get_pretrained_cfg(name, allow_unregistered=False).to_dict()  # type: ignore[union-attr]
+    except Exception as error:  # an unknown name is an error of timm's own, or None
+        raise RecipeError(f"encoder.name={name}: timm has no such network; see timm.list_models()") from error
+    interpolation = known["interpolation"]
+    return ImageSpec(
+        size=size or known["input_size"][-1],
+        resize=resize,
+        interpolation=interpolation if interpolation in ("bilinear", "bicubic") else "bicubic",
+        mean=tuple(known["mean"]),
+        std=tuple(known["std"]),
+    )
+
+
+def _load(cnn: nn.Module, file: Path) -> None:
+    try:
+        weights = load_file(file)
+    except FileNotFoundError as error:
+        raise RecipeError(f"encoder.weights={file}: there is no such file") from error
+    except Exception as error:  # safetensors' error has no public base class
+        raise RecipeError(f"encoder.weights={file} is not a safetensors file: {error}") from error
+    heads = cnn.pretrained_cfg["classifier"]
+    heads = (heads,) if isinstance(heads, str) else tuple(heads)
+    body = {k: v.float() for k, v in weights.items() if not k.startswith(tuple(f"{head}." for head in heads))}
+    missing, unexpected = cnn.load_state_dict(body, strict=False)
+    if missing or unexpected:
+        raise RecipeError(
+            f"encoder.weights={file} does not fit: {len(missing)} weights are missing {missing[:3]}, "
+            f"{len(unexpected)} are unknown {unexpected[:3]}; take timm's weights for this very name"
+        )

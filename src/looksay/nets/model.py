@@ -1,0 +1,81 @@
+"""Encoder + decoder, and how search walks them."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from looksay.nets import decoders
+from looksay.nets.decoders import Decoder
+from looksay.nets.encoder import RANDOM, Encoder, image_spec
+from looksay.search import DecoderState, Hypothesis, Tokens, search
+from looksay.specs import ImageSpec, SearchOptions
+from looksay.train.config import Recipe
+from looksay.vocabulary import Vocabulary
+
+
+class CaptionModel(nn.Module):
+    """A CNN that looks and an LSTM that says.
+
+    Parameters
+    ----------
+    encoder : Encoder
+    decoder : Decoder
+    """
+
+    def __init__(self, encoder: Encoder, decoder: Decoder) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.decoder = decoder
+
+    @torch.no_grad()
+    def captions(self, grid: Tensor, vocabulary: Vocabulary, options: SearchOptions) -> list[list[Hypothesis]]:
+        """Find the best captions of encoded pictures, with the search that the runtime uses.
+
+        Parameters
+        ----------
+        grid : Tensor, shape (pictures, cells, channels)
+            What the encoder made of them.
+        """
+        state = DecoderState.begin(*self.decoder.begin(grid))
+        return search(
+            self.step, state, options, start=vocabulary.start, end=vocabulary.end, forbidden=[vocabulary.unknown]
+        )
+
+    def step(self, tokens: Tokens, state: DecoderState) -> tuple[NDArray[np.float32], DecoderState]:
+        """Give `search` the log-probabilities of the next word."""
+        device = next(self.parameters()).device
+        embedded = self.decoder.embedding(torch.from_numpy(tokens).to(device))
+        output, hidden, _ = self.decoder.step(embedded, state.memory, state.hidden)
+        log_probs = self.decoder.words(output).float().log_softmax(dim=-1)
+        return log_probs.cpu().numpy(), DecoderState(state.memory, state.memory_of, hidden)
+
+
+def picture_spec(recipe: Recipe) -> ImageSpec:
+    """Return how a recipe's pictures are prepared: as its encoder expects, but for what ``[image]`` says."""
+    return image_spec(recipe.encoder.name, recipe.image.size or None, recipe.image.resize)
+
+
+def build(recipe: Recipe, vocabulary: Vocabulary, *, pretrained: bool = True) -> CaptionModel:
+    """Build the model of a recipe.
+
+    Parameters
+    ----------
+    pretrained : bool
+        Whether the encoder's weights are loaded; not wanted where trained ones follow.
+
+    Raises
+    ------
+    RecipeError
+        If the encoder or the decoder cannot be built.
+    """
+    options = recipe.encoder
+    weights = options.weights if pretrained else RANDOM
+    encoder = Encoder(options.name, picture_spec(recipe), weights, trainable=options.trainable)
+    sizes = recipe.decoder
+    decoder = decoders.build(
+        sizes.name, encoder.channels, len(vocabulary), size=sizes.size, heads=sizes.heads, dropout=sizes.dropout
+    )
+    return CaptionModel(encoder, decoder)

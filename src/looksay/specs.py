@@ -1,0 +1,173 @@
+"""What a picture, a model, a search and a caption are: frozen dataclasses and nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
+
+from looksay.errors import OptionError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+ResizeRule = Literal["squash", "crop"]
+"""``squash`` fits the whole picture and forgets its aspect ratio; ``crop`` keeps the ratio and cuts the centre."""
+
+
+@dataclass(frozen=True)
+class ImageSpec:
+    """How a picture becomes the input of an encoder.
+
+    Attributes
+    ----------
+    size : int
+        Height and width in pixels.
+    resize : {"squash", "crop"}
+        How a picture that is not square becomes square.
+    interpolation : {"bilinear", "bicubic"}
+        The resampling filter (both average over all the pixels they cover when shrinking).
+    mean, std : tuple of float
+        Per channel, on the 0 to 1 scale: ``(pixel / 255 - mean) / std``.
+    channels : {"rgb", "bgr"}
+        The order of the channels.
+    """
+
+    size: int = 224
+    resize: ResizeRule = "squash"
+    interpolation: Literal["bilinear", "bicubic"] = "bicubic"
+    mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    std: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    channels: Literal["rgb", "bgr"] = "rgb"
+
+
+@dataclass(frozen=True)
+class SearchOptions:
+    """How captions are searched for.
+
+    Attributes
+    ----------
+    beam : int
+        Captions kept in parallel for each picture; 1 is greedy search.
+    n_best : int
+        Captions returned for each picture, at most ``beam``.
+    max_words : int
+        Longest caption.
+    length_exponent : float
+        Finished captions are ranked by ``log_prob / steps ** length_exponent`` (``<end>`` is a step):
+        0 favours short captions, 1 ranks by the mean log-probability of a word.
+
+    Raises
+    ------
+    OptionError
+        If a value is out of its range.
+    """
+
+    beam: int = 3
+    n_best: int = 1
+    max_words: int = 20
+    length_exponent: float = 0.7
+
+    def __post_init__(self) -> None:
+        _require(self.beam >= 1, f"beam is {self.beam}; it must be 1 or more")
+        _require(1 <= self.n_best <= self.beam, f"n_best is {self.n_best}; it must be from 1 to beam ({self.beam})")
+        _require(self.max_words >= 1, f"max_words is {self.max_words}; it must be 1 or more")
+        _require(
+            0 <= self.length_exponent <= 2, f"length_exponent is {self.length_exponent}; it must be from 0 to 2"
+        )
+
+
+class SearchChanges(TypedDict, total=False):
+    """`SearchOptions` as keyword arguments, each optional."""
+
+    beam: int
+    n_best: int
+    max_words: int
+    length_exponent: float
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise OptionError(message)
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """What travels with a model, in its ``model.json``.
+
+    Attributes
+    ----------
+    name : str
+        What people call the model.
+    encoder, decoder : str
+        The architecture, in timm's and in looksay's names.
+    image : ImageSpec
+        How pictures are prepared.
+    grid : tuple of int
+        Rows and columns of the encoder's feature grid: the shape of an attention map.
+    search : SearchOptions
+        The search that was chosen on the val split.
+    licence, training_data : str
+        Terms of the weights; what the model was trained on.
+    scores : dict
+        Measured by running this very bundle: ``{"split": "val", "CIDEr-D": …}``.
+    files : dict
+        File name to sha256, for every other file of the bundle.
+    """
+
+    name: str
+    encoder: str
+    decoder: str
+    image: ImageSpec
+    grid: tuple[int, int]
+    search: SearchOptions = SearchOptions()
+    licence: str = "unstated"
+    training_data: str = "unstated"
+    scores: dict[str, Any] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain dicts, lists, strings and numbers."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> ModelSpec:
+        """Read what `to_json` wrote; unknown keys are left out, so that newer bundles still load.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a key is missing or a value is of the wrong kind.
+        """
+        known = {f.name for f in fields(cls)}
+        values = {key: value for key, value in data.items() if key in known}
+        image, search = dict(values["image"]), dict(values["search"])
+        image.update(mean=tuple(image["mean"]), std=tuple(image["std"]))
+        rows, columns = values["grid"]
+        values.update(image=ImageSpec(**image), search=SearchOptions(**search), grid=(rows, columns))
+        return cls(**values)
+
+
+@dataclass(frozen=True)
+class Caption:
+    """A caption of a picture.
+
+    Attributes
+    ----------
+    text : str
+        The caption; ``str(caption)`` is the same.
+    words : tuple of str
+        Its words.
+    log_prob : float
+        Natural log of the probability that the model gives to these words and the end.
+    attention : ndarray of float32, shape (words, rows, columns), optional
+        Where the model looked for each word; each map sums to 1. Filled on request.
+    """
+
+    text: str
+    words: tuple[str, ...]
+    log_prob: float
+    attention: NDArray[np.float32] | None = field(default=None, repr=False, compare=False)
+
+    def __str__(self) -> str:
+        return self.text

@@ -1,0 +1,1 @@
+"""Learning: recipe + data → run."""

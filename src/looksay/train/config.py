@@ -1,0 +1,212 @@
+"""A recipe: a TOML file as frozen dataclasses, one a section.
+
+Every key has a default; ``section.key=value`` on the command line changes one.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+import typing
+from dataclasses import dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from looksay.errors import OptionError, RecipeError
+from looksay.specs import ResizeRule, SearchOptions
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """What the model is called, and its terms; they travel in ``model.json`` and ``CARD.md``."""
+
+    name: str = "unnamed"
+    licence: str = "unstated"
+    training_data: str = "unstated"
+    encoder_licence: str = "unstated"
+    limits: str = "unstated"
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    """Where the pictures and captions are; ``cache`` is where decoded pictures are kept (default: the user's cache)."""
+
+    folder: str = "data/flickr8k"
+    cache: str = ""
+
+
+@dataclass(frozen=True)
+class VocabularyOptions:
+    """Words that occur at least ``min_count`` times in the train split are known."""
+
+    min_count: int = 5
+
+
+@dataclass(frozen=True)
+class ImageOptions:
+    """``size`` in pixels, 0 for the encoder's own; how a picture is made square."""
+
+    size: int = 0
+    resize: ResizeRule = "squash"
+
+
+@dataclass(frozen=True)
+class EncoderOptions:
+    """Any timm CNN; ``weights`` is ``hub``, ``random`` or a safetensors file."""
+
+    name: str = "tf_efficientnet_lite1"
+    weights: str = "hub"
+    trainable: bool = False
+    learning_rate: float = 1e-5
+
+
+@dataclass(frozen=True)
+class DecoderOptions:
+    """One of `nets.decoders.DECODERS` and its sizes."""
+
+    name: str = "top-down"
+    size: int = 512
+    heads: int = 8
+    dropout: float = 0.5
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """How to learn.
+
+    Attributes
+    ----------
+    run : str
+        Folder of the run.
+    epochs, batch : int
+        A batch is this many pictures, each with all its captions.
+    learning_rate, weight_decay : float
+        Of AdamW.
+    warmup : float
+        Part of all steps, 0 to 1, over which the rates rise from 0; they then fall to 0 as a cosine.
+    clip : float
+        Largest norm of the gradient.
+    label_smoothing : float
+    flip : bool
+        Whether half of the training pictures are mirrored.
+    captions : int
+        Captions of a picture in a batch; drawn anew each epoch where a picture has more.
+    max_words : int
+        Longer training captions are cut.
+    precision : {"auto", "32", "bf16"}
+        ``auto`` is bf16 where the hardware has it.
+    seed : int
+    """
+
+    run: str = "runs/flickr8k"
+    epochs: int = 15
+    batch: int = 32
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.01
+    warmup: float = 0.05
+    clip: float = 1.0
+    label_smoothing: float = 0.1
+    flip: bool = True
+    captions: int = 5
+    max_words: int = 20
+    precision: Literal["auto", "32", "bf16"] = "auto"
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that a run depends on."""
+
+    model: ModelFacts = field(default_factory=ModelFacts)
+    data: DataOptions = field(default_factory=DataOptions)
+    vocabulary: VocabularyOptions = field(default_factory=VocabularyOptions)
+    image: ImageOptions = field(default_factory=ImageOptions)
+    encoder: EncoderOptions = field(default_factory=EncoderOptions)
+    decoder: DecoderOptions = field(default_factory=DecoderOptions)
+    training: TrainingOptions = field(default_factory=TrainingOptions)
+    search: SearchOptions = field(default_factory=SearchOptions)
+
+    def to_toml(self) -> str:
+        """Write every key, so that a run says what it was made with even if a default changes later."""
+        lines: list[str] = []
+        for section in fields(self):
+            options = getattr(self, section.name)
+            lines.append(f"[{section.name}]")
+            lines += [f"{key.name} = {_toml(getattr(options, key.name))}" for key in fields(options)]
+            lines.append("")
+        return "\n".join(lines)
+
+
+def load(file: Path, changes: typing.Sequence[str] = ()) -> Recipe:
+    """Read a recipe.
+
+    Parameters
+    ----------
+    file : Path
+        A TOML file.
+    changes : sequence of str
+        Each ``section.key=value``, the value written as in TOML or as a bare word.
+
+    Raises
+    ------
+    RecipeError
+        If the file is missing or broken, or if a section, a key or a value is not known; with the known ones.
+    """
+    try:
+        table = tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise RecipeError(f"{file}: there is no such recipe; see the folder recipes/") from error
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise RecipeError(f"{file} is not a recipe in TOML: {error}") from error
+    for change in changes:
+        path, equals, text = change.partition("=")
+        section, dot, key = path.partition(".")
+        if not (equals and dot and isinstance(table.setdefault(section, {}), dict)):
+            raise RecipeError(f"{change!r}: a change to a recipe is written section.key=value")
+        table[section][key] = _parse(text)
+    return _build(Recipe, table, "")
+
+
+def _parse(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _toml(value: Any) -> str:
+    return str(value) if isinstance(value, float) else json.dumps(value, ensure_ascii=False)
+
+
+def _build(kind: type[Any], table: dict[str, Any], path: str) -> Any:
+    """Make a dataclass of a table, naming what is wrong."""
+    hints = get_type_hints(kind)
+    values = {}
+    for key, value in table.items():
+        where = f"{path}{key}"
+        if key not in hints:
+            raise RecipeError(f"a recipe has no {where}; there are {', '.join(path + name for name in hints)}")
+        if is_dataclass(hints[key]):
+            if not isinstance(value, dict):
+                raise RecipeError(f"{where} is a section with keys, not the value {value!r}")
+            values[key] = _build(hints[key], value, f"{where}.")  # type: ignore[arg-type]
+        else:
+            values[key] = _check(where, value, hints[key])
+    try:
+        return kind(**values)
+    except OptionError as error:
+        raise RecipeError(f"{path.rstrip('.')}: {error}") from error
+
+
+def _check(where: str, value: Any, kind: Any) -> Any:
+    if get_origin(kind) is Literal:
+        if str(value) not in get_args(kind):
+            raise RecipeError(f"{where} is {value!r}; it must be one of {', '.join(get_args(kind))}")
+        return str(value)
+    if kind is float and type(value) is int:
+        return float(value)
+    if kind is str and type(value) in (int, float):
+        return str(value)
+    if type(value) is not kind:
+        raise RecipeError(f"{where} is {value!r}; it must be of type {kind.__name__}")
+    return value

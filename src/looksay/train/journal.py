@@ -1,0 +1,91 @@
+"""What a run writes down after each epoch: metrics, curves, samples and weights."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from pathlib import Path
+from typing import Any
+
+import lightning
+from safetensors.torch import save_file
+
+from looksay.data.cache import replacing
+from looksay.train import plots, samples
+from looksay.train.module import DECIDING, CaptionModule
+
+METRICS = "metrics.jsonl"
+CURVES = "curves.png"
+SAMPLES = "samples"
+BEST = "best.safetensors"
+LAST = "last.ckpt"
+
+log = logging.getLogger(__name__)
+
+
+class Journal(lightning.Callback):
+    """Keeps the folder of a run.
+
+    Each file is replaced in one step, and the checkpoint last of all, so that a run that is killed at any moment
+    goes on from its last whole epoch.
+
+    Parameters
+    ----------
+    run : Path
+    """
+
+    def __init__(self, run: Path) -> None:
+        self.run = run
+        self._started = time.monotonic()
+
+    def on_train_epoch_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        """Start the clock."""
+        self._started = time.monotonic()
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        """Write the epoch down."""
+        if not (trainer.is_global_zero and isinstance(module, CaptionModule)):
+            return
+        epoch = trainer.current_epoch + 1
+        row = {
+            "epoch": epoch,
+            "step": trainer.global_step,
+            **{name: round(float(value), 6) for name, value in sorted(trainer.callback_metrics.items())},
+            "learning_rate": trainer.optimizers[0].param_groups[0]["lr"],
+            "seconds": round(time.monotonic() - self._started, 1),
+        }
+        earlier = [past for past in read(self.run) if past["epoch"] < epoch]
+        is_best = row[DECIDING] > max((past[DECIDING] for past in earlier), default=float("-inf"))
+        if is_best:
+            weights = {name: value.contiguous() for name, value in module.model.state_dict().items()}
+            with replacing(self.run / BEST) as file:
+                save_file(weights, file)
+        rows = [*earlier, row]
+        with replacing(self.run / METRICS) as file:
+            file.write_text("".join(json.dumps(each) + "\n" for each in rows), encoding="utf-8")
+        with replacing(self.run / CURVES) as file:
+            plots.curves(rows, file)
+        with replacing(self.run / SAMPLES / f"epoch-{epoch:02}.html") as file:
+            samples.page(module, row, file)
+        with replacing(self.run / LAST) as file:
+            trainer.save_checkpoint(file)
+        log.info(
+            "epoch %d: loss %.3f, val loss %.3f, word accuracy %.3f, BLEU-4 %.1f, CIDEr-D %.1f%s, %.0f s",
+            epoch,
+            row["train_loss"],
+            row["val_loss"],
+            row["val_word_accuracy"],
+            100 * row["val_BLEU-4"],
+            100 * row[DECIDING],
+            " (best)" if is_best else "",
+            row["seconds"],
+        )
+
+
+def read(run: Path) -> list[dict[str, Any]]:
+    """Return the rows of a run's metrics, one an epoch."""
+    if not (run / METRICS).is_file():
+        return []
+    return [json.loads(line) for line in (run / METRICS).read_text(encoding="utf-8").splitlines()]
+

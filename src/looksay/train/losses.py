@@ -1,0 +1,36 @@
+"""What training makes small."""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torch.nn import functional
+
+PADDING = -100
+"""The target where a caption has already ended."""
+
+
+def cross_entropy(scores: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
+    """Return the mean cross-entropy of a word, with label smoothing (Szegedy et al. 2016).
+
+    Parameters
+    ----------
+    scores : Tensor, shape (rows, steps, vocabulary)
+        Before the softmax.
+    targets : Tensor of int, shape (rows, steps)
+        The words that should be said; `PADDING` does not count.
+    smoothing : float
+        The part of the probability that is spread over all words, 0 to 1.
+
+    Returns
+    -------
+    Tensor, shape ()
+    """
+    return functional.cross_entropy(
+        scores.flatten(0, 1).float(), targets.flatten(), ignore_index=PADDING, label_smoothing=smoothing
+    )
+
+
+def word_accuracy(scores: Tensor, targets: Tensor) -> Tensor:
+    """Return the part of the words that are the likeliest where they stand, 0 to 1."""
+    counted = targets != PADDING
+    return (scores.argmax(dim=-1) == targets)[counted].float().mean()

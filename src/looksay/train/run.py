@@ -1,0 +1,175 @@
+"""A run from its recipe to its best weights."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import RichProgressBar
+from lightning.pytorch.loggers import TensorBoardLogger
+from safetensors.torch import load_file
+
+from looksay import data
+from looksay.data import Dataset, Record
+from looksay.data.cache import PictureCache
+from looksay.errors import RunError
+from looksay.nets import model as nets
+from looksay.nets.model import CaptionModel
+from looksay.train import config
+from looksay.train.batches import Pictures
+from looksay.train.config import Recipe
+from looksay.train.inputs import Grids, Inputs, Pixels
+from looksay.train.journal import BEST, LAST, Journal
+from looksay.train.module import CaptionModule
+from looksay.vocabulary import Vocabulary
+
+RECIPE = "recipe.toml"
+VOCABULARY = "vocabulary.json"
+
+log = logging.getLogger(__name__)
+
+
+def train(recipe: Recipe, *, resume: bool = False) -> Path:
+    """Train a captioner.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    resume : bool
+        Go on from the last whole epoch of the run in ``training.run``, with the recipe that the run began with.
+
+    Returns
+    -------
+    Path
+        The folder of the run.
+
+    Raises
+    ------
+    RunError
+        If the folder already holds a run and `resume` is false, or holds none and it is true.
+    DataError, RecipeError
+        If the data or the recipe cannot be used.
+    """
+    folder = Path(recipe.training.run)
+    if resume:
+        recipe = _resumed(folder, recipe)
+    elif (folder / RECIPE).exists():
+        raise RunError(f"{folder} already holds a run; go on with --resume or name another with training.run=DIR")
+    dataset = data.read(Path(recipe.data.folder))
+    _report(dataset)
+    vocabulary = _vocabulary(folder, dataset, recipe, resume=resume)
+    torch.manual_seed(recipe.training.seed)
+    model = nets.build(recipe, vocabulary)
+    train, val = (pictures(dataset.split(split), recipe, vocabulary, model) for split in ("train", "val"))
+    module = CaptionModule(model, recipe, vocabulary, train, val)
+    folder.mkdir(parents=True, exist_ok=True)
+    vocabulary.save(folder / VOCABULARY)
+    (folder / RECIPE).write_text(recipe.to_toml(), encoding="utf-8")
+    _fit(module, recipe, folder)
+    return folder
+
+
+def pictures(records: Sequence[Record], recipe: Recipe, vocabulary: Vocabulary, model: CaptionModel) -> Pictures:
+    """Decode the pictures of records, and encode them if the encoder is frozen; both once, whatever runs follow."""
+    spec = nets.picture_spec(recipe)
+    cache = PictureCache(
+        [record.image for record in records], spec, Path(recipe.data.cache) if recipe.data.cache else None
+    )
+    inputs: Inputs = Pixels(cache, spec)
+    if not recipe.encoder.trainable:
+        bf16 = precision(recipe.training.precision) == "bf16-mixed"
+        inputs = Grids(Pixels(cache, spec), cache, len(records), model.encoder, bf16=bf16)
+    return Pictures(records, cache, inputs, vocabulary, recipe.training.max_words)
+
+
+def _resumed(folder: Path, recipe: Recipe) -> Recipe:
+    if not (folder / LAST).is_file():
+        raise RunError(f"{folder} has no whole epoch to go on from; train without --resume")
+    begun = config.load(folder / RECIPE)
+    if begun != recipe:
+        log.warning("going on with the recipe that %s began with; changes to it are not used", folder)
+    return begun
+
+
+def _report(dataset: Dataset) -> None:
+    counts = ", ".join(f"{sum(r.split == split for r in dataset.records)} {split}" for split in data.SPLITS)
+    log.info("%s: %s; pictures: %s", dataset.folder, dataset.layout, counts)
+    for problem in dataset.problems:
+        log.warning("%s", problem)
+
+
+def _vocabulary(folder: Path, dataset: Dataset, recipe: Recipe, *, resume: bool) -> Vocabulary:
+    if resume:
+        return Vocabulary.load(folder / VOCABULARY)
+    captions = (text for record in dataset.split("train") for text in record.references)
+    vocabulary = Vocabulary.build(captions, recipe.vocabulary.min_count)
+    log.info("vocabulary: %d words that occur %d times or more", len(vocabulary), recipe.vocabulary.min_count)
+    return vocabulary
+
+
+def _fit(module: CaptionModule, recipe: Recipe, folder: Path) -> None:
+    options = recipe.training
+    bars: list[Any] = [RichProgressBar()] if sys.stderr.isatty() else []
+    with warnings.catch_warnings():
+        # Pictures come decoded from the cache: worker processes would only take cores from the network.
+        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        trainer = lightning.Trainer(
+            max_epochs=options.epochs,
+            precision=precision(options.precision),
+            gradient_clip_val=options.clip,
+            reload_dataloaders_every_n_epochs=1,
+            logger=TensorBoardLogger(folder, name=None, version="tensorboard"),
+            callbacks=[*bars, Journal(folder)],
+            enable_progress_bar=bool(bars),
+            enable_checkpointing=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            log_every_n_steps=10,
+        )
+        last = folder / LAST
+        trainer.fit(module, ckpt_path=last if last.is_file() else None, weights_only=True)
+
+
+def precision(wanted: str) -> Any:
+    """Return Lightning's name of a precision; ``auto`` is bf16 where the hardware multiplies in it, else fp32."""
+    if torch.cuda.is_available():
+        has_bf16 = torch.cuda.is_bf16_supported()
+    else:
+        has_bf16 = bool(torch.cpu.get_capabilities().get("avx512_bf16"))
+    return "bf16-mixed" if wanted == "bf16" or (wanted == "auto" and has_bf16) else "32-true"
+
+
+@dataclass(frozen=True)
+class Run:
+    """What training left: the recipe, the words, and the model with its best weights."""
+
+    folder: Path
+    recipe: Recipe
+    vocabulary: Vocabulary
+    model: CaptionModel
+
+
+def load(folder: Path) -> Run:
+    """Load a run with its best weights, in evaluation mode.
+
+    Raises
+    ------
+    RunError
+        If the folder holds no run, or if no epoch has been completed.
+    """
+    if not (folder / RECIPE).is_file():
+        raise RunError(f"{folder} is not a run: it has no {RECIPE}; make one with looksay train")
+    if not (folder / BEST).is_file():
+        raise RunError(f"{folder} has not completed an epoch; go on with looksay train --resume")
+    recipe = config.load(folder / RECIPE)
+    vocabulary = Vocabulary.load(folder / VOCABULARY)
+    model = nets.build(recipe, vocabulary, pretrained=False)
+    model.load_state_dict(load_file(folder / BEST))
+    return Run(folder, recipe, vocabulary, model.eval())

@@ -1,0 +1,60 @@
+"""A page of sample captions, to see how a run is doing."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from looksay.train.module import CaptionModule
+
+_PICTURES = 24
+_STYLE = """
+body { font: 15px/1.4 system-ui, sans-serif; margin: 2em auto; max-width: 75em; padding: 0 1em;
+       color-scheme: light dark; }
+main { display: grid; grid-template-columns: repeat(auto-fill, minmax(16em, 1fr)); gap: 1.5em; }
+figure { margin: 0; } img { width: 100%; aspect-ratio: 1; border-radius: 6px; }
+b { display: block; margin: .4em 0; } li { opacity: .75; } ul { margin: 0; padding-left: 1.2em; }
+"""
+
+
+def page(module: CaptionModule, row: dict[str, Any], file: Path) -> None:
+    """Write an HTML page of val pictures with the model's captions and people's; it needs no other file.
+
+    The same pictures stand on every epoch's page, spread evenly over the split.
+
+    Parameters
+    ----------
+    module : CaptionModule
+        After a look at the val split.
+    row : dict
+        The epoch's metrics.
+    file : Path
+    """
+    pictures = module.pictures["val"]
+    places = np.linspace(0, len(pictures) - 1, min(_PICTURES, len(pictures))).round().astype(int).tolist()
+    figures = []
+    for place, pixels in zip(places, pictures.pixels(places), strict=True):
+        references = "".join(f"<li>{html.escape(text)}</li>" for text in pictures.records[place].references)
+        figures.append(
+            f'<figure><img alt="" src="{_data_url(pixels)}"><figcaption><b>{html.escape(module.said[place])}</b>'
+            f"<ul>{references}</ul></figcaption></figure>"
+        )
+    title = f"Epoch {row['epoch']}: CIDEr-D {100 * row['val_CIDEr-D']:.1f}, BLEU-4 {100 * row['val_BLEU-4']:.1f}"
+    file.write_text(
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style>'
+        f"<h1>{title}</h1><p>Bold: what the model says. Below: what people said.</p>"
+        f"<main>{''.join(figures)}</main></html>\n",
+        encoding="utf-8",
+    )
+
+
+def _data_url(pixels: np.ndarray[Any, np.dtype[np.uint8]]) -> str:
+    memory = io.BytesIO()
+    Image.fromarray(pixels).save(memory, "JPEG", quality=80)
+    return "data:image/jpeg;base64," + base64.b64encode(memory.getvalue()).decode()
