@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 
 _SUFFIX = r"'(?:s|m|d|re|ve|ll)(?!\w)"  # dog|'s  we|'re
-_PART = rf"[^\W_]\w*(?:(?!{_SUFFIX})'\w+)*"  # a word, or o'clock
+_PART = rf"[^\W_]\w*(?:(?!{_SUFFIX}|'n')'\w+)*"  # a word, or o'clock
 # The first alternative that fits wins, so the order is part of the rule.
 _TOKEN = re.compile(
     rf"""
@@ -21,7 +21,7 @@ _TOKEN = re.compile(
     | [^\W_]+(?=n't(?!\w))                        # is|n't
     | n't(?!\w)
     | {_SUFFIX}
-    | '[nt]'(?!\w)                                # slip 'n' slide
+    | 'n'                                         # slip 'n' slide
     | {_PART}(?:[-./]{_PART})*                    # t-shirt  example.com  and/or
     | [^\w\s]                                     # what is not on the list below stays, as coco-caption has it
     """,
@@ -31,7 +31,7 @@ _DROPPED = frozenset("'' ' `` ` { } . ? ! , : - -- ... ; \" “ ” ‘ ’ … 
 # PTBTokenizer writes -LRB-, and so does coco-caption's list of what to drop; but the text is lower case by then.
 _BRACKETS = {"(": "-lrb-", ")": "-rrb-", "[": "-lsb-", "]": "-rsb-"}
 _BRACKETS_BACK = {word: bracket for bracket, word in _BRACKETS.items()}
-_ATTACHED = re.compile(rf"{_SUFFIX}|n't")
+_OWNED = re.compile(_SUFFIX)
 
 
 def tokenize(text: str) -> list[str]:
@@ -59,8 +59,9 @@ def join(words: Sequence[str]) -> str:
 
     ``a dog 's ball is n't it`` gives ``a dog's ball isn't it``.
     """
-    text = ""
+    text, previous = "", ""
     for word in words:
-        space = "" if not text or _ATTACHED.fullmatch(word) else " "
-        text += space + _BRACKETS_BACK.get(word, word)
+        attached = previous.isalpha() if word == "n't" else previous[-1:].isalnum() and _OWNED.fullmatch(word)
+        text += ("" if attached or not text else " ") + _BRACKETS_BACK.get(word, word)
+        previous = word
     return text

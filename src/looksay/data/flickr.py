@@ -41,14 +41,18 @@ def read_original(folder: Path) -> Dataset | None:
         if not (tab and mark and caption.strip()):
             raise DataError(f"{text / TOKENS}, line {number}: expected NAME.jpg#0, a tab and a caption; got {line!r}")
         captions[_COPY_MARK.sub("", name)].append(caption.strip())
-    images, records = _image_folder(folder), []
+    images = _image_folder(folder)
+    records: dict[str, Record] = {}
     for split, file in LISTS.items():
         for name in _lines(text / file) if (text / file).is_file() else []:
             if name not in captions:
                 raise DataError(f"{text / file} lists {name}, which has no caption in {TOKENS}")
-            records.append(Record(images / name, tuple(captions.pop(name)), split))
-    left = f"{len(captions)} pictures have captions but are in none of the lists that are here"
-    return Dataset(folder, "Flickr8k, original layout", tuple(records), (left,) if captions else ())
+            if name in records:
+                raise DataError(f"{text / file} lists {name}, which is in the {records[name].split} split already")
+            records[name] = Record(images / name, tuple(captions[name]), split)
+    unlisted = len(captions) - len(records)
+    problem = f"{unlisted} pictures have captions but are in none of the lists that are here"
+    return Dataset(folder, "Flickr8k, original layout", tuple(records.values()), (problem,) if unlisted else ())
 
 
 def read_kaggle(folder: Path) -> Dataset | None:

@@ -125,9 +125,9 @@ def _load(cnn: nn.Module, file: Path) -> None:
     heads = cnn.pretrained_cfg["classifier"]
     heads = (heads,) if isinstance(heads, str) else tuple(heads)
     body = {k: v.float() for k, v in weights.items() if not k.startswith(tuple(f"{head}." for head in heads))}
-    missing, unexpected = cnn.load_state_dict(body, strict=False)
-    if missing or unexpected:
+    try:
+        cnn.load_state_dict(body)
+    except RuntimeError as error:
         raise RecipeError(
-            f"encoder.weights={file} does not fit: {len(missing)} weights are missing {missing[:3]}, "
-            f"{len(unexpected)} are unknown {unexpected[:3]}; take timm's weights for this very name"
-        )
+            f"encoder.weights={file} does not fit; take timm's weights for this very name. {error}"
+        ) from error

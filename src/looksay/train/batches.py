@@ -54,7 +54,7 @@ class Pictures:
         What the model gets of them.
     vocabulary : Vocabulary
     max_words : int
-        Longer captions are cut.
+        Longer captions are cut; where one is cut, no ``<end>`` is taught.
     """
 
     def __init__(
@@ -66,7 +66,8 @@ class Pictures:
         self.records = [records[place] for place in self._places]
         self._vocabulary = vocabulary
         self._captions = [
-            [vocabulary.encode(caption)[:max_words] for caption in record.references] for record in self.records
+            [[*vocabulary.encode(caption), vocabulary.end][: max_words + 1] for caption in record.references]
+            for record in self.records
         ]
 
     def __len__(self) -> int:
@@ -99,12 +100,12 @@ class Pictures:
 
     def _teach(self, captions: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
         """Return what is read at each step, and what should be said."""
-        steps = max(map(len, captions)) + 1
+        steps = max(map(len, captions))
         tokens = torch.full((len(captions), steps), self._vocabulary.end)
         targets = torch.full((len(captions), steps), PADDING)
-        for row, words in enumerate(captions):
-            tokens[row, : len(words) + 1] = torch.tensor([self._vocabulary.start, *words])
-            targets[row, : len(words) + 1] = torch.tensor([*words, self._vocabulary.end])
+        for row, said in enumerate(captions):
+            tokens[row, : len(said)] = torch.tensor([self._vocabulary.start, *said[:-1]])
+            targets[row, : len(said)] = torch.tensor(said)
         return tokens, targets
 
 

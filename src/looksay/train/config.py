@@ -99,7 +99,7 @@ class TrainingOptions:
     """
 
     run: str = "runs/flickr8k"
-    epochs: int = 15
+    epochs: int = 10
     batch: int = 32
     learning_rate: float = 1e-3
     weight_decay: float = 0.01

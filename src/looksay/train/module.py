@@ -60,9 +60,9 @@ class CaptionModule(lightning.LightningModule):
         """Return the batches of the val split."""
         return DataLoader(ValBatches(self.pictures["val"], self.recipe.training), batch_size=None)
 
-    def on_train_epoch_start(self) -> None:
-        """Draw dropout from the seed and the epoch, so that a resumed run is the run it continues."""
-        torch.manual_seed(self.recipe.training.seed + self.current_epoch)
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
+        """Draw dropout from the seed and the step, so that a resumed run is the run it continues."""
+        torch.manual_seed(self.recipe.training.seed + self.global_step)
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """Return the loss of a batch."""

@@ -117,9 +117,14 @@ def _vocabulary(folder: Path, dataset: Dataset, recipe: Recipe, *, resume: bool)
 def _fit(module: CaptionModule, recipe: Recipe, folder: Path) -> None:
     options = recipe.training
     bars: list[Any] = [RichProgressBar()] if sys.stderr.isatty() else []
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     with warnings.catch_warnings():
-        # Pictures come decoded from the cache: worker processes would only take cores from the network.
-        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        for intended in (
+            "does not have many workers",  # batches come ready from memory-mapped files
+            "in eval mode at the start of training",  # BatchNorm keeps its statistics, a frozen encoder all it has
+            "`isinstance\\(treespec, LeafSpec\\)` is deprecated",  # Lightning's own
+        ):
+            warnings.filterwarnings("ignore", message=f".*{intended}")
         trainer = lightning.Trainer(
             max_epochs=options.epochs,
             precision=precision(options.precision),
@@ -131,7 +136,7 @@ def _fit(module: CaptionModule, recipe: Recipe, folder: Path) -> None:
             enable_checkpointing=False,
             enable_model_summary=False,
             num_sanity_val_steps=0,
-            log_every_n_steps=10,
+            log_every_n_steps=1,
         )
         last = folder / LAST
         trainer.fit(module, ckpt_path=last if last.is_file() else None, weights_only=True)

@@ -1,0 +1,97 @@
+"""A small data set of real photos, a captioner trained on it, and where Flickr8k may be."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+EXAMPLES = ROOT / "examples"
+PHOTOS = ("astronaut.jpg", "boats.jpg", "cat.jpg", "photographer.png")
+SAID = {
+    "astronaut.jpg": "a smiling woman in an orange suit stands before a flag",
+    "boats.jpg": "two wooden boats lie in the harbour of a small town",
+    "cat.jpg": "a tabby cat's face, seen from very near",
+    "photographer.png": "a man in a black coat looks through a camera on a tripod",
+}
+COPIES = 4
+
+
+@pytest.fixture(scope="session")
+def flickr8k() -> Path:
+    """Flickr8k, where ``LOOKSAY_FLICKR8K`` says or in ``../shared``; its pictures cannot be part of this project."""
+    folder = Path(os.environ.get("LOOKSAY_FLICKR8K", ROOT.parent / "shared" / "data" / "flickr8k"))
+    if not folder.is_dir():
+        pytest.skip(f"Flickr8k is not in {folder}; set LOOKSAY_FLICKR8K=DIR")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test touches the user's cache."""
+    monkeypatch.setenv("LOOKSAY_CACHE", str(tmp_path / "cache"))
+
+
+def write_flickr8k(folder: Path) -> Path:
+    """Write the sample photos as a data set in Flickr8k's layout; the val split shows the train split's pictures."""
+    (folder / "Images").mkdir(parents=True)
+    tokens = []
+    train = [f"{copy}-{photo}" for copy in range(COPIES) for photo in PHOTOS]
+    for photo in PHOTOS:
+        for name in (f"val-{photo}", *(name for name in train if name.endswith(photo))):
+            shutil.copy(EXAMPLES / photo, folder / "Images" / name)
+            tokens += [f"{name}#{number}\t{SAID[photo]}" for number in range(2)]
+    (folder / "Flickr8k.token.txt").write_text("\n".join(tokens) + "\n", encoding="utf-8")
+    (folder / "Flickr_8k.trainImages.txt").write_text("\n".join(train) + "\n", encoding="utf-8")
+    (folder / "Flickr_8k.devImages.txt").write_text("\n".join(f"val-{p}" for p in PHOTOS) + "\n", encoding="utf-8")
+    return folder
+
+
+TINY = (
+    "vocabulary.min_count=1",
+    "image.size=64",
+    "encoder.name=test_resnet",
+    "encoder.weights=random",
+    "decoder.size=64",
+    "decoder.heads=4",
+    "decoder.dropout=0.0",
+    "training.batch=1",
+    "training.label_smoothing=0.0",
+    "training.flip=false",
+    "training.precision=32",
+)
+
+
+@pytest.fixture(scope="session")
+def small_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_flickr8k(tmp_path_factory.mktemp("data") / "flickr8k")
+
+
+@pytest.fixture(scope="session")
+def small_run(small_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that has learned four photos by heart."""
+    from looksay.train import config, run
+
+    folder = tmp_path_factory.mktemp("runs")
+    changes = (
+        *TINY,
+        f"data.folder={small_data}",
+        f"data.cache={folder / 'cache'}",
+        f"training.run={folder / 'run'}",
+        "training.epochs=8",
+        "training.learning_rate=5e-3",
+        "encoder.trainable=true",
+        "encoder.learning_rate=1e-3",
+    )
+    return run.train(config.load(ROOT / "recipes" / "flickr8k.toml", changes))
+
+
+@pytest.fixture(scope="session")
+def small_bundle(small_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same, exported."""
+    from looksay.export import pack
+
+    return pack.export(small_run, tmp_path_factory.mktemp("bundles") / "small").folder

@@ -1,0 +1,82 @@
+"""Who trains often wants pictures decoded once, and never an old version of them."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import EXAMPLES, PHOTOS
+
+from looksay import DataError, images
+from looksay.data.cache import PictureCache, default_folder, replacing
+from looksay.specs import ImageSpec
+
+SPEC = ImageSpec(size=32)
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> list[Path]:
+    return [Path(shutil.copy(EXAMPLES / photo, tmp_path)) for photo in PHOTOS]
+
+
+def test_the_cache_holds_what_the_runtime_would_see(paths: list[Path]) -> None:
+    cache = PictureCache(paths, SPEC)
+    expected = [images.resize(images.read(path), SPEC) for path in paths]
+    np.testing.assert_array_equal(cache.pixels(range(4)), expected)
+    np.testing.assert_array_equal(cache.pixels([2, 0]), [expected[2], expected[0]])
+    assert [file.name for file in default_folder().iterdir()] == [cache.file.name]
+
+
+def test_pictures_are_decoded_once(paths: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    first = PictureCache(paths, SPEC)
+    monkeypatch.setattr(images, "read", lambda _: pytest.fail("decoded again"))
+    np.testing.assert_array_equal(PictureCache(paths, SPEC).pixels([1]), first.pixels([1]))
+
+
+def test_a_changed_picture_order_or_spec_makes_another_cache(paths: list[Path]) -> None:
+    files = [PictureCache(paths, SPEC).file, PictureCache(paths, ImageSpec(size=16)).file]
+    files.append(PictureCache(paths[::-1], SPEC).file)
+    shutil.copy(paths[0], paths[1])
+    files.append(PictureCache(paths, SPEC).file)
+    os.utime(paths[2], (1, 1))
+    files.append(PictureCache(paths, SPEC).file)
+    paths[3].unlink()
+    files.append(PictureCache(paths, SPEC).file)
+    assert len(set(files)) == 6
+
+
+def test_unreadable_pictures_are_named_each_time(paths: list[Path], caplog: pytest.LogCaptureFixture) -> None:
+    paths[1].write_bytes(b"broken")
+    paths[3].unlink()
+    for _ in range(2):
+        caplog.clear()
+        cache = PictureCache(paths, SPEC)
+        assert sorted(cache.problems) == [1, 3]
+        assert caplog.messages == [f"left out: {problem}" for problem in cache.problems.values()]
+        assert caplog.messages[1] == f"left out: {paths[3]}: there is no such file"
+    assert caplog.records[0].levelno == logging.WARNING
+
+
+def test_nothing_to_read_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"none of 1 pictures could be read.*none\.jpg"):
+        PictureCache([tmp_path / "none.jpg"], SPEC)
+
+
+def test_a_cache_that_cannot_be_written_says_how_to_move_it(paths: list[Path]) -> None:
+    with pytest.raises(DataError, match=r"data\.cache=DIR"):
+        PictureCache(paths, SPEC, paths[0] / "below a file")
+
+
+def test_a_broken_off_write_leaves_nothing(tmp_path: Path) -> None:
+    def break_off() -> None:
+        with replacing(tmp_path / "deep" / "file") as temporary:
+            temporary.write_text("half", encoding="utf-8")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        break_off()
+    assert list((tmp_path / "deep").iterdir()) == []

@@ -1,0 +1,96 @@
+"""Who names a CNN gets its feature grid, with the weights asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+from safetensors.torch import save_file
+
+from looksay import RecipeError
+from looksay.nets.encoder import RANDOM, Encoder, image_spec
+from looksay.specs import ImageSpec
+
+SMALL = ImageSpec(size=64)
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Weights of a whole classifier in half precision, as they are found in the wild."""
+    torch.manual_seed(1)
+    file = tmp_path_factory.mktemp("weights") / "test_resnet.safetensors"
+    save_file({k: v.half() if v.is_floating_point() else v for k, v in timm.create_model("test_resnet").state_dict().items()}, file)
+    return file
+
+
+@pytest.mark.parametrize("name", ["test_resnet", "tf_efficientnet_lite1", "vgg11", "mobilenetv3_small_050", "convnext_atto"])
+def test_any_cnn_gives_a_grid(name: str) -> None:
+    encoder = Encoder(name, SMALL, RANDOM)
+    grid = encoder(torch.zeros(2, 3, 64, 64))
+    assert grid.shape == (2, encoder.grid[0] * encoder.grid[1], encoder.channels)
+    assert encoder.grid == (2, 2)
+
+
+def test_weights_of_a_file_are_the_weights_used(weights: Path) -> None:
+    encoder = Encoder("test_resnet", SMALL, str(weights))
+    whole = timm.create_model("test_resnet")
+    torch.manual_seed(1)
+    whole = timm.create_model("test_resnet")
+    name = "conv1.weight" if "conv1.weight" in encoder.cnn.state_dict() else next(iter(encoder.cnn.state_dict()))
+    assert torch.equal(encoder.cnn.state_dict()[name], whole.state_dict()[name].half().float())
+
+
+def test_a_frozen_encoder_gets_no_gradient_and_a_trainable_one_keeps_its_batch_statistics() -> None:
+    pixels = torch.randn(4, 3, 64, 64)
+    frozen = Encoder("test_resnet", SMALL, RANDOM).train()
+    assert not frozen(pixels).requires_grad
+    assert not any(module.training for module in frozen.cnn.modules())
+    learning = Encoder("test_resnet", SMALL, RANDOM, trainable=True).train()
+    before = {k: v.clone() for k, v in learning.state_dict().items() if "running" in k}
+    learning(pixels).sum().backward()
+    assert all(p.grad is not None for p in learning.parameters())
+    assert before
+    assert all(torch.equal(learning.state_dict()[k], v) for k, v in before.items())
+
+
+def test_the_grid_is_row_by_row() -> None:
+    """An attention map is drawn over the picture: its cells must be where the picture's are."""
+    encoder = Encoder("test_resnet", SMALL, RANDOM)
+    pixels = torch.zeros(1, 3, 64, 64)
+    flat = encoder(pixels)
+    pixels[:, :, :16, 48:] = 5
+    changed = (encoder(pixels) - flat).abs().sum(dim=2)[0]
+    assert changed.argmax() == 1
+
+
+def test_timms_preparation_is_taken_over() -> None:
+    spec = image_spec("tf_efficientnet_lite1", None, "squash")
+    assert (spec.size, spec.mean, spec.interpolation) == (240, (0.5, 0.5, 0.5), "bicubic")
+    assert image_spec("resnet50", 160, "crop").size == 160
+
+
+def test_mistakes_name_the_key(tmp_path: Path, weights: Path) -> None:
+    junk = tmp_path / "junk.safetensors"
+    junk.write_bytes(b"junk")
+    for name, file, problem in (
+        ("resnet5000", RANDOM, r"encoder\.name=resnet5000"),
+        ("vit_tiny_patch16_224", RANDOM, "not a grid"),
+        ("test_resnet", str(tmp_path / "none"), "there is no such file"),
+        ("test_resnet", str(junk), "not a safetensors file"),
+        ("test_efficientnet", str(weights), "does not fit"),
+    ):
+        with pytest.raises(RecipeError, match=problem):
+            Encoder(name, ImageSpec(size=224) if "vit" in name else SMALL, file)
+    with pytest.raises(RecipeError, match="no such network"):
+        image_spec("resnet5000", None, "squash")
+
+
+def test_the_hub_is_the_default_and_says_what_to_do_without_a_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """timm's own loading code runs; only the connection is missing."""
+    import huggingface_hub.constants as constants
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(RecipeError, match=r"encoder\.weights=FILE"):
+        Encoder("test_resnet", SMALL)

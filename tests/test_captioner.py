@@ -1,0 +1,101 @@
+"""Who captions photos: one, many, broken ones among them, in Python."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import EXAMPLES, PHOTOS
+
+import looksay
+from looksay import Caption, Captioner, ImageError, OptionError
+from looksay.specs import SearchChanges, SearchOptions
+
+
+@pytest.fixture(scope="module")
+def captioner() -> Captioner:
+    return looksay.load()
+
+
+def test_the_shipped_model_sees_what_the_photos_show(captioner: Captioner) -> None:
+    said = {photo: captioner(EXAMPLES / photo).text for photo in PHOTOS}
+    assert len(set(said.values())) == len(PHOTOS)
+    assert "woman" in said["astronaut.jpg"] or "man" in said["astronaut.jpg"]
+    assert "man" in said["photographer.png"]
+    assert "boat" in said["boats.jpg"] or "water" in said["boats.jpg"]
+
+
+def test_one_function_does_the_job() -> None:
+    text = looksay.caption(str(EXAMPLES / "photographer.png"))
+    assert text == looksay.load()(EXAMPLES / "photographer.png").text
+    assert 3 <= len(text.split()) <= 20
+
+
+def test_a_caption_knows_its_words_and_probability(captioner: Captioner) -> None:
+    caption = captioner(EXAMPLES / "boats.jpg")
+    assert isinstance(caption, Caption)
+    assert str(caption) == caption.text
+    assert -30 < caption.log_prob < 0
+    assert caption.attention is None
+
+
+def test_attention_says_where_each_word_looked(captioner: Captioner) -> None:
+    caption = captioner(EXAMPLES / "boats.jpg", attention=True)
+    assert caption.attention is not None
+    assert caption.attention.shape == (len(caption.words), *captioner.bundle.spec.grid)
+    np.testing.assert_allclose(caption.attention.sum(axis=(1, 2)), 1, atol=1e-3)
+    assert caption == captioner(EXAMPLES / "boats.jpg")
+
+
+def test_n_best_are_different_and_sorted(captioner: Captioner) -> None:
+    found = captioner.candidates(EXAMPLES / "astronaut.jpg", n_best=5)
+    assert len({caption.text for caption in found}) == 5
+    assert found[0] == captioner(EXAMPLES / "astronaut.jpg", beam=5)
+
+
+def test_a_stream_is_in_order_and_reads_only_what_is_needed(captioner: Captioner) -> None:
+    read: list[str] = []
+
+    def endless() -> Iterator[Path]:
+        for photo in itertools.cycle(PHOTOS):
+            read.append(photo)
+            yield EXAMPLES / photo
+
+    texts = [caption.text for caption in itertools.islice(captioner.captions(endless(), batch=3), 5)]
+    assert texts[0] == texts[4]
+    assert texts[:4] == [captioner(EXAMPLES / photo).text for photo in PHOTOS]
+    assert len(read) <= 6
+
+
+def test_a_broken_picture_stops_captions_but_not_outcomes(captioner: Captioner, tmp_path: Path) -> None:
+    paths = [EXAMPLES / "cat.jpg", tmp_path / "none.jpg", EXAMPLES / "boats.jpg"]
+    outcomes = list(captioner.outcomes(paths))
+    assert [isinstance(outcome, ImageError) for outcome in outcomes] == [False, True, False]
+    assert str(outcomes[1]).endswith("none.jpg: there is no such file")
+    with pytest.raises(ImageError, match=r"none\.jpg"):
+        list(captioner.captions(paths))
+    assert all(isinstance(outcome, ImageError) for outcome in captioner.outcomes([b"", b"x"]))
+    assert list(captioner.outcomes([])) == []
+
+
+def test_options_are_checked_by_name(captioner: Captioner) -> None:
+    with pytest.raises(OptionError, match="no search option beams; there are beam"):
+        captioner(EXAMPLES / "cat.jpg", beams=3)  # type: ignore[call-arg]
+    with pytest.raises(OptionError, match="beam is 0"):
+        captioner(EXAMPLES / "cat.jpg", beam=0)
+    with pytest.raises(OptionError, match="n_best is 4"):
+        captioner(EXAMPLES / "cat.jpg", beam=3, n_best=4)
+    with pytest.raises(OptionError, match="batch is 0"):
+        next(captioner.outcomes([EXAMPLES / "cat.jpg"], batch=0))
+    assert SearchChanges.__annotations__.keys() == SearchOptions.__annotations__.keys()
+
+
+def test_max_words_is_kept(captioner: Captioner) -> None:
+    assert len(captioner(EXAMPLES / "astronaut.jpg", max_words=4).words) <= 4
+
+
+def test_threads_do_not_change_captions(captioner: Captioner) -> None:
+    assert looksay.load(threads=1)(EXAMPLES / "boats.jpg").text == captioner(EXAMPLES / "boats.jpg").text

@@ -1,0 +1,173 @@
+"""Who captions an archive has pictures of every kind, some of them broken."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import EXAMPLES
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from looksay import ImageError, images
+from looksay.specs import ImageSpec
+
+ORANGE = (230, 120, 40)
+
+
+def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
+    memory = io.BytesIO()
+    image.save(memory, kind, **options)
+    return memory.getvalue()
+
+
+def close(image: Image.Image, colour: tuple[int, int, int], tolerance: int = 6) -> bool:
+    return bool(np.abs(np.asarray(image).reshape(-1, 3).mean(axis=0) - colour).max() <= tolerance)
+
+
+@pytest.mark.parametrize("form", ["path", "string", "bytes", "file", "PIL", "array"])
+def test_every_form_of_a_picture_gives_the_same_input(form: str) -> None:
+    path = EXAMPLES / "astronaut.jpg"
+    forms: dict[str, Callable[[], Any]] = {
+        "path": lambda: path,
+        "string": lambda: str(path),
+        "bytes": path.read_bytes,
+        "file": lambda: io.BytesIO(path.read_bytes()),
+        "PIL": lambda: Image.open(io.BytesIO(path.read_bytes())),
+        "array": lambda: np.asarray(images.read(path)),
+    }
+    expected = images.prepare(path, ImageSpec())
+    assert expected.shape == (3, 224, 224)
+    assert expected.dtype == np.float32
+    np.testing.assert_array_equal(images.prepare(forms[form](), ImageSpec()), expected)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr", "HSV", "I", "F"])
+def test_every_mode_becomes_rgb(mode: str) -> None:
+    image = Image.new("RGB", (8, 8), (200, 200, 200))
+    image = image.convert("LA").convert("PA") if mode == "PA" else image.convert(mode)
+    read = images.read(image)
+    assert read.mode == "RGB"
+    assert mode == "1" or close(read, (200, 200, 200))
+
+
+def test_sixteen_bit_pictures_are_not_washed_out() -> None:
+    grey = np.full((8, 8), 0x8000, dtype=np.uint16)
+    assert close(images.read(encoded(Image.fromarray(grey), "PNG")), (128, 128, 128), 1)
+    assert close(images.read(encoded(Image.fromarray(grey), "TIFF")), (128, 128, 128), 1)
+    dark = Image.fromarray(np.full((8, 8), 200, dtype=np.uint16))
+    assert close(images.read(encoded(dark, "PNG")), (1, 1, 1), 1)
+    assert close(images.read(grey), (128, 128, 128), 1)
+    assert close(images.read(np.full((8, 8), 0.5)), (128, 128, 128), 1)
+
+
+def test_cmyk_jpeg_and_palette_with_transparency() -> None:
+    assert close(images.read(encoded(Image.new("RGB", (16, 16), ORANGE).convert("CMYK"), "JPEG")), ORANGE)
+    palette = Image.new("P", (8, 8), 1)
+    palette.putpalette([0, 0, 0, *ORANGE])
+    assert close(images.read(encoded(palette, "PNG", transparency=0)), ORANGE, 1)
+
+
+def test_what_is_transparent_is_white_not_black() -> None:
+    assert close(images.read(encoded(Image.new("RGBA", (8, 8), (0, 0, 0, 0)), "PNG")), (255, 255, 255), 0)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_pictures_are_turned_upright(orientation: int) -> None:
+    upright = np.asarray(images.read(EXAMPLES / "boats.jpg").resize((64, 48)))
+    turn: dict[int, Callable[[Any], Any]] = {
+        1: lambda a: a,
+        2: lambda a: a[:, ::-1],
+        3: lambda a: a[::-1, ::-1],
+        4: lambda a: a[::-1],
+        5: lambda a: a.transpose(1, 0, 2),
+        6: lambda a: np.rot90(a),
+        7: lambda a: a[::-1, ::-1].transpose(1, 0, 2),
+        8: lambda a: np.rot90(a, -1),
+    }
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stored = Image.fromarray(np.ascontiguousarray(turn[orientation](upright)))
+    np.testing.assert_array_equal(np.asarray(images.read(encoded(stored, "PNG", exif=exif))), upright)
+
+
+def test_squash_keeps_the_whole_picture_and_crop_its_shape() -> None:
+    wide = np.zeros((10, 30, 3), dtype=np.uint8)
+    wide[:, 10:20] = 255
+    squashed = images.resize(Image.fromarray(wide), ImageSpec(size=30, resize="squash", interpolation="bilinear"))
+    cropped = images.resize(Image.fromarray(wide), ImageSpec(size=30, resize="crop", interpolation="bilinear"))
+    assert squashed.shape == cropped.shape == (30, 30, 3)
+    assert squashed[:, 0].max() == 0
+    assert squashed[:, 15].min() == 255
+    assert cropped[:, 2:-2].min() == 255
+
+
+@given(st.integers(0, 255), st.sampled_from([(0.5, 0.5, 0.5), (0.485, 0.456, 0.406)]))
+def test_normalising_is_the_formula_of_the_spec(value: int, mean: tuple[float, float, float]) -> None:
+    std = (0.229, 0.224, 0.225)
+    pixels = np.full((2, 4, 4, 3), value, dtype=np.uint8)
+    got = images.normalise(pixels, ImageSpec(size=4, mean=mean, std=std))
+    assert got.shape == (2, 3, 4, 4)
+    expected = (value / 255 - np.array(mean)) / np.array(std)
+    np.testing.assert_allclose(got[1, :, 2, 3], expected, atol=1e-5)
+
+
+def test_channel_order_is_the_specs() -> None:
+    red = Image.new("RGB", (4, 4), (255, 0, 0))
+    assert images.resize(red, ImageSpec(size=4, channels="bgr"))[0, 0].tolist() == [0, 0, 255]
+
+
+def test_errors_name_the_file_and_what_is_wrong(tmp_path: Path) -> None:
+    text = tmp_path / "notes.jpg"
+    text.write_text("no picture", encoding="utf-8")
+    cut = tmp_path / "cut.jpg"
+    cut.write_bytes((EXAMPLES / "cat.jpg").read_bytes()[:5000])
+    for path, problem in (
+        (tmp_path / "none.jpg", "there is no such file"),
+        (tmp_path, "this is a folder"),
+        (text, "not a picture"),
+        (cut, "truncated"),
+    ):
+        with pytest.raises(ImageError, match=problem) as caught:
+            images.read(path)
+        assert str(path) in str(caught.value)
+    for array in (np.zeros((2, 2, 5), dtype=np.uint8), np.zeros(3, dtype=np.uint8), np.zeros((2, 2), dtype=np.int64)):
+        with pytest.raises(ImageError, match="array of shape"):
+            images.read(array)
+
+
+def test_a_decompression_bomb_is_refused_before_it_is_decoded() -> None:
+    header = encoded(Image.new("1", (10_000, 10_000)), "PNG")
+    assert len(header) < 100_000
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with pytest.raises(ImageError, match="10000 × 10000 pixels"):
+            images.read(header)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.binary(max_size=200), st.integers(0, 3000), st.integers(0, 255))
+def test_broken_bytes_give_an_image_error_or_a_picture_never_a_crash(junk: bytes, place: int, value: int) -> None:
+    good = bytearray((EXAMPLES / "cat.jpg").read_bytes()[:20_000])
+    good[place] = value
+    for data in (junk, bytes(good) + junk):
+        try:
+            assert images.read(data).mode == "RGB"
+        except ImageError as error:
+            assert str(error).startswith("<bytes>")
+
+
+def test_folders_globs_and_names_are_found(tmp_path: Path) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    for name in ("a/2.JPG", "a/1.png", "a/b/3.webp", "a/notes.txt"):
+        (tmp_path / name).touch()
+    assert [p.name for p in images.find([str(tmp_path / "a")])] == ["1.png", "2.JPG", "3.webp"]
+    assert [p.name for p in images.find([str(tmp_path / "a" / "*.png")])] == ["1.png"]
+    assert images.find(["none.jpg", "-"]) == [Path("none.jpg"), Path("-")]
+    assert images.find([str(tmp_path / "*.gif")]) == [tmp_path / "*.gif"]

@@ -1,0 +1,50 @@
+"""Who only captions photos should never have to install torch."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+from conftest import EXAMPLES, ROOT
+
+CODE = """
+import sys
+import looksay
+print(looksay.caption(sys.argv[1]))
+heavy = {"torch", "torchvision", "timm", "lightning", "onnx", "matplotlib", "rich"} & set(sys.modules)
+assert not heavy, heavy
+"""
+
+
+@pytest.mark.slow
+def test_the_bare_wheel_captions_a_photo_without_torch(tmp_path: Path) -> None:
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(build, check=True, cwd=ROOT, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    assert wheel.stat().st_size <= 25 * 2**20
+    assert "looksay/bundles/default/model.json" in zipfile.ZipFile(wheel).namelist()
+
+    venv.create(tmp_path / "bare", with_pip=True)
+    python = tmp_path / "bare" / "bin" / "python"
+    install = [python, "-m", "pip", "install", "--quiet", "-c", ROOT / "constraints.txt", wheel]
+    subprocess.run(install, check=True, capture_output=True)
+    listed = subprocess.run([python, "-m", "pip", "list"], check=True, capture_output=True, text=True).stdout
+    assert not {"torch", "timm", "onnx", "lightning"} & {line.split()[0] for line in listed.splitlines()}
+
+    photo = str(EXAMPLES / "photographer.png")
+    said = subprocess.run([python, "-c", CODE, photo], check=True, capture_output=True, text=True, cwd=tmp_path)
+    shell = subprocess.run([python.parent / "looksay", photo], check=True, capture_output=True, text=True, cwd=tmp_path)
+    assert said.stdout == shell.stdout
+    assert said.stderr == shell.stderr == ""
+    assert len(said.stdout.split()) >= 3
+
+    missing = subprocess.run(
+        [python.parent / "looksay", "train", ROOT / "recipes" / "flickr8k.toml"],
+        check=False, capture_output=True, text=True, cwd=tmp_path,
+    )  # fmt: skip
+    assert missing.returncode == 2
+    assert missing.stderr == 'looksay: Training needs more than the base install: pip install "looksay[train]"\n'

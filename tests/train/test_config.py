@@ -1,0 +1,67 @@
+"""Who writes a recipe should learn of a slip at once, and from a run what made it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+from looksay import RecipeError
+from looksay.train import config
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Path:
+    file = tmp_path / "recipe.toml"
+    file.write_text("[training]\nepochs = 3\n", encoding="utf-8")
+    return file
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "recipes").glob("*.toml")), ids=lambda file: file.name)
+def test_every_recipe_loads_and_begins_with_its_command(file: Path) -> None:
+    assert config.load(file).model.name
+    assert file.read_text(encoding="utf-8").startswith(f"# looksay train recipes/{file.name} ")
+
+
+def test_changes_on_the_command_line_win(recipe: Path) -> None:
+    changes = ["training.batch=8", "training.flip=false", "data.folder=my data", "search.beam=5", "training.clip=2"]
+    loaded = config.load(recipe, changes)
+    assert (loaded.training.epochs, loaded.training.batch, loaded.training.flip) == (3, 8, False)
+    assert (loaded.data.folder, loaded.search.beam, loaded.training.clip) == ("my data", 5, 2.0)
+
+
+def test_a_recipe_survives_being_written_down(recipe: Path, tmp_path: Path) -> None:
+    loaded = config.load(recipe, ['model.limits="it\'s \\"odd\\", né"', "training.learning_rate=1e-5"])
+    (tmp_path / "again.toml").write_text(loaded.to_toml(), encoding="utf-8")
+    assert config.load(tmp_path / "again.toml") == loaded
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ("epochs=3", "written section.key=value"),
+        ("training.epochs", "written section.key=value"),
+        ("training.epoch=3", "no training.epoch; there are training.run, training.epochs"),
+        ("train.epochs=3", "no train; there are model, data"),
+        ("training.epochs=many", "training.epochs is 'many'; it must be of type int"),
+        ("training.flip=1", "training.flip is 1; it must be of type bool"),
+        ("training.precision=16", "it must be one of auto, 32, bf16"),
+        ("image.resize=stretch", "it must be one of squash, crop"),
+        ("search.beam=0", "search: beam is 0"),
+    ],
+)
+def test_slips_are_named_with_what_is_possible(recipe: Path, change: str, problem: str) -> None:
+    with pytest.raises(RecipeError, match=problem):
+        config.load(recipe, [change])
+
+
+def test_broken_files_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="no such recipe"):
+        config.load(tmp_path / "none.toml")
+    (tmp_path / "broken.toml").write_text("[training", encoding="utf-8")
+    with pytest.raises(RecipeError, match="not a recipe in TOML"):
+        config.load(tmp_path / "broken.toml")
+    (tmp_path / "flat.toml").write_text("training = 3", encoding="utf-8")
+    with pytest.raises(RecipeError, match="training is a section"):
+        config.load(tmp_path / "flat.toml")

@@ -1,0 +1,33 @@
+"""The loss must be the formula, and padding must teach nothing."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from looksay.train.losses import PADDING, cross_entropy, word_accuracy
+from looksay.train.module import warm_cosine
+
+
+def test_label_smoothing_by_hand() -> None:
+    scores = torch.log(torch.tensor([[[0.7, 0.2, 0.1]]]))
+    mean = -(torch.log(torch.tensor([0.7, 0.2, 0.1]))).mean()
+    expected = 0.9 * -torch.log(torch.tensor(0.7)) + 0.1 * mean
+    torch.testing.assert_close(cross_entropy(scores, torch.tensor([[0]]), 0.1), expected)
+
+
+def test_padding_counts_for_nothing() -> None:
+    scores, targets = torch.randn(2, 3, 5), torch.tensor([[1, 2, PADDING], [3, PADDING, PADDING]])
+    kept = torch.stack([scores[0, 0], scores[0, 1], scores[1, 0]])[None]
+    torch.testing.assert_close(cross_entropy(scores, targets), cross_entropy(kept, torch.tensor([[1, 2, 3]])))
+    right = torch.nn.functional.one_hot(torch.tensor([[1, 2, 0], [0, 0, 0]]), 5).float()
+    assert word_accuracy(right, targets) == pytest.approx(2 / 3)
+
+
+def test_the_learning_rate_rises_falls_and_ends_at_zero() -> None:
+    rates = [warm_cosine(step, warmup=10, steps=100) for step in range(101)]
+    assert rates[0] == pytest.approx(0.1)
+    assert rates[9] == rates[10] == 1
+    assert rates[55] == pytest.approx(0.5)
+    assert rates[100] == pytest.approx(0)
+    assert rates[10:] == sorted(rates[10:], reverse=True)

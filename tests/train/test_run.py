@@ -1,0 +1,111 @@
+"""Who trains for hours wants to see how it goes, keep the best, and lose nothing to a crash."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import ROOT, TINY
+from PIL import Image
+from safetensors.torch import load_file
+
+import looksay
+from looksay.train import config, journal, run
+
+RECIPE = ROOT / "recipes" / "flickr8k.toml"
+
+
+def changes(data: Path, folder: Path, *more: str) -> list[str]:
+    return [*TINY, f"data.folder={data}", f"training.run={folder}", "decoder.dropout=0.5", *more]
+
+
+def test_a_run_leaves_metrics_curves_samples_and_its_own_recipe(small_run: Path) -> None:
+    rows = journal.read(small_run)
+    assert [row["epoch"] for row in rows] == list(range(1, 9))
+    assert rows[-1]["train_loss"] < 0.2 * rows[0]["train_loss"]
+    assert rows[-1]["val_CIDEr-D"] > 5
+    with Image.open(small_run / "curves.png") as curves:
+        assert curves.size[0] > 1000
+    page = (small_run / "samples" / "epoch-08.html").read_text(encoding="utf-8")
+    assert "<b>two wooden boats lie in the harbour of a small town</b>" in page
+    assert page.count("data:image/jpeg;base64,") == 4
+    assert list((small_run / "tensorboard").glob("events.out.tfevents.*"))
+    assert config.load(small_run / "recipe.toml").training.epochs == 8
+    assert [path.name for path in small_run.iterdir() if path.name.startswith(".")] == []
+
+
+def test_the_best_weights_are_those_with_the_best_decoded_cider(small_data: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    recipe = config.load(RECIPE, changes(small_data, folder, "training.epochs=1"))
+    run.train(recipe)
+    first = load_file(folder / "best.safetensors")
+    rows = journal.read(folder)
+    (folder / "metrics.jsonl").write_text(json.dumps({**rows[0], "val_CIDEr-D": 99.0}) + "\n", encoding="utf-8")
+    text = (folder / "recipe.toml").read_text(encoding="utf-8")
+    (folder / "recipe.toml").write_text(text.replace("epochs = 1", "epochs = 2"), encoding="utf-8")
+    run.train(recipe, resume=True)
+    assert len(journal.read(folder)) == 2
+    kept = load_file(folder / "best.safetensors")
+    assert all(torch.equal(first[name], kept[name]) for name in first)
+
+
+def test_a_killed_run_resumes_and_ends_as_if_nothing_had_happened(small_data: Path, tmp_path: Path) -> None:
+    """The process is killed for real, after an epoch is on disk."""
+    epochs = 4
+    straight, killed = tmp_path / "straight", tmp_path / "killed"
+    run.train(config.load(RECIPE, changes(small_data, straight, f"training.epochs={epochs}")))
+
+    command = [sys.executable, "-m", "looksay", "train", str(RECIPE)]
+    arguments = changes(small_data, killed, f"training.epochs={epochs}")
+    process = subprocess.Popen([*command, *arguments], stderr=subprocess.PIPE, env=os.environ | {"TERM": "dumb"})
+    deadline = time.monotonic() + 120
+    while not (killed / "last.ckpt").exists():
+        assert process.poll() is None, process.communicate()[1].decode()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert len(journal.read(killed)) < epochs
+
+    subprocess.run([*command, *arguments, "--resume"], check=True, capture_output=True)
+    assert [row["val_loss"] for row in journal.read(killed)] == [row["val_loss"] for row in journal.read(straight)]
+    wanted, got = (torch.load(folder / "last.ckpt", weights_only=True)["state_dict"] for folder in (straight, killed))
+    assert all(torch.equal(wanted[name], got[name]) for name in wanted)
+
+
+def test_a_run_is_not_overwritten_and_resume_needs_one(small_data: Path, small_run: Path, tmp_path: Path) -> None:
+    with pytest.raises(looksay.RunError, match="already holds a run"):
+        run.train(config.load(RECIPE, changes(small_data, small_run)))
+    with pytest.raises(looksay.RunError, match="no whole epoch"):
+        run.train(config.load(RECIPE, changes(small_data, tmp_path / "none")), resume=True)
+
+
+def test_a_broken_picture_is_named_and_left_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    from conftest import write_flickr8k
+
+    data = write_flickr8k(tmp_path / "data")
+    (data / "Images" / "cat.jpg").write_bytes(b"\xff\xd8 not a picture")
+    (data / "Images" / "val-boats.jpg").unlink()
+    with caplog.at_level(logging.WARNING, logger="looksay"):
+        folder = run.train(config.load(RECIPE, changes(data, tmp_path / "run", "training.epochs=1")))
+    left_out = [message for message in caplog.messages if message.startswith("left out")]
+    assert len(left_out) == 2
+    assert "cat.jpg" in left_out[0]
+    assert "val-boats.jpg: there is no such file" in left_out[1]
+    assert journal.read(folder)[0]["epoch"] == 1
+
+
+def test_precision_follows_the_wish() -> None:
+    assert run.precision("32") == "32-true"
+    assert run.precision("bf16") == "bf16-mixed"
+    assert run.precision("auto") in ("32-true", "bf16-mixed")
