@@ -33,7 +33,7 @@ def test_a_hub_id_is_loaded_from_the_hubs_cache(tmp_path: Path, monkeypatch: pyt
     shutil.copytree(locate(), home / "snapshots" / commit)
     (home / "refs").mkdir()
     (home / "refs" / "main").write_text(commit, encoding="utf-8")
-    import huggingface_hub.constants as constants
+    from huggingface_hub import constants
 
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))

@@ -22,7 +22,7 @@ assert not heavy, heavy
 
 @pytest.mark.slow
 def test_the_bare_wheel_captions_a_photo_without_torch(tmp_path: Path) -> None:
-    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    build: list[str | Path] = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", tmp_path]
     subprocess.run(build, check=True, cwd=ROOT, capture_output=True)
     (wheel,) = tmp_path.glob("*.whl")
     assert wheel.stat().st_size <= 25 * 2**20
@@ -30,7 +30,7 @@ def test_the_bare_wheel_captions_a_photo_without_torch(tmp_path: Path) -> None:
 
     venv.create(tmp_path / "bare", with_pip=True)
     python = tmp_path / "bare" / "bin" / "python"
-    install = [python, "-m", "pip", "install", "--quiet", "-c", ROOT / "constraints.txt", wheel]
+    install: list[str | Path] = [python, "-m", "pip", "install", "--quiet", "-c", ROOT / "constraints.txt", wheel]
     subprocess.run(install, check=True, capture_output=True)
     listed = subprocess.run([python, "-m", "pip", "list"], check=True, capture_output=True, text=True).stdout
     assert not {"torch", "timm", "onnx", "lightning"} & {line.split()[0] for line in listed.splitlines()}

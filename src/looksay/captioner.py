@@ -125,8 +125,9 @@ class Captioner:
         if unknown:
             known = ", ".join(field.name for field in fields(SearchOptions))
             raise OptionError(f"there is no search option {', '.join(sorted(unknown))}; there are {known}")
-        beam = max(own.beam, changes.get("n_best", 1))  # asking for five captions is asking to look for five
-        return replace(own, **{"beam": beam, **changes})
+        if "beam" not in changes:  # asking for five captions is asking to look for five
+            changes["beam"] = max(own.beam, changes.get("n_best", 1))
+        return replace(own, **changes)
 
     def _prepare(self, source: ImageSource) -> NDArray[np.float32] | ImageError:
         try:
@@ -142,9 +143,7 @@ class Captioner:
         words = self.bundle.vocabulary
         return search(self.step, state, options, start=words.start, end=words.end, forbidden=[words.unknown])
 
-    def _caption(
-        self, pixels: NDArray[np.float32], options: SearchOptions, attention: bool
-    ) -> list[list[Caption]]:
+    def _caption(self, pixels: NDArray[np.float32], options: SearchOptions, attention: bool) -> list[list[Caption]]:
         state = self.encode(pixels)
         return [
             [
@@ -156,9 +155,7 @@ class Captioner:
 
     def _describe(self, caption: Hypothesis, attention: NDArray[np.float32] | None) -> Caption:
         vocabulary = self.bundle.vocabulary
-        return Caption(
-            vocabulary.decode(caption.tokens), vocabulary.spell(caption.tokens), caption.log_prob, attention
-        )
+        return Caption(vocabulary.decode(caption.tokens), vocabulary.spell(caption.tokens), caption.log_prob, attention)
 
     def encode(self, pixels: NDArray[np.float32]) -> DecoderState:
         """Look at prepared pictures, shape (pictures, 3, size, size): the state before the first word."""

@@ -13,7 +13,7 @@ from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from looksay.errors import ImageError
 from looksay.specs import ImageSpec
@@ -75,7 +75,7 @@ def read(source: ImageSource) -> Image.Image:
         raise ImageError(f"{name}: there is no such file") from error
     except IsADirectoryError as error:
         raise ImageError(f"{name}: this is a folder, not a picture") from error
-    except Image.UnidentifiedImageError as error:
+    except UnidentifiedImageError as error:
         raise ImageError(f"{name}: this is not a picture in a format that Pillow reads") from error
     except Exception as error:  # Pillow's decoders raise errors of every kind on broken files
         raise ImageError(f"{name}: {str(error) or type(error).__name__}") from error
@@ -151,7 +151,7 @@ def normalise(pixels: NDArray[np.uint8], spec: ImageSpec) -> NDArray[np.float32]
     ndarray of float32, shape (..., 3, size, size)
         ``(pixel / 255 - mean) / std``.
     """
-    mean, std = np.float32(spec.mean), np.float32(spec.std)
+    mean, std = np.array(spec.mean, dtype=np.float32), np.array(spec.std, dtype=np.float32)
     scaled = (pixels * (1 / (255 * std)) - mean / std).astype(np.float32)
     return np.ascontiguousarray(np.moveaxis(scaled, -1, -3))
 

@@ -128,8 +128,8 @@ def search(
     banned = np.array([start, *forbidden])
 
     def allowed_step(tokens: Tokens, state: S, written: int) -> tuple[NDArray[np.float64], S]:
-        log_probs, state = step(tokens, state)
-        log_probs = log_probs.astype(np.float64)
+        narrow, state = step(tokens, state)
+        log_probs = narrow.astype(np.float64)
         log_probs[:, banned] = -np.inf
         if written == options.max_words:  # a caption that has run to its limit can only end
             log_probs[:, np.arange(log_probs.shape[1]) != end] = -np.inf
@@ -147,9 +147,7 @@ def _finish(tokens: Sequence[int], log_prob: float, options: SearchOptions) -> H
     return Hypothesis(words, log_prob, log_prob / (len(words) + 1) ** options.length_exponent)
 
 
-def _greedy(
-    step: _AllowedStep[S], state: S, options: SearchOptions, start: int, end: int
-) -> list[list[Hypothesis]]:
+def _greedy(step: _AllowedStep[S], state: S, options: SearchOptions, start: int, end: int) -> list[list[Hypothesis]]:
     """Always say the likeliest word."""
     images = len(state)
     captions: list[list[Hypothesis]] = [[] for _ in range(images)]
@@ -170,9 +168,7 @@ def _greedy(
     return captions
 
 
-def _beam(
-    step: _AllowedStep[S], state: S, options: SearchOptions, start: int, end: int
-) -> list[list[Hypothesis]]:
+def _beam(step: _AllowedStep[S], state: S, options: SearchOptions, start: int, end: int) -> list[list[Hypothesis]]:
     """Keep the `beam` likeliest beginnings of each image; an image is done when `beam` of its captions have ended.
 
     A caption ends only if its ``<end>`` is among the `beam` likeliest continuations, so that a beam of 1 is greedy

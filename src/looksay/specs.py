@@ -72,9 +72,7 @@ class SearchOptions:
         _require(self.beam >= 1, f"beam is {self.beam}; it must be 1 or more")
         _require(1 <= self.n_best <= self.beam, f"n_best is {self.n_best}; it must be from 1 to beam ({self.beam})")
         _require(self.max_words >= 1, f"max_words is {self.max_words}; it must be 1 or more")
-        _require(
-            0 <= self.length_exponent <= 2, f"length_exponent is {self.length_exponent}; it must be from 0 to 2"
-        )
+        _require(0 <= self.length_exponent <= 2, f"length_exponent is {self.length_exponent}; it must be from 0 to 2")
 
 
 class SearchChanges(TypedDict, total=False):

@@ -48,9 +48,7 @@ def test_captions_of_unlisted_pictures_are_counted_not_dropped_in_silence(tmp_pa
     folder = write_flickr8k(tmp_path / "data")
     with (folder / "Flickr8k.token.txt").open("a", encoding="utf-8") as file:
         file.write("other.jpg#0\ta dog\n")
-    assert data.read(folder).problems == (
-        "1 pictures have captions but are in none of the lists that are here",
-    )
+    assert data.read(folder).problems == ("1 pictures have captions but are in none of the lists that are here",)
 
 
 @pytest.mark.parametrize(
@@ -73,7 +71,10 @@ def test_broken_files_are_refused_with_file_and_row(tmp_path: Path, file: str, l
 def test_kaggles_layout_with_commas_and_quotes(tmp_path: Path) -> None:
     text = 'image,caption\na.jpg,"A dog , red ball ."\na.jpg,A ""dog""\nb c.jpg,Ein Hund fährt\n'
     dataset = data.read(write_kaggle(tmp_path / "data", text))
-    assert [record.references for record in dataset.records] == [("A dog , red ball .", 'A ""dog""'), ("Ein Hund fährt",)]
+    assert [record.references for record in dataset.records] == [
+        ("A dog , red ball .", 'A ""dog""'),
+        ("Ein Hund fährt",),
+    ]
     assert dataset.records[1].image == tmp_path / "data" / "Images" / "b c.jpg"
 
 
@@ -90,7 +91,9 @@ def test_kaggles_splits_are_drawn_by_picture_and_never_change(tmp_path: Path) ->
     assert min(counts.values()) >= 30
 
 
-@pytest.mark.parametrize("text", ["", "a,b\n", "image,caption\na.jpg\n", "image,caption\na.jpg,x,y\n", "image,caption\na.jpg,\n"])
+@pytest.mark.parametrize(
+    "text", ["", "a,b\n", "image,caption\na.jpg\n", "image,caption\na.jpg,x,y\n", "image,caption\na.jpg,\n"]
+)
 def test_broken_kaggle_tables_are_refused_with_their_line(tmp_path: Path, text: str) -> None:
     with pytest.raises(DataError, match=r"captions\.txt, line \d"):
         data.read(write_kaggle(tmp_path / "data", text))

@@ -12,6 +12,7 @@ from conftest import EXAMPLES, PHOTOS, SAID, TINY, write_flickr8k
 import looksay
 from looksay.bundle import Bundle
 from looksay.export import pack, parity
+from looksay.train import build
 from looksay.train import run as runs
 from looksay.words import tokenize
 
@@ -95,7 +96,7 @@ def test_a_fine_tuned_encoder_is_exported_too(tmp_path: Path) -> None:
     recipe.write_text("", encoding="utf-8")
     changes = (*TINY, f"data.folder={data}", f"training.run={tmp_path / 'run'}", "encoder.trainable=true")
     folder = runs.train(config.load(recipe, (*changes, "training.epochs=2", "encoder.learning_rate=1e-3")))
-    fresh = runs.nets.build(runs.load(folder).recipe, runs.load(folder).vocabulary)
+    fresh = build.caption_model(runs.load(folder).recipe, runs.load(folder).vocabulary)
     learned = runs.load(folder).model.encoder.state_dict()
     moved = [name for name, value in fresh.encoder.state_dict().items() if not value.equal(learned[name])]
     assert moved

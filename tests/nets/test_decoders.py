@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from looksay import RecipeError
-from looksay.nets import decoders
+from looksay.nets.attention import MultiHeadAttention
 from looksay.nets.decoders import DECODERS, Decoder, build
 
 
@@ -45,15 +45,21 @@ def test_a_score_depends_on_the_picture_and_on_earlier_words_alone(name: str) ->
 def test_every_weight_learns(name: str) -> None:
     decoder = small(name).train()
     decoder(torch.randn(2, 9, 12), torch.randint(20, (4, 5))).square().sum().backward()
-    assert [n for n, p in decoder.named_parameters() if p.grad is None or not p.grad.any()] in ([], ["attention.key.bias"])
+    assert [n for n, p in decoder.named_parameters() if p.grad is None or not p.grad.any()] in (
+        [],
+        ["attention.key.bias"],
+    )
 
 
 def test_keys_are_projected_once_a_picture_not_once_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
-    decoder, calls = small("top-down"), []
-    project = decoders.MultiHeadAttention.project
-    monkeypatch.setattr(
-        decoders.MultiHeadAttention, "project", lambda self, grid: (calls.append(grid.shape), project(self, grid))[1]
-    )
+    decoder, calls = small("top-down"), list[torch.Size]()
+    project = MultiHeadAttention.project
+
+    def counted(self: MultiHeadAttention, grid: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        calls.append(grid.shape)
+        return project(self, grid)
+
+    monkeypatch.setattr(MultiHeadAttention, "project", counted)
     decoder(torch.randn(2, 9, 12), torch.randint(20, (10, 5)))
     assert calls == [(2, 9, 16)]
 

@@ -21,11 +21,16 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Weights of a whole classifier in half precision, as they are found in the wild."""
     torch.manual_seed(1)
     file = tmp_path_factory.mktemp("weights") / "test_resnet.safetensors"
-    save_file({k: v.half() if v.is_floating_point() else v for k, v in timm.create_model("test_resnet").state_dict().items()}, file)
+    save_file(
+        {k: v.half() if v.is_floating_point() else v for k, v in timm.create_model("test_resnet").state_dict().items()},
+        file,
+    )
     return file
 
 
-@pytest.mark.parametrize("name", ["test_resnet", "tf_efficientnet_lite1", "vgg11", "mobilenetv3_small_050", "convnext_atto"])
+@pytest.mark.parametrize(
+    "name", ["test_resnet", "tf_efficientnet_lite1", "vgg11", "mobilenetv3_small_050", "convnext_atto"]
+)
 def test_any_cnn_gives_a_grid(name: str) -> None:
     encoder = Encoder(name, SMALL, RANDOM)
     grid = encoder(torch.zeros(2, 3, 64, 64))
@@ -89,7 +94,7 @@ def test_mistakes_name_the_key(tmp_path: Path, weights: Path) -> None:
 
 def test_the_hub_is_the_default_and_says_what_to_do_without_a_network(monkeypatch: pytest.MonkeyPatch) -> None:
     """timm's own loading code runs; only the connection is missing."""
-    import huggingface_hub.constants as constants
+    from huggingface_hub import constants
 
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(RecipeError, match=r"encoder\.weights=FILE"):

@@ -11,26 +11,26 @@ import torch
 from conftest import ROOT, TINY
 
 from looksay import data
-from looksay.nets import model as nets
-from looksay.train import config, run
+from looksay.nets.model import CaptionModel
+from looksay.train import build, config, run
 from looksay.train.batches import Pictures, TrainBatches, ValBatches
 from looksay.train.losses import PADDING
 from looksay.vocabulary import Vocabulary
 
 
 @pytest.fixture(params=["frozen", "trainable"])
-def made(request: pytest.FixtureRequest, small_data: Path) -> tuple[Pictures, Vocabulary, config.Recipe, nets.CaptionModel]:
+def made(request: pytest.FixtureRequest, small_data: Path) -> tuple[Pictures, Vocabulary, config.Recipe, CaptionModel]:
     trainable = str(request.param == "trainable").lower()
     changes = [*TINY, f"encoder.trainable={trainable}", "training.flip=true"]
     recipe = config.load(ROOT / "recipes" / "flickr8k.toml", changes)
     records = data.read(small_data).split("train")
     vocabulary = Vocabulary.build(text for record in records for text in record.references)
-    model = nets.build(recipe, vocabulary).eval()
+    model = build.caption_model(recipe, vocabulary).eval()
     return run.pictures(records, recipe, vocabulary, model), vocabulary, recipe, model
 
 
 def test_a_batch_teaches_each_picture_its_own_captions(
-    made: tuple[Pictures, Vocabulary, config.Recipe, nets.CaptionModel],
+    made: tuple[Pictures, Vocabulary, config.Recipe, CaptionModel],
 ) -> None:
     pictures, vocabulary, *_ = made
     batch = pictures.batch([1, 3], captions=3)
@@ -43,7 +43,7 @@ def test_a_batch_teaches_each_picture_its_own_captions(
 
 
 def test_a_caption_that_is_cut_is_not_taught_to_end_there(
-    made: tuple[Pictures, Vocabulary, config.Recipe, nets.CaptionModel],
+    made: tuple[Pictures, Vocabulary, config.Recipe, CaptionModel],
 ) -> None:
     pictures, vocabulary, *_ = made
     short = Pictures(pictures.records, pictures._cache, pictures._inputs, vocabulary, max_words=4)
@@ -53,7 +53,7 @@ def test_a_caption_that_is_cut_is_not_taught_to_end_there(
 
 
 def test_a_frozen_encoders_grids_are_those_it_would_make(
-    made: tuple[Pictures, Vocabulary, config.Recipe, nets.CaptionModel],
+    made: tuple[Pictures, Vocabulary, config.Recipe, CaptionModel],
 ) -> None:
     pictures, _, recipe, model = made
     plain = pictures.batch([0, 2], 1).pictures
@@ -63,7 +63,7 @@ def test_a_frozen_encoders_grids_are_those_it_would_make(
     from looksay.images import normalise
 
     pixels = pictures.pixels([0, 2])
-    spec = nets.picture_spec(recipe)
+    spec = build.picture_spec(recipe)
     for mirrored in (False, True):
         seen = pixels[:, :, ::-1] if mirrored else pixels
         with torch.no_grad():
@@ -73,7 +73,7 @@ def test_a_frozen_encoders_grids_are_those_it_would_make(
 
 
 def test_an_epoch_shows_every_picture_once_in_an_order_of_its_own(
-    made: tuple[Pictures, Vocabulary, config.Recipe, nets.CaptionModel],
+    made: tuple[Pictures, Vocabulary, config.Recipe, CaptionModel],
 ) -> None:
     pictures, _, recipe, _ = made
     options = replace(recipe.training, batch=3)
@@ -85,7 +85,7 @@ def test_an_epoch_shows_every_picture_once_in_an_order_of_its_own(
     assert [len(first[number].pictures) for number in range(6)] == [3, 3, 3, 3, 3, 1]
 
 
-def test_val_batches_are_in_order(made: tuple[Pictures, Vocabulary, config.Recipe, nets.CaptionModel]) -> None:
+def test_val_batches_are_in_order(made: tuple[Pictures, Vocabulary, config.Recipe, CaptionModel]) -> None:
     pictures, _, recipe, _ = made
     batches = ValBatches(pictures, replace(recipe.training, batch=7))
     assert [indices for _, indices in (batches[n] for n in range(len(batches)))] == [

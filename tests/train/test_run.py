@@ -88,9 +88,7 @@ def test_a_run_is_not_overwritten_and_resume_needs_one(small_data: Path, small_r
         run.train(config.load(RECIPE, changes(small_data, tmp_path / "none")), resume=True)
 
 
-def test_a_broken_picture_is_named_and_left_out(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_broken_picture_is_named_and_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     from conftest import write_flickr8k
 
     data = write_flickr8k(tmp_path / "data")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import IO, Any, cast
@@ -34,7 +34,7 @@ STDIN = "-"
 def caption(
     paths: Sequence[str], model: str, batch: int, layout: str, output: Path | None, write: str | None, **options: Any
 ) -> None:
-    """Say what pictures show.
+    r"""Say what pictures show.
 
     PATHS are pictures, folders (with all the pictures below them), globs, or - for a picture on standard input.
 
@@ -57,9 +57,9 @@ def caption(
     outcomes = talker.outcomes((_open(path) for path in found), batch=batch, **chosen)
     failed = 0
     with _opened(output) as file:
-        printer = _PRINTERS[layout](file, several=len(found) > 1)
+        write_row = _PRINTERS[layout](file, len(found) > 1)
         for path, outcome in zip(found, _with_bar(outcomes, len(found), file), strict=True):
-            printer.write(str(path), outcome)
+            write_row(str(path), outcome)
             if isinstance(outcome, ImageError):
                 failed += 1
                 click.echo(f"looksay: {outcome}", err=True)
@@ -91,51 +91,46 @@ def _with_bar(outcomes: Iterator[Any], count: int, file: IO[str]) -> Iterator[An
 
 
 Outcome = list[Caption] | ImageError
+Printer = Callable[[str, Outcome], None]
 
 
-class _Text:
-    """The caption alone, or path, tab, caption; one a line."""
+def _text(file: IO[str], several: bool) -> Printer:
+    """Print the caption alone, or path, tab, caption; one a line."""
 
-    def __init__(self, file: IO[str], *, several: bool) -> None:
-        self._file = file
-        self._several = several
+    def write(path: str, outcome: Outcome) -> None:
+        for found in [] if isinstance(outcome, ImageError) else outcome:
+            click.echo(f"{path}\t{found}" if several else found, file=file)
 
-    def write(self, path: str, outcome: Outcome) -> None:
-        if not isinstance(outcome, ImageError):
-            for found in outcome:
-                click.echo(f"{path}\t{found}" if self._several else found, file=self._file)
+    return write
 
 
-class _Jsonl:
-    """One object a picture: image, caption, log_prob; or image, error."""
+def _jsonl(file: IO[str], several: bool) -> Printer:  # noqa: ARG001
+    """Print one object a picture: image, caption, log_prob; or image, error."""
 
-    def __init__(self, file: IO[str], *, several: bool) -> None:
-        self._file = file
-
-    def write(self, path: str, outcome: Outcome) -> None:
+    def write(path: str, outcome: Outcome) -> None:
         row: dict[str, Any] = {"image": path}
         if isinstance(outcome, ImageError):
             row["error"] = str(outcome)
         else:
             best, *others = ({"caption": found.text, "log_prob": round(found.log_prob, 4)} for found in outcome)
-            row |= best
-            if others:
-                row["others"] = others
-        click.echo(json.dumps(row, ensure_ascii=False), file=self._file)
+            row |= best | ({"others": others} if others else {})
+        click.echo(json.dumps(row, ensure_ascii=False), file=file)
+
+    return write
 
 
-class _Csv:
-    """One row a caption: image, caption, log_prob, error."""
+def _csv(file: IO[str], several: bool) -> Printer:  # noqa: ARG001
+    """Print one row a caption: image, caption, log_prob, error."""
+    rows = csv.writer(file, lineterminator="\n")
+    rows.writerow(["image", "caption", "log_prob", "error"])
 
-    def __init__(self, file: IO[str], *, several: bool) -> None:
-        self._writer = csv.writer(file, lineterminator="\n")
-        self._writer.writerow(["image", "caption", "log_prob", "error"])
-
-    def write(self, path: str, outcome: Outcome) -> None:
+    def write(path: str, outcome: Outcome) -> None:
         if isinstance(outcome, ImageError):
-            self._writer.writerow([path, "", "", str(outcome)])
+            rows.writerow([path, "", "", str(outcome)])
         else:
-            self._writer.writerows([path, found.text, round(found.log_prob, 4), ""] for found in outcome)
+            rows.writerows([path, found.text, round(found.log_prob, 4), ""] for found in outcome)
+
+    return write
 
 
-_PRINTERS: dict[str, Any] = {"text": _Text, "jsonl": _Jsonl, "csv": _Csv}
+_PRINTERS = {"text": _text, "jsonl": _jsonl, "csv": _csv}

@@ -22,10 +22,10 @@ _DEFAULT = "caption"
 class _Doors(click.Group):
     """Finds commands by name; ``looksay photo.jpg`` means ``looksay caption photo.jpg``."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         return list(_COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         if cmd_name not in _COMMANDS:
             return None
         command: click.Command = getattr(importlib.import_module(_COMMANDS[cmd_name]), cmd_name)
@@ -48,7 +48,7 @@ class _Doors(click.Group):
 @click.group(cls=_Doors, no_args_is_help=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(looksay.__version__)
 def main() -> None:
-    """Say what pictures show: a CNN looks, an LSTM says.
+    r"""Say what pictures show: a CNN looks, an LSTM says.
 
     \b
     looksay photo.jpg           caption a photo (short for looksay caption photo.jpg)

@@ -1,5 +1,6 @@
 """Images + captions → records."""
 
-from looksay.data.records import SPLITS, Dataset, Record, read
+from looksay.data.layouts import read
+from looksay.data.records import SPLITS, Dataset, Record
 
 __all__ = ["SPLITS", "Dataset", "Record", "read"]

@@ -133,4 +133,3 @@ def _decode(paths: Sequence[Path], spec: ImageSpec) -> Iterator[NDArray[np.uint8
 
     with ThreadPoolExecutor() as pool:  # Pillow decodes outside Python's lock
         yield from pool.map(decode, paths)
-

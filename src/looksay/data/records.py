@@ -1,4 +1,4 @@
-"""What a data set is, and how its layout is recognised."""
+"""What a data set is."""
 
 from __future__ import annotations
 
@@ -59,31 +59,3 @@ class Dataset:
             counts = ", ".join(f"{split} {sum(r.split == split for r in self.records)}" for split in SPLITS)
             raise DataError(f"{self.folder} ({self.layout}) has no {name} split; it has {counts}")
         return records
-
-
-def read(folder: Path) -> Dataset:
-    """Recognise the layout of a data set and read it.
-
-    Parameters
-    ----------
-    folder : Path
-        A folder in Flickr8k's original layout or in Kaggle's. Where both are there, the original one is read,
-        because it names the official splits.
-
-    Raises
-    ------
-    DataError
-        If no layout is recognised, or if a file is broken.
-    """
-    from looksay.data import flickr
-
-    if not folder.is_dir():
-        raise DataError(f"{folder}: there is no such folder; name one with data.folder=DIR")
-    for layout in (flickr.read_original, flickr.read_kaggle):
-        if dataset := layout(folder):
-            return dataset
-    found = ", ".join(sorted(path.name for path in folder.iterdir())[:10]) or "nothing"
-    raise DataError(
-        f"{folder} is in no layout that looksay knows. Looked for {flickr.TOKENS} with {flickr.LISTS['train']} "
-        f"(Flickr8k) and for {flickr.TABLE} with Images/ (Kaggle); found {found}"
-    )

@@ -15,8 +15,8 @@ from looksay.data import Record
 from looksay.errors import ImageError, ParityError, RunError
 from looksay.export import card, graphs, parity, quantize
 from looksay.metrics import score
-from looksay.nets.model import picture_spec
 from looksay.specs import ModelSpec
+from looksay.train import build
 from looksay.train import run as runs
 
 SPLIT = "val"
@@ -63,7 +63,7 @@ def export(run_folder: Path, folder: Path, *, int8: bool = False, data_folder: P
         name=run.recipe.model.name,
         encoder=run.recipe.encoder.name,
         decoder=run.recipe.decoder.name,
-        image=picture_spec(run.recipe),
+        image=build.picture_spec(run.recipe),
         grid=run.model.encoder.grid,
         search=run.recipe.search,
         licence=run.recipe.model.licence,
@@ -121,4 +121,10 @@ def _score(captioner: Captioner, records: list[Record]) -> dict[str, Any]:
     scores = {name: round(value, 4) for name, value in score(said, references).items()}
     log.info("%s of %d pictures: %s", SPLIT, len(said), scores)
     most = max(map(len, references))
-    return {"split": SPLIT, "pictures": len(said), "references": most, "beam": captioner.bundle.spec.search.beam, **scores}
+    return {
+        "split": SPLIT,
+        "pictures": len(said),
+        "references": most,
+        "beam": captioner.bundle.spec.search.beam,
+        **scores,
+    }

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from looksay import images
 from looksay.captioner import Captioner
@@ -66,7 +67,7 @@ def compare(model: CaptionModel, captioner: Captioner, paths: Sequence[Path]) ->
         If there is nothing to compare.
     """
     spec, vocabulary = captioner.bundle.spec, captioner.bundle.vocabulary
-    pixels = []
+    pixels: list[NDArray[np.float32]] = []
     for path in paths:
         if len(pixels) == PICTURES:
             break

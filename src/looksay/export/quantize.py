@@ -31,7 +31,9 @@ def shrink(folder: Path) -> None:
     # Unsigned weights: signed ones overflow on x86 processors without VNNI instructions.
     logging.getLogger().addFilter(_no_preprocessing_hint)
     try:
-        quantize_dynamic(decoder, decoder, per_channel=True, weight_type=QuantType.QUInt8, op_types_to_quantize=["MatMul"])
+        quantize_dynamic(
+            decoder, decoder, per_channel=True, weight_type=QuantType.QUInt8, op_types_to_quantize=["MatMul"]
+        )
     finally:
         logging.getLogger().removeFilter(_no_preprocessing_hint)
     for name in (ENCODER, DECODER):

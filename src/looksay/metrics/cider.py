@@ -46,9 +46,7 @@ class CiderD:
 
     def image_scores(self, predictions: Sequence[Sequence[str]]) -> list[float]:
         """Score one caption for each image, in the order of the references."""
-        return [
-            self._similarity(words, others) for words, others in zip(predictions, self._references, strict=True)
-        ]
+        return [self._similarity(words, others) for words, others in zip(predictions, self._references, strict=True)]
 
     def score(self, predictions: Sequence[Sequence[str]]) -> float:
         """Return the mean of `image_scores`; 1.0 is written as 100 in papers."""

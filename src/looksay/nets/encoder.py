@@ -48,20 +48,19 @@ class Encoder(nn.Module):
     def __init__(self, name: str, image: ImageSpec, weights: str = HUB, *, trainable: bool = False) -> None:
         super().__init__()
         try:
-            self.cnn = timm.create_model(name, pretrained=weights == HUB, num_classes=0)
+            cnn: Any = timm.create_model(name, pretrained=weights == HUB, num_classes=0)
         except Exception as error:  # timm, its hub and its networks raise errors of many kinds
             raise RecipeError(
                 f"encoder.name={name}, encoder.weights={weights}: {error}. See timm.list_models(); "
                 "without a network, name a safetensors file with encoder.weights=FILE"
             ) from error
         if weights not in (HUB, RANDOM):
-            _load(self.cnn, Path(weights))
-        self.cnn.to(memory_format=torch.channels_last)
+            _load(cnn, Path(weights))
+        self.cnn = cnn.to(memory_format=torch.channels_last).requires_grad_(trainable)
         self.trainable = trainable
-        self.cnn.requires_grad_(trainable)
         self.train()
         with torch.no_grad():
-            features = self.cnn.forward_features(torch.zeros(1, 3, image.size, image.size))
+            features = cnn.forward_features(torch.zeros(1, 3, image.size, image.size))
         if features.ndim != 4:
             raise RecipeError(f"encoder.name={name} gives features of shape {tuple(features.shape)}, not a grid")
         self.channels, *rows_columns = features.shape[1:]
@@ -115,7 +114,7 @@ def image_spec(name: str, size: int | None, resize: ResizeRule) -> ImageSpec:
     )
 
 
-def _load(cnn: nn.Module, file: Path) -> None:
+def _load(cnn: Any, file: Path) -> None:
     try:
         weights = load_file(file)
     except FileNotFoundError as error:

@@ -7,12 +7,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from looksay.nets import decoders
 from looksay.nets.decoders import Decoder
-from looksay.nets.encoder import RANDOM, Encoder, image_spec
+from looksay.nets.encoder import Encoder
 from looksay.search import DecoderState, Hypothesis, Tokens, search
-from looksay.specs import ImageSpec, SearchOptions
-from looksay.train.config import Recipe
+from looksay.specs import SearchOptions
 from looksay.vocabulary import Vocabulary
 
 
@@ -51,31 +49,3 @@ class CaptionModel(nn.Module):
         output, hidden, _ = self.decoder.step(embedded, state.memory, state.hidden)
         log_probs = self.decoder.words(output).float().log_softmax(dim=-1)
         return log_probs.cpu().numpy(), DecoderState(state.memory, state.memory_of, hidden)
-
-
-def picture_spec(recipe: Recipe) -> ImageSpec:
-    """Return how a recipe's pictures are prepared: as its encoder expects, but for what ``[image]`` says."""
-    return image_spec(recipe.encoder.name, recipe.image.size or None, recipe.image.resize)
-
-
-def build(recipe: Recipe, vocabulary: Vocabulary, *, pretrained: bool = True) -> CaptionModel:
-    """Build the model of a recipe.
-
-    Parameters
-    ----------
-    pretrained : bool
-        Whether the encoder's weights are loaded; not wanted where trained ones follow.
-
-    Raises
-    ------
-    RecipeError
-        If the encoder or the decoder cannot be built.
-    """
-    options = recipe.encoder
-    weights = options.weights if pretrained else RANDOM
-    encoder = Encoder(options.name, picture_spec(recipe), weights, trainable=options.trainable)
-    sizes = recipe.decoder
-    decoder = decoders.build(
-        sizes.name, encoder.channels, len(vocabulary), size=sizes.size, heads=sizes.heads, dropout=sizes.dropout
-    )
-    return CaptionModel(encoder, decoder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -119,7 +120,7 @@ class TrainBatches(Dataset[Batch]):
         self._order = np.random.default_rng([options.seed, epoch]).permutation(len(pictures))
 
     def __len__(self) -> int:
-        return -(-len(self._order) // self._options.batch)
+        return math.ceil(len(self._order) / self._options.batch)
 
     def __getitem__(self, number: int) -> Batch:
         options = self._options
@@ -136,7 +137,7 @@ class ValBatches(Dataset[tuple[Batch, list[int]]]):
         self._options = options
 
     def __len__(self) -> int:
-        return -(-len(self._pictures) // self._options.batch)
+        return math.ceil(len(self._pictures) / self._options.batch)
 
     def __getitem__(self, number: int) -> tuple[Batch, list[int]]:
         first = number * self._options.batch

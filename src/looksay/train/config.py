@@ -164,7 +164,8 @@ def load(file: Path, changes: typing.Sequence[str] = ()) -> Recipe:
         if not (equals and dot and isinstance(table.setdefault(section, {}), dict)):
             raise RecipeError(f"{change!r}: a change to a recipe is written section.key=value")
         table[section][key] = _parse(text)
-    return _build(Recipe, table, "")
+    recipe: Recipe = _build(Recipe, table, "")
+    return recipe
 
 
 def _parse(text: str) -> Any:
@@ -189,7 +190,7 @@ def _build(kind: type[Any], table: dict[str, Any], path: str) -> Any:
         if is_dataclass(hints[key]):
             if not isinstance(value, dict):
                 raise RecipeError(f"{where} is a section with keys, not the value {value!r}")
-            values[key] = _build(hints[key], value, f"{where}.")  # type: ignore[arg-type]
+            values[key] = _build(hints[key], value, f"{where}.")
         else:
             values[key] = _check(where, value, hints[key])
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
@@ -24,17 +25,20 @@ Mirrored = NDArray[np.bool_]
 class Inputs(Protocol):
     """Pictures by their places in the cache; `mirrored` says which are flipped left to right."""
 
-    def __call__(self, places: Sequence[int], mirrored: Mirrored) -> Tensor: ...
+    def __call__(self, places: Sequence[int], mirrored: Mirrored) -> Tensor:
+        """Return what the model gets."""
+        ...
 
 
 class Pixels:
-    """Pictures ready for an encoder that learns: Tensor of float32, shape (pictures, 3, size, size)."""
+    """Pictures ready for an encoder that learns."""
 
     def __init__(self, cache: PictureCache, spec: ImageSpec) -> None:
         self._cache = cache
         self._spec = spec
 
     def __call__(self, places: Sequence[int], mirrored: Mirrored) -> Tensor:
+        """Return a Tensor of float32, shape (pictures, 3, size, size)."""
         pixels = self._cache.pixels(places)
         pixels[mirrored] = pixels[mirrored, :, ::-1]
         return torch.from_numpy(images.normalise(pixels, self._spec))
@@ -76,7 +80,7 @@ def _encode_once(file: Path, pixels: Pixels, count: int, encoder: Encoder, *, bf
     with replacing(file) as temporary:
         shape = (count, 2, rows * columns, encoder.channels)
         grids = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float16, shape=shape)
-        with progress(range(0, count, _BATCH), -(-count // _BATCH), "encoding pictures") as starts:
+        with progress(range(0, count, _BATCH), math.ceil(count / _BATCH), "encoding pictures") as starts:
             for first in starts:
                 places = range(first, min(first + _BATCH, count))
                 for side in (0, 1):

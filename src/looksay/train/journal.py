@@ -39,7 +39,7 @@ class Journal(lightning.Callback):
         self.run = run
         self._started = time.monotonic()
 
-    def on_train_epoch_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+    def on_train_epoch_start(self, *_: object) -> None:
         """Start the clock."""
         self._started = time.monotonic()
 
@@ -88,4 +88,3 @@ def read(run: Path) -> list[dict[str, Any]]:
     if not (run / METRICS).is_file():
         return []
     return [json.loads(line) for line in (run / METRICS).read_text(encoding="utf-8").splitlines()]
-

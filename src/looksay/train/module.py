@@ -8,8 +8,9 @@ from typing import Any
 
 import lightning
 import torch
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
-from torch.optim import AdamW, Optimizer
+from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import DataLoader
 
@@ -93,7 +94,7 @@ class CaptionModule(lightning.LightningModule):
         scores = score([self.said[index] for index in indices], [records[index].references for index in indices])
         self.log_dict({f"val_{name}": value for name, value in scores.items()})
 
-    def configure_optimizers(self) -> tuple[list[Optimizer], list[dict[str, Any]]]:
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """AdamW; the learning rate warms up and then falls as a cosine."""
         options = self.recipe.training
         optimizer = AdamW(
@@ -105,7 +106,7 @@ class CaptionModule(lightning.LightningModule):
         steps = int(self.trainer.estimated_stepping_batches)
         warmup = max(1, round(options.warmup * steps))
         schedule = LambdaLR(optimizer, lambda step: warm_cosine(step, warmup, steps))
-        return [optimizer], [{"scheduler": schedule, "interval": "step"}]
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def _grid(self, batch: Batch) -> Tensor:
         grid: Tensor = self.model.encoder(batch.pictures) if self.recipe.encoder.trainable else batch.pictures

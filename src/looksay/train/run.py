@@ -20,9 +20,8 @@ from looksay import data
 from looksay.data import Dataset, Record
 from looksay.data.cache import PictureCache
 from looksay.errors import RunError
-from looksay.nets import model as nets
 from looksay.nets.model import CaptionModel
-from looksay.train import config
+from looksay.train import build, config
 from looksay.train.batches import Pictures
 from looksay.train.config import Recipe
 from looksay.train.inputs import Grids, Inputs, Pixels
@@ -66,7 +65,7 @@ def train(recipe: Recipe, *, resume: bool = False) -> Path:
     _report(dataset)
     vocabulary = _vocabulary(folder, dataset, recipe, resume=resume)
     torch.manual_seed(recipe.training.seed)
-    model = nets.build(recipe, vocabulary)
+    model = build.caption_model(recipe, vocabulary)
     train, val = (pictures(dataset.split(split), recipe, vocabulary, model) for split in ("train", "val"))
     module = CaptionModule(model, recipe, vocabulary, train, val)
     folder.mkdir(parents=True, exist_ok=True)
@@ -78,7 +77,7 @@ def train(recipe: Recipe, *, resume: bool = False) -> Path:
 
 def pictures(records: Sequence[Record], recipe: Recipe, vocabulary: Vocabulary, model: CaptionModel) -> Pictures:
     """Decode the pictures of records, and encode them if the encoder is frozen; both once, whatever runs follow."""
-    spec = nets.picture_spec(recipe)
+    spec = build.picture_spec(recipe)
     cache = PictureCache(
         [record.image for record in records], spec, Path(recipe.data.cache) if recipe.data.cache else None
     )
@@ -175,6 +174,6 @@ def load(folder: Path) -> Run:
         raise RunError(f"{folder} has not completed an epoch; go on with looksay train --resume")
     recipe = config.load(folder / RECIPE)
     vocabulary = Vocabulary.load(folder / VOCABULARY)
-    model = nets.build(recipe, vocabulary, pretrained=False)
+    model = build.caption_model(recipe, vocabulary, pretrained=False)
     model.load_state_dict(load_file(folder / BEST))
     return Run(folder, recipe, vocabulary, model.eval())

@@ -1,0 +1,133 @@
+"""Who types ``looksay photo.jpg`` gets a caption; who types it for a folder gets them all, whatever is broken."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import pty
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from conftest import EXAMPLES, PHOTOS
+
+import looksay
+from looksay.cli.main import main
+
+
+def run(*arguments: object, stdin: bytes | None = None) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments], input=stdin)
+
+
+@pytest.fixture
+def album(tmp_path: Path) -> Path:
+    """Four photos, a broken one and a text file."""
+    folder = Path(shutil.copytree(EXAMPLES, tmp_path / "album"))
+    (folder / "broken.jpg").write_bytes(b"broken")
+    return folder
+
+
+def test_the_shortest_command_prints_the_caption_and_nothing_else() -> None:
+    photo = EXAMPLES / "photographer.png"
+    for arguments in ([photo], ["caption", photo]):
+        result = run(*arguments)
+        assert result.stdout == looksay.caption(photo) + "\n"
+        assert (result.stderr, result.exit_code) == ("", 0)
+
+
+def test_several_pictures_are_told_apart_by_their_paths() -> None:
+    result = run(EXAMPLES)
+    lines = [line.split("\t") for line in result.stdout.splitlines()]
+    assert [Path(path).name for path, _ in lines] == sorted(PHOTOS)
+    assert [caption for _, caption in lines] == [looksay.caption(path) for path, _ in lines]
+
+
+def test_a_broken_picture_is_reported_and_stops_nothing(album: Path) -> None:
+    result = run(album, "--format", "jsonl")
+    rows = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [Path(row["image"]).name for row in rows] == sorted([*PHOTOS, "broken.jpg"])
+    assert all(
+        set(row) == {"image", "caption", "log_prob"} and row["log_prob"] < 0 for row in rows if "error" not in row
+    )
+    (error,) = (row["error"] for row in rows if "error" in row)
+    assert error == f"{album / 'broken.jpg'}: this is not a picture in a format that Pillow reads"
+    assert result.exit_code == 1
+    assert result.stderr.splitlines() == [f"looksay: {error}", "looksay: 1 of 5 pictures could not be read"]
+
+
+def test_csv_has_one_row_a_caption(album: Path) -> None:
+    result = run(album, "--format", "csv", "--n-best", 2)
+    rows = list(csv.DictReader(io.StringIO(result.stdout)))
+    assert len(rows) == 2 * len(PHOTOS) + 1
+    assert [row["error"] != "" for row in rows].count(True) == 1
+    assert float(rows[0]["log_prob"]) < 0
+
+
+def test_n_best_in_text_and_jsonl() -> None:
+    photo = EXAMPLES / "boats.jpg"
+    texts = run(photo, "--n-best", 3).stdout.splitlines()
+    row = json.loads(run(photo, "--n-best", 3, "--format", "jsonl").stdout)
+    assert [row["caption"], *(other["caption"] for other in row["others"])] == texts
+    assert len(set(texts)) == 3
+    assert run(photo, "--beam", 5, "--n-best", 5).stdout.count("\n") == 5
+
+
+def test_a_picture_on_standard_input() -> None:
+    data = (EXAMPLES / "boats.jpg").read_bytes()
+    assert run("-", stdin=data).stdout == run(EXAMPLES / "boats.jpg").stdout
+    assert run("-", stdin=b"").exit_code == 1
+
+
+def test_output_and_sidecar_files(album: Path, tmp_path: Path) -> None:
+    result = run(album, "--output", tmp_path / "captions.txt", "--write", "txt")
+    assert result.stdout == ""
+    text = (tmp_path / "captions.txt").read_text(encoding="utf-8")
+    for photo in PHOTOS:
+        said = (album / photo).with_suffix(".txt").read_text(encoding="utf-8")
+        assert f"{album / photo}\t{said}" in text
+    assert not (album / "broken.txt").exists()
+
+
+def test_globs_work_where_the_shell_leaves_them(album: Path) -> None:
+    assert len(run(album / "*.jpg").stdout.splitlines()) == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["caption"], "Missing argument"),
+        (["photo.jpg", "--beam", "0"], "beam is 0; it must be 1 or more"),
+        (["photo.jpg", "--beam", "2", "--n-best", "3"], "n_best is 3; it must be from 1 to beam (2)"),
+        (["photo.jpg", "--model", "none"], "no model 'none'"),
+        (["photo.jpg", "--format", "xml"], "'xml' is not one of"),
+        (["photo.jpg", "--output", "no/such/folder/x"], "cannot be written"),
+        ([str(Path(__file__).parent)], "no pictures in"),
+    ],
+)
+def test_wrong_usage_ends_with_2_and_one_clear_line(arguments: list[str], message: str) -> None:
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert "Traceback" not in result.output
+
+
+def test_a_missing_picture_ends_with_1() -> None:
+    result = run("none.jpg")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.splitlines()[0] == "looksay: none.jpg: there is no such file"
+
+
+def test_progress_is_shown_on_a_terminal_and_never_among_captions(album: Path) -> None:
+    outside, inside = pty.openpty()
+    command = [sys.executable, "-m", "looksay", str(album)]
+    process = subprocess.run(command, check=False, stdout=subprocess.PIPE, stderr=inside, text=True)
+    os.close(inside)
+    shown = os.read(outside, 10_000).decode()
+    os.close(outside)
+    assert "captioning" in shown
+    assert len(process.stdout.splitlines()) == len(PHOTOS)
