@@ -10,11 +10,11 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "examples"
-PHOTOS = ("astronaut.jpg", "boats.jpg", "cat.jpg", "photographer.png")
+PHOTOS = ("astronaut.jpg", "boats.jpg", "officer.jpg", "photographer.png")
 SAID = {
     "astronaut.jpg": "a smiling woman in an orange suit stands before a flag",
     "boats.jpg": "two wooden boats lie in the harbour of a small town",
-    "cat.jpg": "a tabby cat's face, seen from very near",
+    "officer.jpg": "an old woman's portrait , in a navy hat and dark uniform",
     "photographer.png": "a man in a black coat looks through a camera on a tripod",
 }
 COPIES = 4

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 
 import click
 
+from looksay.cli.log import log_to_stderr
 from looksay.errors import MissingExtra
 
 
@@ -27,11 +27,10 @@ def export(run: Path, bundle: Path, int8: bool, data: Path | None) -> None:
     looksay export runs/flickr8k my-captioner --int8
     looksay photo.jpg --model my-captioner
     """
+    log_to_stderr()
     try:
         from looksay.export import pack
     except ImportError as error:
         raise MissingExtra("Export", "export") from error
-    logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    logging.getLogger("looksay").setLevel(logging.INFO)
     pack.export(run, bundle, int8=int8, data_folder=data)
     click.echo(f"looksay: the model is in {bundle}; try: looksay PHOTO --model {bundle}", err=True)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
+from looksay.cli.log import log_to_stderr
 from looksay.errors import MissingExtra
 
 
@@ -29,6 +29,7 @@ def train(recipe: Path, changes: Sequence[str], resume: bool) -> None:
     TensorBoard's log, the checkpoint to resume from and the best weights, chosen by the CIDEr-D of decoded val
     captions. Make a portable model of it with looksay export.
     """
+    log_to_stderr()
     from looksay.train import config
 
     options = config.load(recipe, changes)
@@ -36,7 +37,5 @@ def train(recipe: Path, changes: Sequence[str], resume: bool) -> None:
         from looksay.train import run
     except ImportError as error:
         raise MissingExtra("Training", "train") from error
-    logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    logging.getLogger("looksay").setLevel(logging.INFO)
     folder = run.train(options, resume=resume)
     click.echo(f"looksay: the run is in {folder}; next: looksay export {folder} BUNDLE", err=True)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
+import looksay
 from looksay.specs import ModelSpec
 from looksay.train.config import Recipe
 
@@ -24,7 +28,7 @@ def write(spec: ModelSpec, recipe: Recipe, parity: str) -> str:
     values = " | ".join(f"{100 * scores[name]:.1f}" for name in _SCALED)
     return f"""# {spec.name}
 
-An image captioner made with looksay: a CNN looks at a picture, an LSTM says it.
+An image captioner made with looksay {looksay.__version__}: a CNN looks at a picture, an LSTM says it.
 
 - **Encoder**: `{spec.encoder}` ({"fine-tuned" if recipe.encoder.trainable else "frozen"}), \
 {image.size} × {image.size} pixels, {image.resize}, a grid of {spec.grid[0]} × {spec.grid[1]} cells. \
@@ -51,6 +55,16 @@ Export: {parity}.
 ## Recipe
 
 ```toml
-{recipe.to_toml().strip()}
+{_without_folders(recipe).to_toml().strip()}
 ```
 """
+
+
+def _without_folders(recipe: Recipe) -> Recipe:
+    """Keep the names of files and folders, and not where they lay on the maker's machine."""
+    return replace(
+        recipe,
+        data=replace(recipe.data, folder=Path(recipe.data.folder).name, cache=""),
+        encoder=replace(recipe.encoder, weights=Path(recipe.encoder.weights).name),
+        training=replace(recipe.training, run=Path(recipe.training.run).name),
+    )

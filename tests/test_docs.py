@@ -1,0 +1,85 @@
+"""Who follows the docs should see what the docs say: their commands and their Python are run here."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from conftest import EXAMPLES, ROOT
+
+from looksay.cli.main import main
+from looksay.train import config
+
+PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *ROOT.glob("C*.md"), EXAMPLES / "README.md"])
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with what the examples speak of."""
+    shutil.copy(EXAMPLES / "boats.jpg", tmp_path / "photo.jpg")
+    shutil.copytree(EXAMPLES, tmp_path / "album")
+    (tmp_path / "recipes").symlink_to(ROOT / "recipes")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def with_id(pages: list[Path]) -> list[object]:
+    return [pytest.param(page, id=str(page.relative_to(ROOT))) for page in pages]
+
+
+@pytest.mark.parametrize("page", with_id([page for page in PAGES if blocks(page, "python")]))
+def test_the_python_of_a_page_runs(page: Path, desk: Path) -> None:
+    exec(compile("\n".join(blocks(page, "python")), str(page), "exec"), {})  # noqa: S102
+
+
+@pytest.mark.parametrize("page", with_id([page for page in PAGES if blocks(page, "sh")]))
+def test_the_commands_of_a_page_run(page: Path, desk: Path, small_bundle: Path) -> None:
+    """Captioning is run; a training command must have a recipe and keys that exist."""
+    shutil.copytree(small_bundle, desk / "my-captioner")
+    for line in "\n".join(blocks(page, "sh")).splitlines():
+        command, _, _ = line.rpartition("| ")[2].partition("#")
+        words = shlex.split(command)
+        if words[:2] == ["looksay", "train"]:
+            changes = [word for word in words[3:] if not word.startswith("--")]
+            assert config.load(Path(words[2]), changes)
+        elif words[:2] == ["looksay", "export"]:
+            assert CliRunner().invoke(main, ["export", "--help"]).exit_code == 0
+            assert {word for word in words if word.startswith("--")} <= {"--int8", "--data"}
+        elif words[:1] == ["looksay"]:
+            piped = Path("photo.jpg").read_bytes() if words[-1] == "-" else None
+            result = CliRunner().invoke(main, words[1:], input=piped)
+            assert result.exit_code == 0, (line, result.output)
+        else:
+            assert words[:1] in (["make"], ["pip"], ["git"], ["cd"], ["python"], []), line
+
+
+@pytest.mark.parametrize("page", with_id(PAGES))
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)[^)]*\)", page.read_text(encoding="utf-8")):
+        assert (page.parent / target).exists(), target
+
+
+def test_every_key_of_a_recipe_is_documented_with_its_default() -> None:
+    text = (ROOT / "docs" / "reference" / "recipes.md").read_text(encoding="utf-8")
+    recipe = config.Recipe()
+    for section in fields(recipe):
+        assert f"## [{section.name}]" in text
+        options = getattr(recipe, section.name)
+        for key in fields(options):
+            assert f"| `{key.name}` | `{config._toml(getattr(options, key.name))}` |" in text, key.name
+
+
+def test_every_make_target_in_the_docs_exists() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for page in PAGES:
+        for target in re.findall(r"^make ([\w-]+)", "\n".join(blocks(page, "sh")), re.MULTILINE):
+            assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
