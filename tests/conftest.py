@@ -53,7 +53,7 @@ def write_flickr8k(folder: Path) -> Path:
 TINY = (
     "vocabulary.min_count=1",
     "image.size=64",
-    "encoder.name=test_resnet",
+    "encoder.name=test_convnext",
     "encoder.weights=random",
     "decoder.size=64",
     "decoder.heads=4",
@@ -82,9 +82,7 @@ def small_run(small_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
         f"data.cache={folder / 'cache'}",
         f"training.run={folder / 'run'}",
         "training.epochs=8",
-        "training.learning_rate=5e-3",
-        "encoder.trainable=true",
-        "encoder.learning_rate=1e-3",
+        "training.learning_rate=3e-3",
     )
     return run.train(config.load(ROOT / "recipes" / "flickr8k.toml", changes))
 

@@ -129,7 +129,7 @@ class ModelSpec:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> ModelSpec:
+    def from_json(cls, data: Any) -> ModelSpec:
         """Read what `to_json` wrote; unknown keys are left out, so that newer bundles still load.
 
         Raises
@@ -137,6 +137,8 @@ class ModelSpec:
         TypeError, ValueError
             If a key is missing or a value is of the wrong kind.
         """
+        if not isinstance(data, dict):
+            raise TypeError("a model's description is a JSON object")
         known = {f.name for f in fields(cls)}
         values = {key: value for key, value in data.items() if key in known}
         image, search = dict(values["image"]), dict(values["search"])

@@ -57,7 +57,7 @@ def test_captions_of_unlisted_pictures_are_counted_not_dropped_in_silence(tmp_pa
         ("Flickr8k.token.txt", "no tab here", r"token\.txt, line 41: expected NAME\.jpg#0, a tab and a caption"),
         ("Flickr8k.token.txt", "x.jpg#0\t ", r"token\.txt, line 41"),
         ("Flickr_8k.devImages.txt", "unknown.jpg", r"lists unknown\.jpg, which has no caption"),
-        ("Flickr_8k.devImages.txt", "0-officer.jpg", r"lists 0-cat\.jpg, which is in the train split already"),
+        ("Flickr_8k.devImages.txt", "0-officer.jpg", r"lists 0-officer\.jpg, which is in the train split already"),
     ],
 )
 def test_broken_files_are_refused_with_file_and_row(tmp_path: Path, file: str, line: str, problem: str) -> None:

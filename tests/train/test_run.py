@@ -92,7 +92,7 @@ def test_a_broken_picture_is_named_and_left_out(tmp_path: Path, caplog: pytest.L
     from conftest import write_flickr8k
 
     data = write_flickr8k(tmp_path / "data")
-    (data / "Images" / "officer.jpg").write_bytes(b"\xff\xd8 not a picture")
+    (data / "Images" / "0-officer.jpg").write_bytes(b"\xff\xd8 not a picture")
     (data / "Images" / "val-boats.jpg").unlink()
     with caplog.at_level(logging.WARNING, logger="looksay"):
         folder = run.train(config.load(RECIPE, changes(data, tmp_path / "run", "training.epochs=1")))

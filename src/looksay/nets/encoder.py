@@ -63,8 +63,11 @@ class Encoder(nn.Module):
             features = cnn.forward_features(torch.zeros(1, 3, image.size, image.size))
         if features.ndim != 4:
             raise RecipeError(f"encoder.name={name} gives features of shape {tuple(features.shape)}, not a grid")
-        self.channels, *rows_columns = features.shape[1:]
-        self.grid: tuple[int, int] = (rows_columns[0], rows_columns[1])
+        # A few of timm's CNNs keep the channels last; their number tells which.
+        self._channels_last = features.shape[1] != cnn.num_features == features.shape[3]
+        features = features.movedim(-1, 1) if self._channels_last else features
+        self.channels: int = features.shape[1]
+        self.grid: tuple[int, int] = (features.shape[2], features.shape[3])
 
     def train(self, mode: bool = True) -> Self:
         """Switch to training mode, save for BatchNorm, or for everything if the CNN is frozen."""
@@ -89,7 +92,7 @@ class Encoder(nn.Module):
         pixels = pixels.contiguous(memory_format=torch.channels_last)
         with torch.set_grad_enabled(self.trainable and torch.is_grad_enabled()):
             features: Tensor = self.cnn.forward_features(pixels)
-        return features.flatten(2).transpose(1, 2)
+        return features.flatten(1, 2) if self._channels_last else features.flatten(2).transpose(1, 2)
 
 
 def image_spec(name: str, size: int | None, resize: ResizeRule) -> ImageSpec:
