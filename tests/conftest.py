@@ -10,11 +10,11 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "examples"
-PHOTOS = ("astronaut.jpg", "boats.jpg", "officer.jpg", "photographer.png")
+PHOTOS = ("alps.jpg", "astronaut.jpg", "boats.jpg", "photographer.png")
 SAID = {
     "astronaut.jpg": "a smiling woman in an orange suit stands before a flag",
     "boats.jpg": "two wooden boats lie in the harbour of a small town",
-    "officer.jpg": "an old woman's portrait , in a navy hat and dark uniform",
+    "alps.jpg": "the valley's dark firs stand below high , bright mountains",
     "photographer.png": "a man in a black coat looks through a camera on a tripod",
 }
 COPIES = 4

@@ -23,9 +23,10 @@ def captioner() -> Captioner:
 def test_the_shipped_model_sees_what_the_photos_show(captioner: Captioner) -> None:
     said = {photo: captioner(EXAMPLES / photo).text for photo in PHOTOS}
     assert len(set(said.values())) == len(PHOTOS)
-    assert "woman" in said["astronaut.jpg"] or "man" in said["astronaut.jpg"]
+    assert "helmet" in said["astronaut.jpg"]
     assert "man" in said["photographer.png"]
-    assert "boat" in said["boats.jpg"] or "water" in said["boats.jpg"]
+    assert "mountain" in said["alps.jpg"]
+    assert "boat" in said["boats.jpg"]
 
 
 def test_one_function_does_the_job() -> None:
@@ -71,7 +72,7 @@ def test_a_stream_is_in_order_and_reads_only_what_is_needed(captioner: Captioner
 
 
 def test_a_broken_picture_stops_captions_but_not_outcomes(captioner: Captioner, tmp_path: Path) -> None:
-    paths = [EXAMPLES / "officer.jpg", tmp_path / "none.jpg", EXAMPLES / "boats.jpg"]
+    paths = [EXAMPLES / "alps.jpg", tmp_path / "none.jpg", EXAMPLES / "boats.jpg"]
     outcomes = list(captioner.outcomes(paths))
     assert [isinstance(outcome, ImageError) for outcome in outcomes] == [False, True, False]
     assert str(outcomes[1]).endswith("none.jpg: there is no such file")
@@ -83,13 +84,13 @@ def test_a_broken_picture_stops_captions_but_not_outcomes(captioner: Captioner, 
 
 def test_options_are_checked_by_name(captioner: Captioner) -> None:
     with pytest.raises(OptionError, match="no search option beams; there are beam"):
-        captioner(EXAMPLES / "officer.jpg", beams=3)  # type: ignore[call-arg]
+        captioner(EXAMPLES / "alps.jpg", beams=3)  # type: ignore[call-arg]
     with pytest.raises(OptionError, match="beam is 0"):
-        captioner(EXAMPLES / "officer.jpg", beam=0)
+        captioner(EXAMPLES / "alps.jpg", beam=0)
     with pytest.raises(OptionError, match="n_best is 4"):
-        captioner(EXAMPLES / "officer.jpg", beam=3, n_best=4)
+        captioner(EXAMPLES / "alps.jpg", beam=3, n_best=4)
     with pytest.raises(OptionError, match="batch is 0"):
-        next(captioner.outcomes([EXAMPLES / "officer.jpg"], batch=0))
+        next(captioner.outcomes([EXAMPLES / "alps.jpg"], batch=0))
     assert SearchChanges.__annotations__.keys() == SearchOptions.__annotations__.keys()
 
 

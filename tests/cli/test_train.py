@@ -25,7 +25,7 @@ def test_train_export_caption(small_data: Path, tmp_path: Path) -> None:
     assert f"next: looksay export {folder} BUNDLE" in trained.stderr
     exported = run("export", folder, bundle, "--int8")
     assert exported.exit_code == 0, exported.output
-    assert run(EXAMPLES / "officer.jpg", "--model", bundle).exit_code == 0
+    assert run(EXAMPLES / "alps.jpg", "--model", bundle).exit_code == 0
 
 
 def test_mistakes_end_with_2_and_one_clear_line(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ def test_a_model_that_learned_four_photos_by_heart_says_them_back_through_its_bu
     assert {photo: list(caption.words) for photo, caption in said.items()} == {
         photo: tokenize(caption) for photo, caption in SAID.items()
     }
-    assert said["officer.jpg"].text == "an old woman's portrait in a navy hat and dark uniform"
+    assert said["alps.jpg"].text == "the valley's dark firs stand below high bright mountains"
 
 
 def test_the_bundle_carries_what_was_measured_and_how_to_prepare_pictures(small_bundle: Path) -> None:
