@@ -90,7 +90,7 @@ def test_options_are_checked_by_name(captioner: Captioner) -> None:
     with pytest.raises(OptionError, match="n_best is 4"):
         captioner(EXAMPLES / "alps.jpg", beam=3, n_best=4)
     with pytest.raises(OptionError, match="batch is 0"):
-        next(captioner.outcomes([EXAMPLES / "alps.jpg"], batch=0))
+        captioner.outcomes([EXAMPLES / "alps.jpg"], batch=0)
     assert SearchChanges.__annotations__.keys() == SearchOptions.__annotations__.keys()
 
 

@@ -99,7 +99,7 @@ class Captioner:
         attention: bool = False,
         **options: Unpack[SearchChanges],
     ) -> Iterator[list[Caption] | ImageError]:
-        """Yield for each picture its `n_best` captions, or the error if it cannot be read.
+        """Return an iterator over pictures: of each its `n_best` captions, or the error if it cannot be read.
 
         Parameters
         ----------
@@ -111,11 +111,15 @@ class Captioner:
         chosen = self._options(options)
         if batch < 1:
             raise OptionError(f"batch is {batch}; it must be 1 or more")
-        remaining = iter(sources)
-        while group := list(islice(remaining, batch)):
+        return self._stream(iter(sources), batch, chosen, attention)
+
+    def _stream(
+        self, sources: Iterator[ImageSource], batch: int, options: SearchOptions, attention: bool
+    ) -> Iterator[list[Caption] | ImageError]:
+        while group := list(islice(sources, batch)):
             prepared = [self._prepare(source) for source in group]
             pictures = [pixels for pixels in prepared if not isinstance(pixels, ImageError)]
-            captions = iter(self._caption(np.stack(pictures), chosen, attention) if pictures else [])
+            captions = iter(self._caption(np.stack(pictures), options, attention) if pictures else [])
             for pixels in prepared:
                 yield pixels if isinstance(pixels, ImageError) else next(captions)
 
@@ -135,11 +139,8 @@ class Captioner:
         except ImageError as error:
             return error
 
-    def search(self, pixels: NDArray[np.float32], options: SearchOptions) -> list[list[Hypothesis]]:
-        """Find the best captions of prepared pictures, shape (pictures, 3, size, size)."""
-        return self._search(self.encode(pixels), options)
-
-    def _search(self, state: DecoderState, options: SearchOptions) -> list[list[Hypothesis]]:
+    def search(self, state: DecoderState, options: SearchOptions) -> list[list[Hypothesis]]:
+        """Find the best captions of encoded pictures."""
         words = self.bundle.vocabulary
         return search(self.step, state, options, start=words.start, end=words.end, forbidden=[words.unknown])
 
@@ -150,7 +151,7 @@ class Captioner:
                 self._describe(caption, self._look(state.take(np.array([row])), caption) if attention else None)
                 for caption in captions
             ]
-            for row, captions in enumerate(self._search(state, options))
+            for row, captions in enumerate(self.search(state, options))
         ]
 
     def _describe(self, caption: Hypothesis, attention: NDArray[np.float32] | None) -> Caption:

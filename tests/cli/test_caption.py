@@ -116,6 +116,12 @@ def test_wrong_usage_ends_with_2_and_one_clear_line(arguments: list[str], messag
     assert "Traceback" not in result.output
 
 
+def test_wrong_usage_leaves_an_earlier_output_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "captions.txt").write_text("earlier", encoding="utf-8")
+    assert run(EXAMPLES, "--beam", 0, "--output", tmp_path / "captions.txt").exit_code == 2
+    assert (tmp_path / "captions.txt").read_text(encoding="utf-8") == "earlier"
+
+
 def test_a_missing_picture_ends_with_1() -> None:
     result = run("none.jpg")
     assert (result.exit_code, result.stdout) == (1, "")

@@ -83,10 +83,11 @@ def compare(model: CaptionModel, captioner: Captioner, paths: Sequence[Path]) ->
         grid = model.encoder(torch.from_numpy(batch))
         begin = np.full(len(batch), vocabulary.start)
         ours, _ = model.step(begin, DecoderState.begin(*model.decoder.begin(grid)))
-        theirs, _ = captioner.step(begin, captioner.encode(batch))
+        state = captioner.encode(batch)
+        theirs, _ = captioner.step(begin, state)
         first_word = max(first_word, float(np.abs(ours - theirs).max()))
         for trained, exported in zip(
-            model.captions(grid, vocabulary, spec.search), captioner.search(batch, spec.search), strict=True
+            model.captions(grid, vocabulary, spec.search), captioner.search(state, spec.search), strict=True
         ):
             if trained[0].tokens == exported[0].tokens:
                 same += 1

@@ -56,7 +56,8 @@ class Journal(lightning.Callback):
             "seconds": round(time.monotonic() - self._started, 1),
         }
         earlier = [past for past in read(self.run) if past["epoch"] < epoch]
-        is_best = row[DECIDING] > max((past[DECIDING] for past in earlier), default=float("-inf"))
+        # In a tie the later weights win: they have seen more at a lower rate.
+        is_best = row[DECIDING] >= max((past[DECIDING] for past in earlier), default=float("-inf"))
         if is_best:
             weights = {name: value.contiguous() for name, value in module.model.state_dict().items()}
             with replacing(self.run / BEST) as file:
