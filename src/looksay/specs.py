@@ -48,7 +48,7 @@ class SearchOptions:
     Attributes
     ----------
     beam : int
-        Captions kept in parallel for each picture; 1 is greedy search.
+        Captions kept in parallel for each picture, 1 to 100; 1 is greedy search.
     n_best : int
         Captions returned for each picture, at most ``beam``.
     max_words : int
@@ -69,7 +69,7 @@ class SearchOptions:
     length_exponent: float = 0.7
 
     def __post_init__(self) -> None:
-        _require(self.beam >= 1, f"beam is {self.beam}; it must be 1 or more")
+        _require(1 <= self.beam <= 100, f"beam is {self.beam}; it must be from 1 to 100")
         _require(1 <= self.n_best <= self.beam, f"n_best is {self.n_best}; it must be from 1 to beam ({self.beam})")
         _require(self.max_words >= 1, f"max_words is {self.max_words}; it must be 1 or more")
         _require(0 <= self.length_exponent <= 2, f"length_exponent is {self.length_exponent}; it must be from 0 to 2")

@@ -57,7 +57,7 @@ def test_a_broken_picture_is_reported_and_stops_nothing(album: Path) -> None:
     (error,) = (row["error"] for row in rows if "error" in row)
     assert error == f"{album / 'broken.jpg'}: this is not a picture in a format that Pillow reads"
     assert result.exit_code == 1
-    assert result.stderr.splitlines() == [f"looksay: {error}", "looksay: 1 of 5 pictures could not be read"]
+    assert result.stderr.splitlines() == [f"looksay: {error}", "looksay: 1 of 5 pictures failed"]
 
 
 def test_csv_has_one_row_a_caption(album: Path) -> None:
@@ -80,7 +80,7 @@ def test_n_best_in_text_and_jsonl() -> None:
 def test_a_picture_on_standard_input() -> None:
     data = (EXAMPLES / "boats.jpg").read_bytes()
     assert run("-", stdin=data).stdout == run(EXAMPLES / "boats.jpg").stdout
-    assert run("-", stdin=b"").exit_code == 1
+    assert run("-", stdin=b"").stderr.startswith("looksay: standard input: this is not a picture")
 
 
 def test_output_and_sidecar_files(album: Path, tmp_path: Path) -> None:
@@ -101,8 +101,14 @@ def test_globs_work_where_the_shell_leaves_them(album: Path) -> None:
     ("arguments", "message"),
     [
         (["caption"], "Missing argument"),
-        (["photo.jpg", "--beam", "0"], "beam is 0; it must be 1 or more"),
+        (["photo.jpg", "--beam", "0"], "beam is 0; it must be from 1 to 100"),
         (["photo.jpg", "--beam", "2", "--n-best", "3"], "n_best is 3; it must be from 1 to beam (2)"),
+        (["photo.jpg", "--n-best", "99999"], "it must be from 1 to 100"),
+        (["https://example.org/a.jpg"], "curl -s https://example.org/a.jpg | looksay -"),
+        ([""], "a path is empty"),
+        (["-", "-"], "can be named once"),
+        (["-", "--write", "txt"], "no place for a picture on standard input"),
+        (["score"], "no command and no picture 'score'"),
         (["photo.jpg", "--model", "none"], "no model 'none'"),
         (["photo.jpg", "--format", "xml"], "'xml' is not one of"),
         (["photo.jpg", "--output", "no/such/folder/x"], "cannot be written"),
@@ -114,6 +120,53 @@ def test_wrong_usage_ends_with_2_and_one_clear_line(arguments: list[str], messag
     assert result.exit_code == 2
     assert message in result.stderr
     assert "Traceback" not in result.output
+
+
+def test_no_file_is_lost(album: Path) -> None:
+    photo, notes = album / "boats.jpg", album / "boats.txt"
+    before = photo.read_bytes()
+    assert "is one of the pictures" in run(photo, "--output", photo).stderr
+    assert photo.read_bytes() == before
+    notes.write_text("my notes", encoding="utf-8")
+    result = run(album, "--write", "txt")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert f"{notes} exists already; --overwrite replaces it" in result.stderr
+    assert notes.read_text(encoding="utf-8") == "my notes"
+    assert run(photo, "--write", "txt", "--overwrite").exit_code == 0
+    assert notes.read_text(encoding="utf-8") != "my notes"
+    shutil.copy(photo, album / "boats.png")
+    assert "for 2 pictures" in run(album, "--write", "txt", "--overwrite").stderr
+
+
+def test_a_file_that_cannot_be_written_stops_no_other(album: Path) -> None:
+    (album / "alps.txt").mkdir()
+    result = run(album / "alps.jpg", album / "boats.jpg", "--write", "txt", "--overwrite")
+    assert result.exit_code == 1
+    assert f"looksay: {album / 'alps.txt'} cannot be written: Is a directory" in result.stderr
+    assert (album / "boats.txt").is_file()
+
+
+def test_names_in_any_script_or_bytes_are_printed_whatever_the_locale(tmp_path: Path) -> None:
+    names = [os.fsencode(tmp_path) + b"/Fotos \xc3\xa9 \xe6\x97\xa5 " + end for end in (b"1.jpg", b"\xff.jpg")]
+    for name in names:
+        Path(os.fsdecode(name)).write_bytes((EXAMPLES / "boats.jpg").read_bytes())
+    environment = os.environ | {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    for layout in ("text", "csv"):
+        command = [sys.executable, "-m", "looksay", str(tmp_path), "--format", layout]
+        result = subprocess.run(command, check=True, capture_output=True, env=environment)
+        assert all(name in result.stdout for name in names)
+    result = subprocess.run([*command[:4], "--format", "jsonl"], check=True, capture_output=True, env=environment)
+    assert [json.loads(line)["image"] for line in result.stdout.decode().splitlines()] == list(map(os.fsdecode, names))
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_is_said_in_one_line() -> None:
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-m", "looksay", str(EXAMPLES)]
+        result = subprocess.run(command, check=False, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert result.returncode == 2
+    assert "standard output cannot be written: No space left on device" in result.stderr
+    assert "Traceback" not in result.stderr
 
 
 def test_wrong_usage_leaves_an_earlier_output_as_it_is(tmp_path: Path) -> None:

@@ -22,7 +22,8 @@ def test_help_lists_the_doors_that_open() -> None:
 def test_every_door_has_help_with_examples(command: str) -> None:
     result = CliRunner().invoke(main, [command, "--help"])
     assert result.exit_code == 0
-    assert f"looksay {command}" in result.output
+    assert f"\n  looksay {command}" in result.output
+    assert "\\b" not in result.output
 
 
 def test_the_version_is_the_packages() -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import sys
+import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -20,10 +23,18 @@ STDIN = "-"
 
 @click.command()
 @click.argument("paths", nargs=-1, required=True, metavar="PATHS...")
-@click.option("--beam", type=int, help="Captions searched in parallel; 1 is greedy.  [default: the model's own]")
-@click.option("--n-best", type=int, default=1, show_default=True, help="Captions printed for each picture.")
+@click.option("--beam", type=int, help="Captions searched in parallel, 1 (greedy) to 100.  [default: the model's own]")
+@click.option(
+    "--n-best", type=int, default=1, show_default=True, help="Captions printed for each picture; widens the beam to it."
+)
 @click.option("--max-words", type=int, help="Longest caption.  [default: the model's own]")
-@click.option("--model", default="default", show_default=True, metavar="NAME|DIR", help="A shipped model or a folder.")
+@click.option(
+    "--model",
+    default="default",
+    show_default=True,
+    metavar="NAME|DIR|ID",
+    help="A shipped model, a folder or a hub id.",
+)
 @click.option("--batch", type=int, default=16, show_default=True, help="Pictures captioned together.")
 @click.option(
     "--format", "layout", type=click.Choice(["text", "jsonl", "csv"]), default="text", show_default=True,
@@ -31,10 +42,18 @@ STDIN = "-"
 )  # fmt: skip
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="A file in place of standard output.")
 @click.option("--write", type=click.Choice(["txt"]), help="Also write each caption beside its picture, as NAME.txt.")
+@click.option("--overwrite", is_flag=True, help="Let --write replace files that are there already.")
 def caption(
-    paths: Sequence[str], model: str, batch: int, layout: str, output: Path | None, write: str | None, **options: Any
+    paths: Sequence[str],
+    model: str,
+    batch: int,
+    layout: str,
+    output: Path | None,
+    write: str | None,
+    overwrite: bool,
+    **options: Any,
 ) -> None:
-    r"""Say what pictures show.
+    """Say what pictures show.
 
     PATHS are pictures, folders (with all the pictures below them), globs, or - for a picture on standard input.
 
@@ -47,40 +66,94 @@ def caption(
 
     A picture that cannot be read is named on standard error and does not stop the others; the exit code is then 1.
     """
-    from looksay import captioner, images
+    from PIL import Image
 
-    found = images.find(paths)
-    if not found:
-        raise click.UsageError(f"no pictures in {', '.join(paths)}; looked for {', '.join(sorted(images.EXTENSIONS))}")
+    from looksay import captioner
+
+    warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # images.read refuses such pictures itself
+    found = _find(paths)
+    beside = _sidecars(found, write, overwrite=overwrite) if write else {}
+    if output and output.resolve() in {path.resolve() for path in found}:
+        raise click.UsageError(f"--output {output} is one of the pictures; name another file")
     chosen = cast("SearchChanges", {name: value for name, value in options.items() if value is not None})
-    talker = captioner.load(model)
-    outcomes = talker.outcomes((_open(path) for path in found), batch=batch, **chosen)
+    outcomes = captioner.load(model).outcomes((_open(path) for path in found), batch=batch, **chosen)
     failed = 0
     with _opened(output) as file:
         write_row = _PRINTERS[layout](file, len(found) > 1)
         for path, outcome in zip(found, _with_bar(outcomes, len(found), file), strict=True):
             write_row(str(path), outcome)
-            if isinstance(outcome, ImageError):
+            problem = str(outcome) if isinstance(outcome, ImageError) else _write_beside(beside.get(path), outcome)
+            if problem:
                 failed += 1
-                click.echo(f"looksay: {outcome}", err=True)
-            elif write and str(path) != STDIN:
-                path.with_suffix(f".{write}").write_text(f"{outcome[0].text}\n", encoding="utf-8")
+                click.echo(f"looksay: {problem}", err=True)
     if failed:
-        click.echo(f"looksay: {failed} of {len(found)} pictures could not be read", err=True)
+        click.echo(f"looksay: {failed} of {len(found)} pictures failed", err=True)
         sys.exit(1)
 
 
-def _open(path: Path) -> Path | bytes:
-    return sys.stdin.buffer.read() if str(path) == STDIN else path
+def _find(paths: Sequence[str]) -> list[Path]:
+    from looksay import images
+
+    if "" in paths:
+        raise click.UsageError("a path is empty; use . for this folder")
+    if url := next((path for path in paths if path.startswith(("http://", "https://"))), None):
+        raise click.UsageError(f"looksay fetches nothing from the network: curl -s {url} | looksay -")
+    if paths.count(STDIN) > 1:
+        raise click.UsageError("- stands for one picture on standard input; it can be named once")
+    found = images.find(paths)
+    if not found:
+        raise click.UsageError(f"no pictures in {', '.join(paths)}; looked for {', '.join(sorted(images.EXTENSIONS))}")
+    return found
 
 
-def _opened(output: Path | None) -> Any:
-    if output is None:
-        return nullcontext(sys.stdout)
+def _sidecars(found: Sequence[Path], ending: str, *, overwrite: bool) -> dict[Path, Path]:
+    """Name the file beside each picture, and refuse to lose one that is there."""
+    beside = {path: path.with_suffix(f".{ending}") for path in found if str(path) != STDIN}
+    if len(beside) < len(found):
+        raise click.UsageError("--write has no place for a picture on standard input")
+    for file, count in Counter(beside.values()).items():
+        if count > 1:
+            raise click.UsageError(f"--write would write {file} for {count} pictures; use --output")
+        if file.exists() and not overwrite:
+            raise click.UsageError(f"{file} exists already; --overwrite replaces it")
+    return beside
+
+
+def _write_beside(file: Path | None, captions: list[Caption]) -> str:
+    """Write the best caption; return what went wrong."""
     try:
-        return output.open("w", encoding="utf-8", newline="")
+        if file:
+            file.write_text(f"{captions[0].text}\n", encoding="utf-8")
     except OSError as error:
-        raise click.UsageError(f"--output {output} cannot be written: {error.strerror}") from error
+        return f"{file} cannot be written: {error.strerror}"
+    return ""
+
+
+class _Stdin(io.BytesIO):
+    """Standard input, read to its end so that Pillow can seek in it."""
+
+    name = "standard input"
+
+
+def _open(path: Path) -> Path | _Stdin:
+    return _Stdin(sys.stdin.buffer.read()) if str(path) == STDIN else path
+
+
+@contextmanager
+def _opened(output: Path | None) -> Iterator[IO[str]]:
+    """Open what captions are written to: always UTF-8, and file names of any bytes come out as they are."""
+    try:
+        if output is None:
+            if isinstance(sys.stdout, io.TextIOWrapper):
+                sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
+            yield sys.stdout
+        else:
+            with output.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+                yield file
+    except BrokenPipeError:
+        raise  # whoever read the captions has seen enough; click ends quietly
+    except OSError as error:
+        raise click.UsageError(f"{output or 'standard output'} cannot be written: {error.strerror}") from error
 
 
 def _with_bar(outcomes: Iterator[Any], count: int, file: IO[str]) -> Iterator[Any]:
@@ -114,7 +187,8 @@ def _jsonl(file: IO[str], several: bool) -> Printer:  # noqa: ARG001
         else:
             best, *others = ({"caption": found.text, "log_prob": round(found.log_prob, 4)} for found in outcome)
             row |= best | ({"others": others} if others else {})
-        click.echo(json.dumps(row, ensure_ascii=False), file=file)
+        undecodable = any("\ud800" <= character <= "\udfff" for character in path)  # a file name that is not UTF-8
+        click.echo(json.dumps(row, ensure_ascii=undecodable), file=file)
 
     return write
 

@@ -18,7 +18,7 @@ from looksay.errors import MissingExtra
 )
 @click.option("--data", type=click.Path(path_type=Path), help="The data set to check on.  [default: the run's own]")
 def export(run: Path, bundle: Path, int8: bool, data: Path | None) -> None:
-    r"""Make a portable ONNX model of a run.
+    """Make a portable ONNX model of a run.
 
     RUN is a folder that looksay train made; BUNDLE is a new folder. The bundle is checked against the trained model
     on the val split, and refused if it says anything else; its val scores are written into its model.json and CARD.md.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from pathlib import Path
 
 import click
 
@@ -34,6 +35,8 @@ class _Doors(click.Group):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         own = {"--help", "-h", "--version", *_COMMANDS}
         if args and args[0] not in own:
+            if args[0].isidentifier() and not Path(args[0]).exists():
+                raise click.UsageError(f"there is no command and no picture {args[0]!r}; see looksay --help", ctx)
             args = [_DEFAULT, *args]
         return super().parse_args(ctx, args)
 
@@ -48,7 +51,7 @@ class _Doors(click.Group):
 @click.group(cls=_Doors, no_args_is_help=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(looksay.__version__)
 def main() -> None:
-    r"""Say what pictures show: a CNN looks, an LSTM says.
+    """Say what pictures show: a CNN looks, an LSTM says.
 
     \b
     looksay photo.jpg           caption a photo (short for looksay caption photo.jpg)

@@ -16,7 +16,7 @@ from looksay.errors import MissingExtra
 @click.argument("changes", nargs=-1, metavar="[SECTION.KEY=VALUE]...")
 @click.option("--resume", is_flag=True, help="Go on from the last whole epoch of the run.")
 def train(recipe: Path, changes: Sequence[str], resume: bool) -> None:
-    r"""Train a captioner from a recipe.
+    """Train a captioner from a recipe.
 
     RECIPE is a TOML file, as in the folder recipes/. Any of its keys can be changed on the command line.
 

@@ -155,7 +155,7 @@ def load(file: Path, changes: typing.Sequence[str] = ()) -> Recipe:
     try:
         table = tomllib.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise RecipeError(f"{file}: there is no such recipe; see the folder recipes/") from error
+        raise RecipeError(f"{file}: there is no such recipe; they are in the folder recipes/ of the source") from error
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise RecipeError(f"{file} is not a recipe in TOML: {error}") from error
     for change in changes:
