@@ -2,7 +2,7 @@
 PYTHON ?= python3
 PIP = .venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: caption test test-all lint bench clean
+.PHONY: caption test lint bench clean
 
 caption: .venv/base          ## caption the sample photos with the base install (no torch)
 	.venv/bin/looksay examples

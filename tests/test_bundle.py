@@ -31,7 +31,8 @@ def test_a_spec_survives_json() -> None:
         "name", "resnet50", "top-down", ImageSpec(size=240), (8, 8), SearchOptions(beam=5), scores={"CIDEr-D": 0.5}
     )
     data = json.loads(json.dumps(spec.to_json()))
-    assert ModelSpec.from_json({**data, "of a newer version": 1}) == spec
+    newer = {**data, "new": 1, "image": {**data["image"], "new": 1}, "search": {**data["search"], "new": 1}}
+    assert ModelSpec.from_json(newer) == spec
 
 
 @pytest.mark.parametrize("name", ["encoder.onnx", "decoder.onnx", "vocabulary.json"])
@@ -48,7 +49,11 @@ def test_a_lost_or_altered_file_is_named(copy: Path, name: str) -> None:
 def test_a_folder_that_is_no_bundle_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="looksay export"):
         Bundle.open(tmp_path)
-    for text in ("{", "[]", "{}", '{"image": 3}'):
+    good = ModelSpec("name", "resnet50", "top-down", ImageSpec(), (7, 7)).to_json()
+    bad = [{**good, "files": 3}, {**good, "grid": 3}, {**good, "search": []}]
+    odd = [("size", 10**6), ("interpolation", "lanczos"), ("channels", "xyz"), ("resize", "xyz"), ("mean", [1])]
+    bad += [{**good, "image": {**good["image"], key: value}} for key, value in odd]
+    for text in ("{", "[]", "{}", '{"image": 3}', *map(json.dumps, bad)):
         (tmp_path / "model.json").write_text(text, encoding="utf-8")
         with pytest.raises(BundleError, match=r"model\.json cannot be understood"):
             Bundle.open(tmp_path)

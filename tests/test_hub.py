@@ -19,6 +19,9 @@ def test_the_default_is_the_one_that_ships_even_beside_a_folder_of_that_name(
     monkeypatch.chdir(tmp_path)
     assert locate() == locate("default") == Path(looksay.__file__).parent / "bundles" / "default"
     assert locate(tmp_path) == tmp_path
+    assert locate(".") == Path()
+    with pytest.raises(looksay.BundleError, match="it is no folder"):
+        locate("../nowhere")
 
 
 def test_a_wrong_name_is_told_what_ships() -> None:

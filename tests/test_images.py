@@ -67,6 +67,19 @@ def test_sixteen_bit_pictures_are_not_washed_out() -> None:
     assert close(images.read(np.full((8, 8), 0.5)), (128, 128, 128), 1)
 
 
+def test_floating_point_pictures_may_overshoot_a_little() -> None:
+    for peak, value, expected in ((1.0001, 0.5, 128), (1.0001, np.nan, 0), (256.0, 128.0, 128), (65535.0, 0x8000, 128)):
+        pixels = np.full((8, 8), value, dtype=np.float32)
+        pixels[0, 0] = peak
+        assert np.asarray(images.read(Image.fromarray(pixels)))[4, 4, 0] == expected
+    assert images.read(np.full((8, 8), np.nan)).getpixel((0, 0)) == (0, 0, 0)
+
+
+def test_a_reader_that_starts_another_program_is_not_tried() -> None:
+    with pytest.raises(ImageError, match="not a picture in a format that looksay reads"):
+        images.read(encoded(Image.new("RGB", (8, 8)), "EPS"))
+
+
 def test_cmyk_jpeg_and_palette_with_transparency() -> None:
     assert close(images.read(encoded(Image.new("RGB", (16, 16), ORANGE).convert("CMYK"), "JPEG")), ORANGE)
     palette = Image.new("P", (8, 8), 1)
@@ -137,7 +150,12 @@ def test_errors_name_the_file_and_what_is_wrong(tmp_path: Path) -> None:
         with pytest.raises(ImageError, match=problem) as caught:
             images.read(path)
         assert str(path) in str(caught.value)
-    for array in (np.zeros((2, 2, 5), dtype=np.uint8), np.zeros(3, dtype=np.uint8), np.zeros((2, 2), dtype=np.int64)):
+    for array in (
+        np.zeros((0, 5, 3)),
+        np.zeros((2, 2, 5), dtype=np.uint8),
+        np.zeros(3, dtype=np.uint8),
+        np.zeros((2, 2), dtype=np.int64),
+    ):
         with pytest.raises(ImageError, match="array of shape"):
             images.read(array)
 
@@ -169,5 +187,8 @@ def test_folders_globs_and_names_are_found(tmp_path: Path) -> None:
         (tmp_path / name).touch()
     assert [p.name for p in images.find([str(tmp_path / "a")])] == ["1.png", "2.JPG", "3.webp"]
     assert [p.name for p in images.find([str(tmp_path / "a" / "*.png")])] == ["1.png"]
+    assert [p.name for p in images.find([str(tmp_path / "?")])] == ["1.png", "2.JPG", "3.webp"]
+    for odd in ("a**b/*.jpg", "x" * 5000):
+        assert images.find([odd]) == [Path(odd)]
     assert images.find(["none.jpg", "-"]) == [Path("none.jpg"), Path("-")]
     assert images.find([str(tmp_path / "*.gif")]) == [tmp_path / "*.gif"]

@@ -19,7 +19,7 @@ MODEL = "model.json"
 
 @dataclass(frozen=True)
 class Bundle:
-    """A model folder whose files are all there and unaltered.
+    """A model folder whose graphs and words are all there and unaltered.
 
     Attributes
     ----------
@@ -35,7 +35,7 @@ class Bundle:
 
     @classmethod
     def open(cls, folder: Path) -> Bundle:
-        """Read a bundle and check the sha256 of each of its files.
+        """Read a bundle and check the sha256 of its graphs and words.
 
         Raises
         ------

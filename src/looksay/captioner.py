@@ -109,6 +109,8 @@ class Captioner:
             Pictures captioned together.
         """
         chosen = self._options(options)
+        if isinstance(sources, str | bytes):
+            raise OptionError("sources is one picture; name several, in a list")
         if batch < 1:
             raise OptionError(f"batch is {batch}; it must be 1 or more")
         return self._stream(iter(sources), batch, chosen, attention)

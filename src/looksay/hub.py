@@ -10,7 +10,7 @@ from looksay.bundle import DECODER, ENCODER, MODEL, VOCABULARY
 from looksay.errors import BundleError, MissingExtra
 
 DEFAULT = "default"
-_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+_HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 
 
 def locate(model: str | Path = DEFAULT) -> Path:
@@ -33,13 +33,14 @@ def locate(model: str | Path = DEFAULT) -> Path:
     MissingExtra
         If `model` is a hub id and ``huggingface_hub`` is not installed.
     """
-    shipped = Path(str(resources.files("looksay"))) / "bundles"
-    for folder in (shipped / model, Path(model)):
-        if folder.is_dir():
-            return folder
+    shipped = {path.name: path for path in (Path(str(resources.files("looksay"))) / "bundles").iterdir()}
+    if model in shipped:
+        return shipped[str(model)]
+    if Path(model).is_dir():
+        return Path(model)
     if isinstance(model, str) and _HUB_ID.fullmatch(model):
         return _download(model)
-    names = ", ".join(sorted(path.name for path in shipped.iterdir() if path.is_dir()))
+    names = ", ".join(sorted(shipped))
     raise BundleError(f"no model {str(model)!r}: it is no folder, no hub id (owner/name) and none that ships ({names})")
 
 
@@ -47,7 +48,7 @@ def _download(hub_id: str) -> Path:
     try:
         from huggingface_hub import snapshot_download
     except ImportError as error:
-        raise MissingExtra(f"Loading {hub_id} from the hub", "hub") from error
+        raise MissingExtra(f"There is no folder {hub_id}; loading it from the hub", "hub") from error
     try:
         return Path(snapshot_download(hub_id, allow_patterns=[ENCODER, DECODER, VOCABULARY, MODEL, "*.md"]))
     except Exception as error:  # the hub's client raises errors of many libraries

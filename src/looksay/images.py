@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import os
 from collections.abc import Sequence
@@ -23,6 +24,9 @@ ImageSource = str | os.PathLike[str] | bytes | IO[bytes] | Image.Image | NDArray
 EXTENSIONS = frozenset(".jpg .jpeg .png .webp .gif .bmp .tif .tiff .jp2 .ppm .pgm .avif".split())
 MAX_PIXELS = 89_478_485
 """Larger pictures are refused before they are decoded (Pillow's own limit against decompression bombs)."""
+
+FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "JPEG2000", "PPM", "AVIF")
+"""What is tried, in Pillow's names; its other readers are rarely wanted, and one of them starts Ghostscript."""
 
 _FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
@@ -59,7 +63,8 @@ def read(source: ImageSource) -> Image.Image:
     Raises
     ------
     ImageError
-        If the picture cannot be found, read or decoded, or has more than `MAX_PIXELS` pixels.
+        If the picture cannot be found, read or decoded, is in none of `FORMATS`, or if a file has more than
+        `MAX_PIXELS` pixels.
     """
     name = describe(source)
     try:
@@ -67,7 +72,7 @@ def read(source: ImageSource) -> Image.Image:
             return _to_rgb(_from_array(source))
         if isinstance(source, Image.Image):
             return _to_rgb(ImageOps.exif_transpose(source))
-        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
+        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=_formats()) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise ImageError(f"it has {image.width} × {image.height} pixels, more than {MAX_PIXELS:,}; shrink it")
             return _to_rgb(ImageOps.exif_transpose(image))
@@ -76,9 +81,18 @@ def read(source: ImageSource) -> Image.Image:
     except IsADirectoryError as error:
         raise ImageError(f"{name}: this is a folder, not a picture") from error
     except UnidentifiedImageError as error:
-        raise ImageError(f"{name}: this is not a picture in a format that Pillow reads") from error
+        raise ImageError(
+            f"{name}: this is not a picture in a format that looksay reads ({', '.join(_formats())})"
+        ) from error
     except Exception as error:  # Pillow's decoders raise errors of every kind on broken files
         raise ImageError(f"{name}: {str(error) or type(error).__name__}") from error
+
+
+@functools.cache
+def _formats() -> tuple[str, ...]:
+    """Return those of `FORMATS` that this Pillow was built with."""
+    Image.init()
+    return tuple(name for name in FORMATS if name in Image.OPEN)
 
 
 def describe(source: ImageSource) -> str:
@@ -95,8 +109,10 @@ def _from_array(array: NDArray[Any]) -> Image.Image:
         array = array[:, :, 0]
     if array.ndim != 2 and not (array.ndim == 3 and array.shape[2] in (3, 4)):
         raise ImageError("an array must have shape (height, width) or (height, width, 1 | 3 | 4)")
+    if array.size == 0:
+        raise ImageError("an array must have pixels")
     if array.dtype.kind == "f":
-        array = array * 255.0
+        array = np.nan_to_num(array) * 255.0
     elif array.dtype == np.uint16:
         array = array / 257.0
     elif array.dtype != np.uint8:
@@ -112,8 +128,9 @@ def _to_uint8(values: NDArray[Any]) -> NDArray[np.uint8]:
 def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I") or image.mode == "F":  # Pillow's own conversion would clip at 255
         values = np.nan_to_num(np.asarray(image, dtype=np.float64))
-        sixteen_bit = image.mode.startswith("I;16") or values.max() > 255
-        scale = 1 / 257 if sixteen_bit else 255.0 if values.max() <= 1 else 1.0
+        # No header tells the range of the other two modes, so the brightest pixel must, with room for overshoot.
+        peak = np.inf if image.mode.startswith("I;16") else values.max()
+        scale = 255.0 if peak <= 2 else 1.0 if peak <= 260 else 1 / 257
         return Image.fromarray(_to_uint8(values * scale)).convert("RGB")
     if image.has_transparency_data:
         image = image.convert("RGBA")
@@ -164,11 +181,17 @@ def find(paths: Sequence[str]) -> list[Path]:
     found: list[Path] = []
     for text in paths:
         path = Path(text)
-        if path.is_dir():
-            found += sorted(p for p in path.rglob("*") if p.suffix.lower() in EXTENSIONS and p.is_file())
-        elif not path.exists() and any(character in text for character in "*?["):
-            base = Path(path.anchor or ".")
-            found += sorted(base.glob(str(path.relative_to(path.anchor)))) or [path]
-        else:
+        try:
+            found += _expand(path)
+        except (OSError, ValueError):  # no rights, a name too long, a glob that is none
             found.append(path)
     return found
+
+
+def _expand(path: Path) -> list[Path]:
+    if path.is_dir():
+        return sorted(p for p in path.rglob("*") if p.suffix.lower() in EXTENSIONS and p.is_file())
+    if path.exists() or not any(character in str(path) for character in "*?["):
+        return [path]
+    matches = sorted(Path(path.anchor or ".").glob(str(path.relative_to(path.anchor))))
+    return [picture for match in matches for picture in (_expand(match) if match.is_dir() else [match])] or [path]

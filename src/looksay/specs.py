@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, get_args
 
 from looksay.errors import OptionError
 
@@ -13,6 +13,12 @@ if TYPE_CHECKING:
 
 ResizeRule = Literal["squash", "crop"]
 """``squash`` fits the whole picture and forgets its aspect ratio; ``crop`` keeps the ratio and cuts the centre."""
+
+
+def require(condition: bool, message: str) -> None:
+    """Raise an `OptionError` unless `condition` holds."""
+    if not condition:
+        raise OptionError(message)
 
 
 @dataclass(frozen=True)
@@ -31,6 +37,11 @@ class ImageSpec:
         Per channel, on the 0 to 1 scale: ``(pixel / 255 - mean) / std``.
     channels : {"rgb", "bgr"}
         The order of the channels.
+
+    Raises
+    ------
+    OptionError
+        If a value is out of its range.
     """
 
     size: int = 224
@@ -39,6 +50,16 @@ class ImageSpec:
     mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
     std: tuple[float, float, float] = (0.5, 0.5, 0.5)
     channels: Literal["rgb", "bgr"] = "rgb"
+
+    def __post_init__(self) -> None:
+        require(type(self.size) is int and 1 <= self.size <= 2048, f"size is {self.size}; it must be from 1 to 2048")
+        require(self.resize in get_args(ResizeRule), f"resize is {self.resize!r}; it must be squash or crop")
+        require(
+            self.interpolation in ("bilinear", "bicubic"),
+            f"interpolation is {self.interpolation!r}; it must be bilinear or bicubic",
+        )
+        require(self.channels in ("rgb", "bgr"), f"channels is {self.channels!r}; it must be rgb or bgr")
+        require(len(self.mean) == len(self.std) == 3, "mean and std have a number for each of three channels")
 
 
 @dataclass(frozen=True)
@@ -69,10 +90,12 @@ class SearchOptions:
     length_exponent: float = 0.7
 
     def __post_init__(self) -> None:
-        _require(1 <= self.beam <= 100, f"beam is {self.beam}; it must be from 1 to 100")
-        _require(1 <= self.n_best <= self.beam, f"n_best is {self.n_best}; it must be from 1 to beam ({self.beam})")
-        _require(self.max_words >= 1, f"max_words is {self.max_words}; it must be 1 or more")
-        _require(0 <= self.length_exponent <= 2, f"length_exponent is {self.length_exponent}; it must be from 0 to 2")
+        for name in ("beam", "n_best", "max_words"):
+            require(type(getattr(self, name)) is int, f"{name} is {getattr(self, name)!r}; it must be a whole number")
+        require(1 <= self.beam <= 100, f"beam is {self.beam}; it must be from 1 to 100")
+        require(1 <= self.n_best <= self.beam, f"n_best is {self.n_best}; it must be from 1 to beam ({self.beam})")
+        require(self.max_words >= 1, f"max_words is {self.max_words}; it must be 1 or more")
+        require(0 <= self.length_exponent <= 2, f"length_exponent is {self.length_exponent}; it must be from 0 to 2")
 
 
 class SearchChanges(TypedDict, total=False):
@@ -82,11 +105,6 @@ class SearchChanges(TypedDict, total=False):
     n_best: int
     max_words: int
     length_exponent: float
-
-
-def _require(condition: bool, message: str) -> None:
-    if not condition:
-        raise OptionError(message)
 
 
 @dataclass(frozen=True)
@@ -137,15 +155,19 @@ class ModelSpec:
         TypeError, ValueError
             If a key is missing or a value is of the wrong kind.
         """
-        if not isinstance(data, dict):
-            raise TypeError("a model's description is a JSON object")
-        known = {f.name for f in fields(cls)}
-        values = {key: value for key, value in data.items() if key in known}
-        image, search = dict(values["image"]), dict(values["search"])
+        values, image = _known(cls, data), _known(ImageSpec, data["image"])
         image.update(mean=tuple(image["mean"]), std=tuple(image["std"]))
         rows, columns = values["grid"]
-        values.update(image=ImageSpec(**image), search=SearchOptions(**search), grid=(rows, columns))
+        search = SearchOptions(**_known(SearchOptions, data["search"]))
+        values.update(image=ImageSpec(**image), search=search, grid=(rows, columns), files=dict(values["files"]))
         return cls(**values)
+
+
+def _known(kind: type[Any], data: Any) -> dict[str, Any]:
+    if not isinstance(data, dict):
+        raise TypeError(f"{data!r} is no JSON object")
+    names = {field.name for field in fields(kind)}
+    return {key: value for key, value in data.items() if key in names}
 
 
 @dataclass(frozen=True)

@@ -57,6 +57,8 @@ def tokenize(text: str) -> list[str]:
 def join(words: Sequence[str]) -> str:
     """Write words as a person would; `tokenize` splits the result into the same words again.
 
+    (Save for an abbreviation at the very end, ``mr.``, whose point is then taken for the end of the sentence.)
+
     ``a dog 's ball is n't it`` gives ``a dog's ball isn't it``.
     """
     text, previous = "", ""

@@ -78,6 +78,20 @@ def test_kaggles_layout_with_commas_and_quotes(tmp_path: Path) -> None:
     assert dataset.records[1].image == tmp_path / "data" / "Images" / "b c.jpg"
 
 
+def test_a_quoted_caption_may_have_two_lines_and_an_open_quote_is_named(tmp_path: Path) -> None:
+    folder = write_kaggle(tmp_path / "data", 'image,caption\r\n\r\na.jpg,"a dog\r\nruns"\r\n')
+    assert data.read(folder).records[0].references == ("a dog\r\nruns",)
+    (folder / "captions.txt").write_text('image,caption\na.jpg,"a dog\nb.jpg,a cat\n', encoding="utf-8")
+    with pytest.raises(DataError, match=r"captions\.txt, line 3: unexpected end of data"):
+        data.read(folder)
+
+
+@pytest.mark.parametrize("name", ["../secret.jpg", "/etc/secret.jpg"])
+def test_a_picture_outside_the_data_sets_folder_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(DataError, match="would lie outside"):
+        data.read(write_kaggle(tmp_path / "data", f"image,caption\n{name},a dog\n"))
+
+
 def test_kaggles_splits_are_drawn_by_picture_and_never_change(tmp_path: Path) -> None:
     def splits(names: list[str], folder: Path) -> dict[str, str]:
         text = "image,caption\n" + "".join(f"{name},a dog\n{name},a cat\n" for name in names)

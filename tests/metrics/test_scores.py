@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -75,8 +76,10 @@ def test_one_image_alone_has_a_cider_d_of_zero() -> None:
     assert CiderD([[["a", "dog"]]]).score([["a", "dog"]]) == 0
 
 
-@pytest.mark.parametrize(("predictions", "references"), [(["a"], []), ([], []), (["a"], [[]])])
-def test_what_cannot_be_scored_is_refused(predictions: list[str], references: list[list[str]]) -> None:
+@pytest.mark.parametrize(
+    ("predictions", "references"), [(["a"], []), ([], []), (["a"], [[]]), (["a dog"], ["a dog"]), ("a", ["b"])]
+)
+def test_what_cannot_be_scored_is_refused(predictions: Sequence[str], references: Sequence[Sequence[str]]) -> None:
     with pytest.raises(DataError):
         score(predictions, references)
 

@@ -90,6 +90,8 @@ def test_mistakes_name_the_key(tmp_path: Path, weights: Path) -> None:
     ):
         with pytest.raises(RecipeError, match=problem):
             Encoder(name, ImageSpec(size=224) if "vit" in name else SMALL, file)
+    with pytest.raises(RecipeError, match="cannot look at image"):
+        Encoder("vit_tiny_patch16_224", SMALL, RANDOM)
     with pytest.raises(RecipeError, match="no such network"):
         image_spec("resnet5000", None, "squash")
 

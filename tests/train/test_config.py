@@ -49,6 +49,13 @@ def test_a_recipe_survives_being_written_down(recipe: Path, tmp_path: Path) -> N
         ("training.precision=16", "it must be one of auto, 32, bf16"),
         ("image.resize=stretch", "it must be one of squash, crop"),
         ("search.beam=0", "search: beam is 0"),
+        ("training.batch=0", "training: batch is 0"),
+        ("training.seed=-1", "training: seed is -1"),
+        ("training.learning_rate=nan", "training: learning_rate is nan"),
+        ("training.warmup=5", "training: warmup is 5.0"),
+        ("decoder.heads=0", "decoder: heads is 0"),
+        ("decoder.dropout=2", "decoder: dropout is 2.0"),
+        ("image.size=-3", "image: size is -3"),
     ],
 )
 def test_slips_are_named_with_what_is_possible(recipe: Path, change: str, problem: str) -> None:

@@ -84,8 +84,17 @@ def test_a_killed_run_resumes_and_ends_as_if_nothing_had_happened(small_data: Pa
 def test_a_run_is_not_overwritten_and_resume_needs_one(small_data: Path, small_run: Path, tmp_path: Path) -> None:
     with pytest.raises(looksay.RunError, match="already holds a run"):
         run.train(config.load(RECIPE, changes(small_data, small_run)))
-    with pytest.raises(looksay.RunError, match="no whole epoch"):
+    with pytest.raises(looksay.RunError, match="holds no run"):
         run.train(config.load(RECIPE, changes(small_data, tmp_path / "none")), resume=True)
+
+
+def test_a_run_stopped_in_its_first_epoch_can_go_on(small_data: Path, tmp_path: Path) -> None:
+    recipe = config.load(RECIPE, changes(small_data, tmp_path / "run", "training.epochs=1"))
+    run.train(recipe)
+    for file in ("last.ckpt", "best.safetensors", "metrics.jsonl"):
+        (tmp_path / "run" / file).unlink()
+    run.train(recipe, resume=True)
+    assert len(journal.read(tmp_path / "run")) == 1
 
 
 def test_a_broken_picture_is_named_and_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

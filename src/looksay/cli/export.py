@@ -30,7 +30,7 @@ def export(run: Path, bundle: Path, int8: bool, data: Path | None) -> None:
     log_to_stderr()
     try:
         from looksay.export import pack
-    except ImportError as error:
+    except ModuleNotFoundError as error:
         raise MissingExtra("Export", "export") from error
     pack.export(run, bundle, int8=int8, data_folder=data)
     click.echo(f"looksay: the model is in {bundle}; try: looksay PHOTO --model {bundle}", err=True)

@@ -35,7 +35,7 @@ def train(recipe: Path, changes: Sequence[str], resume: bool) -> None:
     options = config.load(recipe, changes)
     try:
         from looksay.train import run
-    except ImportError as error:
+    except ModuleNotFoundError as error:
         raise MissingExtra("Training", "train") from error
     folder = run.train(options, resume=resume)
     click.echo(f"looksay: the run is in {folder}; next: looksay export {folder} BUNDLE", err=True)

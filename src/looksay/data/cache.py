@@ -60,12 +60,7 @@ class PictureCache:
     def __init__(self, paths: Sequence[Path], spec: ImageSpec, folder: Path | None = None) -> None:
         self.file = (folder or default_folder()) / f"pictures-{_key(paths, spec)}.npy"
         if not self.file.is_file():
-            try:
-                _build(self.file, paths, spec)
-            except OSError as error:
-                raise DataError(
-                    f"the picture cache {self.file} cannot be written: {error}; name another place with data.cache=DIR"
-                ) from error
+            _build(self.file, paths, spec)
         self._rows = np.load(self.file, mmap_mode="r")
         self.problems = {
             int(index): self._rows["problem"][index].decode(errors="replace")
@@ -96,15 +91,38 @@ def _key(paths: Sequence[Path], spec: ImageSpec) -> str:
 
 def _build(file: Path, paths: Sequence[Path], spec: ImageSpec) -> None:
     row = np.dtype([("problem", "S240"), ("pixels", "u1", (spec.size, spec.size, 3))])
-    with replacing(file) as temporary:
-        rows = np.lib.format.open_memmap(temporary, mode="w+", dtype=row, shape=(len(paths),))
-        with progress(_decode(paths, spec), len(paths), "decoding pictures") as results:
-            for index, result in enumerate(results):
-                if isinstance(result, ImageError):
-                    rows[index]["problem"] = str(result).encode()[:240]
-                else:
-                    rows[index]["pixels"] = result
-        rows.flush()
+    bar = progress(_decode(paths, spec), len(paths), "decoding pictures")
+    with new_rows(file, row, (len(paths),)) as rows, bar as results:
+        for index, result in enumerate(results):
+            if isinstance(result, ImageError):
+                rows[index]["problem"] = str(result).encode()[:240]
+            else:
+                rows[index]["pixels"] = result
+
+
+@contextmanager
+def new_rows(file: Path, row: np.dtype[Any], shape: tuple[int, ...]) -> Iterator[np.memmap[Any, Any]]:
+    """Give a memory-mapped array to fill, and put it in place as `file` in one step if all went well.
+
+    The space is taken at once: a disk that fills up later would end the process without a word.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be written, for want of space or of rights.
+    """
+    try:
+        with replacing(file) as temporary:
+            rows = np.lib.format.open_memmap(temporary, mode="w+", dtype=row, shape=shape)
+            if hasattr(os, "posix_fallocate"):
+                with temporary.open("r+b") as reserved:
+                    os.posix_fallocate(reserved.fileno(), 0, temporary.stat().st_size)
+            yield rows
+            rows.flush()
+    except OSError as error:
+        raise DataError(
+            f"the cache {file} cannot be written: {error.strerror or error}; name another place with data.cache=DIR"
+        ) from error
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import re
 from collections import defaultdict
 from pathlib import Path
@@ -35,7 +36,7 @@ def read_original(folder: Path) -> Dataset | None:
     if text is None or not (text / LISTS["train"]).is_file():
         return None
     captions: dict[str, list[str]] = defaultdict(list)
-    for number, line in enumerate(_lines(text / TOKENS), 1):
+    for number, line in _lines(text / TOKENS):
         key, tab, caption = line.partition("\t")
         name, mark, _ = key.rpartition("#")
         if not (tab and mark and caption.strip()):
@@ -44,12 +45,12 @@ def read_original(folder: Path) -> Dataset | None:
     images = _image_folder(folder)
     records: dict[str, Record] = {}
     for split, file in LISTS.items():
-        for name in _lines(text / file) if (text / file).is_file() else []:
+        for _, name in _lines(text / file) if (text / file).is_file() else []:
             if name not in captions:
                 raise DataError(f"{text / file} lists {name}, which has no caption in {TOKENS}")
             if name in records:
                 raise DataError(f"{text / file} lists {name}, which is in the {records[name].split} split already")
-            records[name] = Record(images / name, tuple(captions[name]), split)
+            records[name] = Record(_inside(images, name), tuple(captions[name]), split)
     unlisted = len(captions) - len(records)
     problem = f"{unlisted} pictures have captions but are in none of the lists that are here"
     return Dataset(folder, "Flickr8k, original layout", tuple(records.values()), (problem,) if unlisted else ())
@@ -69,26 +70,41 @@ def read_kaggle(folder: Path) -> Dataset | None:
     table = folder / TABLE
     if not table.is_file():
         return None
-    rows = csv.reader(_lines(table))
-    if [cell.strip() for cell in next(rows, [])] != ["image", "caption"]:
-        raise DataError(f"{table}, line 1: expected the header image,caption")
+    rows = csv.reader(io.StringIO(_text(table), newline=""), strict=True)
     captions: dict[str, list[str]] = defaultdict(list)
-    for row in rows:
-        if len(row) != 2 or not row[1].strip():
-            raise DataError(f"{table}, line {rows.line_num}: expected an image and a caption; got {row}")
-        captions[row[0].strip()].append(row[1].strip())
+    try:
+        if [cell.strip() for cell in next(rows, [])] != ["image", "caption"]:
+            raise DataError(f"{table}, line 1: expected the header image,caption")
+        for row in rows:
+            if row and (len(row) != 2 or not row[1].strip()):
+                raise DataError(f"{table}, line {rows.line_num}: expected an image and a caption; got {row}")
+            if row:
+                captions[row[0].strip()].append(row[1].strip())
+    except csv.Error as error:
+        raise DataError(f"{table}, line {rows.line_num}: {error}") from error
     images = _image_folder(folder)
-    records = tuple(Record(images / name, tuple(said), _drawn_split(name)) for name, said in captions.items())
+    records = tuple(Record(_inside(images, name), tuple(said), _drawn_split(name)) for name, said in captions.items())
     return Dataset(folder, "Flickr8k, Kaggle's layout (splits drawn, not official)", records)
 
 
-def _lines(path: Path) -> list[str]:
-    """Return the lines of a text file that are not blank, whatever its line ends and with or without BOM."""
+def _text(path: Path) -> str:
+    """Return a text with or without BOM."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        return path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not UTF-8: {error}; save it as UTF-8") from error
-    return [line.strip() for line in text.split("\n") if line.strip()]
+
+
+def _lines(path: Path) -> list[tuple[int, str]]:
+    """Return the numbers and texts of the lines that are not blank, whatever the line ends."""
+    return [(number, line.strip()) for number, line in enumerate(_text(path).split("\n"), 1) if line.strip()]
+
+
+def _inside(images: Path, name: str) -> Path:
+    """Return the path of a picture, which a data set from anywhere must not name outside its own folder."""
+    if Path(name).is_absolute() or ".." in Path(name).parts:
+        raise DataError(f"the picture {name!r} would lie outside {images}")
+    return images / name
 
 
 def _image_folder(folder: Path) -> Path:

@@ -24,7 +24,9 @@ def read(folder: Path) -> Dataset:
         If no layout is recognised, or if a file is broken.
     """
     if not folder.is_dir():
-        raise DataError(f"{folder}: there is no such folder; name one with data.folder=DIR")
+        raise DataError(
+            f"{folder}: there is no such folder; name the data set (train: data.folder=DIR, export: --data DIR)"
+        )
     for layout in (flickr.read_original, flickr.read_kaggle):
         if dataset := layout(folder):
             return dataset

@@ -32,6 +32,8 @@ def score(predictions: Sequence[str], references: Sequence[Sequence[str]]) -> di
     """
     if len(predictions) != len(references):
         raise DataError(f"{len(predictions)} captions cannot be scored against {len(references)} sets of references")
+    if any(isinstance(captions, str) for captions in (predictions, *references)):
+        raise DataError("references are a list of captions for each image, even where there is one caption")
     if not predictions or not all(references):
         raise DataError("there is nothing to score: every image needs a caption and at least one reference")
     said = [tokenize(caption) for caption in predictions]

@@ -34,6 +34,7 @@ class Encoder(nn.Module):
 
     Attributes
     ----------
+    name : str
     grid : tuple of int
         Rows and columns of the feature grid.
     channels : int
@@ -57,10 +58,14 @@ class Encoder(nn.Module):
         if weights not in (HUB, RANDOM):
             _load(cnn, Path(weights))
         self.cnn = cnn.to(memory_format=torch.channels_last).requires_grad_(trainable)
+        self.name = name
         self.trainable = trainable
         self.train()
-        with torch.no_grad():
-            features = cnn.forward_features(torch.zeros(1, 3, image.size, image.size))
+        try:
+            with torch.no_grad():
+                features = cnn.forward_features(torch.zeros(1, 3, image.size, image.size))
+        except Exception as error:  # each network objects in its own way to a size it cannot take
+            raise RecipeError(f"encoder.name={name} cannot look at image.size={image.size} pixels: {error}") from error
         if features.ndim != 4:
             raise RecipeError(f"encoder.name={name} gives features of shape {tuple(features.shape)}, not a grid")
         # A few of timm's CNNs keep the channels last; their number tells which.

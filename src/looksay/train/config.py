@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from looksay.errors import OptionError, RecipeError
-from looksay.specs import ResizeRule, SearchOptions
+from looksay.specs import ResizeRule, SearchOptions, require
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,9 @@ class VocabularyOptions:
 
     min_count: int = 5
 
+    def __post_init__(self) -> None:
+        require(self.min_count >= 1, f"min_count is {self.min_count}; it must be 1 or more")
+
 
 @dataclass(frozen=True)
 class ImageOptions:
@@ -48,6 +51,9 @@ class ImageOptions:
 
     size: int = 0
     resize: ResizeRule = "squash"
+
+    def __post_init__(self) -> None:
+        require(0 <= self.size <= 2048, f"size is {self.size}; it must be from 1 to 2048, or 0 for the encoder's own")
 
 
 @dataclass(frozen=True)
@@ -59,6 +65,9 @@ class EncoderOptions:
     trainable: bool = False
     learning_rate: float = 1e-5
 
+    def __post_init__(self) -> None:
+        require(0 < self.learning_rate < 1, f"learning_rate is {self.learning_rate}; it must be between 0 and 1")
+
 
 @dataclass(frozen=True)
 class DecoderOptions:
@@ -68,6 +77,11 @@ class DecoderOptions:
     size: int = 512
     heads: int = 8
     dropout: float = 0.5
+
+    def __post_init__(self) -> None:
+        for name in ("size", "heads"):
+            require(getattr(self, name) >= 1, f"{name} is {getattr(self, name)}; it must be 1 or more")
+        require(0 <= self.dropout < 1, f"dropout is {self.dropout}; it must be from 0 to below 1")
 
 
 @dataclass(frozen=True)
@@ -111,6 +125,15 @@ class TrainingOptions:
     max_words: int = 20
     precision: Literal["auto", "32", "bf16"] = "auto"
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch", "captions", "max_words"):
+            require(getattr(self, name) >= 1, f"{name} is {getattr(self, name)}; it must be 1 or more")
+        for name in ("weight_decay", "warmup", "label_smoothing"):
+            require(0 <= getattr(self, name) < 1, f"{name} is {getattr(self, name)}; it must be from 0 to below 1")
+        require(0 < self.learning_rate < 1, f"learning_rate is {self.learning_rate}; it must be between 0 and 1")
+        require(0 < self.clip < float("inf"), f"clip is {self.clip}; it must be above 0")
+        require(self.seed >= 0, f"seed is {self.seed}; it must be 0 or more")
 
 
 @dataclass(frozen=True)

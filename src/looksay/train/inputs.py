@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from looksay import images
-from looksay.data.cache import PictureCache, progress, replacing
+from looksay.data.cache import PictureCache, new_rows, progress
 from looksay.nets.encoder import Encoder
 from looksay.specs import ImageSpec
 
@@ -60,7 +60,7 @@ class Grids:
     """
 
     def __init__(self, pixels: Pixels, cache: PictureCache, count: int, encoder: Encoder, *, bf16: bool) -> None:
-        facts = hashlib.sha256(f"{cache.file.name} {bf16}".encode())
+        facts = hashlib.sha256(f"{cache.file.name} {encoder.name} {bf16}".encode())
         for name, value in encoder.state_dict().items():
             facts.update(name.encode() + value.numpy().tobytes())
         file = cache.file.with_name(f"grids-{facts.hexdigest()[:16]}.npy")
@@ -76,15 +76,15 @@ class Grids:
 @torch.no_grad()
 def _encode_once(file: Path, pixels: Pixels, count: int, encoder: Encoder, *, bf16: bool) -> None:
     rows, columns = encoder.grid
-    device = next(encoder.parameters()).device
-    with replacing(file) as temporary:
-        shape = (count, 2, rows * columns, encoder.channels)
-        grids = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float16, shape=shape)
-        with progress(range(0, count, _BATCH), math.ceil(count / _BATCH), "encoding pictures") as starts:
-            for first in starts:
-                places = range(first, min(first + _BATCH, count))
-                for side in (0, 1):
-                    batch = pixels(places, np.full(len(places), bool(side))).to(device)
-                    with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-                        grids[places, side] = encoder(batch).float().cpu().numpy()
-        grids.flush()
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    encoder.to(device)
+    shape = (count, 2, rows * columns, encoder.channels)
+    bar = progress(range(0, count, _BATCH), math.ceil(count / _BATCH), "encoding pictures")
+    with new_rows(file, np.dtype(np.float16), shape) as grids, bar as starts:
+        for first in starts:
+            places = range(first, min(first + _BATCH, count))
+            for side in (0, 1):
+                batch = pixels(places, np.full(len(places), bool(side))).to(device)
+                with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+                    grids[places, side] = encoder(batch).float().cpu().numpy()
+    encoder.cpu()

@@ -35,7 +35,7 @@ def curves(rows: Sequence[dict[str, Any]], file: Path) -> None:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
         axes.legend()
-    best = max(rows, key=lambda row: row["val_CIDEr-D"])
+    best = max(rows, key=lambda row: (row["val_CIDEr-D"], row["epoch"]))
     axes.annotate(
         f"{100 * best['val_CIDEr-D']:.1f}",
         (best["epoch"], 100 * best["val_CIDEr-D"]),

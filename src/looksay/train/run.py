@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 
 from looksay import data
 from looksay.data import Dataset, Record
-from looksay.data.cache import PictureCache
+from looksay.data.cache import PictureCache, replacing
 from looksay.errors import RunError
 from looksay.nets.model import CaptionModel
 from looksay.train import build, config
@@ -42,7 +42,8 @@ def train(recipe: Recipe, *, resume: bool = False) -> Path:
     ----------
     recipe : Recipe
     resume : bool
-        Go on from the last whole epoch of the run in ``training.run``, with the recipe that the run began with.
+        Go on from the last whole epoch of the run in ``training.run``, or from its start if there is none, with the
+        recipe that the run began with.
 
     Returns
     -------
@@ -68,9 +69,11 @@ def train(recipe: Recipe, *, resume: bool = False) -> Path:
     model = build.caption_model(recipe, vocabulary)
     train, val = (pictures(dataset.split(split), recipe, vocabulary, model) for split in ("train", "val"))
     module = CaptionModule(model, recipe, vocabulary, train, val)
-    folder.mkdir(parents=True, exist_ok=True)
-    vocabulary.save(folder / VOCABULARY)
-    (folder / RECIPE).write_text(recipe.to_toml(), encoding="utf-8")
+    if not resume:
+        with replacing(folder / VOCABULARY) as file:
+            vocabulary.save(file)
+        with replacing(folder / RECIPE) as file:  # last: a folder with a recipe is a run
+            file.write_text(recipe.to_toml(), encoding="utf-8")
     _fit(module, recipe, folder)
     return folder
 
@@ -89,8 +92,8 @@ def pictures(records: Sequence[Record], recipe: Recipe, vocabulary: Vocabulary, 
 
 
 def _resumed(folder: Path, recipe: Recipe) -> Recipe:
-    if not (folder / LAST).is_file():
-        raise RunError(f"{folder} has no whole epoch to go on from; train without --resume")
+    if not (folder / RECIPE).is_file():
+        raise RunError(f"{folder} holds no run to go on with; train without --resume")
     begun = config.load(folder / RECIPE)
     if begun != recipe:
         log.warning("going on with the recipe that %s began with; changes to it are not used", folder)
@@ -126,6 +129,8 @@ def _fit(module: CaptionModule, recipe: Recipe, folder: Path) -> None:
             warnings.filterwarnings("ignore", message=f".*{intended}")
         trainer = lightning.Trainer(
             max_epochs=options.epochs,
+            devices=1,
+            num_nodes=1,
             precision=precision(options.precision),
             gradient_clip_val=options.clip,
             reload_dataloaders_every_n_epochs=1,
@@ -144,7 +149,7 @@ def _fit(module: CaptionModule, recipe: Recipe, folder: Path) -> None:
 def precision(wanted: str) -> Any:
     """Return Lightning's name of a precision; ``auto`` is bf16 where the hardware multiplies in it, else fp32."""
     if torch.cuda.is_available():
-        has_bf16 = torch.cuda.is_bf16_supported()
+        has_bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
         has_bf16 = bool(torch.cpu.get_capabilities().get("avx512_bf16"))
     return "bf16-mixed" if wanted == "bf16" or (wanted == "auto" and has_bf16) else "32-true"
