@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import EXAMPLES, PHOTOS, SAID, TINY, write_flickr8k
+from conftest import EXAMPLES, PHOTOS, ROOT, SAID, TINY, write_flickr8k
 
 import looksay
 from looksay.bundle import Bundle
@@ -40,6 +40,12 @@ def test_the_bundle_carries_what_was_measured_and_how_to_prepare_pictures(small_
     assert "4 of 4 captions are the same" in card
     assert spec.licence in card
     assert str(small_bundle.parent.parent) not in card
+
+
+def test_the_bundle_names_no_file_of_the_makers_machine(small_bundle: Path) -> None:
+    for file in small_bundle.iterdir():
+        for trace in (b"stack_trace", b"graphs.py", str(ROOT).encode()):
+            assert trace not in file.read_bytes(), file.name
 
 
 def test_int8_is_smaller_and_still_knows_its_photos(small_run: Path, small_bundle: Path, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import onnx
 import torch
 from torch import Tensor, nn
 from torch.export import Dim
@@ -99,3 +100,14 @@ def _export(
             external_data=False,
             verbose=False,
         )
+    _forget_the_maker(file)
+
+
+def _forget_the_maker(file: Path) -> None:
+    """Take out stack traces, which name files of the machine that exported the graph."""
+    model = onnx.load(file)
+    graph = model.graph
+    for part in (model, graph, *graph.node, *graph.value_info, *graph.input, *graph.output, *graph.initializer):
+        del part.metadata_props[:]
+        part.doc_string = ""
+    onnx.save(model, file)
