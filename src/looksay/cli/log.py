@@ -3,6 +3,14 @@
 from __future__ import annotations
 
 import logging
+import sys
+
+
+class _Stderr(logging.Handler):
+    """Writes to what standard error is at the moment: while a progress bar is shown, to the lines above it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        sys.stderr.write(self.format(record) + "\n")
 
 
 def log_to_stderr() -> None:
@@ -10,5 +18,7 @@ def log_to_stderr() -> None:
 
     Called before they are imported, as some set up logging of their own.
     """
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    logging.basicConfig(
+        level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", handlers=[_Stderr()]
+    )
     logging.getLogger("looksay").setLevel(logging.INFO)

@@ -92,7 +92,8 @@ class CaptionModule(lightning.LightningModule):
         indices = sorted(self.said)
         records = self.pictures["val"].records
         scores = score([self.said[index] for index in indices], [records[index].references for index in indices])
-        self.log_dict({f"val_{name}": value for name, value in scores.items()})
+        for name, value in scores.items():
+            self.log(f"val_{name}", value, prog_bar=f"val_{name}" == DECIDING)
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """AdamW; the learning rate warms up and then falls as a cosine."""

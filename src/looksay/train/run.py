@@ -134,7 +134,7 @@ def _fit(module: CaptionModule, recipe: Recipe, folder: Path) -> None:
             precision=precision(options.precision),
             gradient_clip_val=options.clip,
             reload_dataloaders_every_n_epochs=1,
-            logger=TensorBoardLogger(folder, name=None, version="tensorboard"),
+            logger=TensorBoardLogger(folder, name="tensorboard", version=""),
             callbacks=[*bars, Journal(folder)],
             enable_progress_bar=bool(bars),
             enable_checkpointing=False,
