@@ -120,7 +120,7 @@ class TopDown(Decoder):
         self.attention = MultiHeadAttention(size, size, size, heads)
         self.attention_lstm = nn.LSTMCell(3 * size, size)
         self.language_lstm = nn.LSTMCell(2 * size, size)
-        # Without the norm the first thousand steps learn little more than how frequent each word is.
+        # Without the norm the first hundred steps learn little more than how frequent each word is.
         self.words = nn.Sequential(nn.LayerNorm(size), nn.Dropout(dropout), nn.Linear(size, vocabulary))
 
     def begin(self, grid: Tensor) -> tuple[Tensors, Tensors]:

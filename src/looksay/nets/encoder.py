@@ -129,7 +129,7 @@ def _load(cnn: Any, file: Path) -> None:
         raise RecipeError(f"encoder.weights={file}: there is no such file") from error
     except Exception as error:  # safetensors' error has no public base class
         raise RecipeError(f"encoder.weights={file} is not a safetensors file: {error}") from error
-    heads = cnn.pretrained_cfg["classifier"]
+    heads = cnn.pretrained_cfg.get("classifier") or ()
     heads = (heads,) if isinstance(heads, str) else tuple(heads)
     body = {k: v.float() for k, v in weights.items() if not k.startswith(tuple(f"{head}." for head in heads))}
     try:

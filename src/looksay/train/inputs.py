@@ -51,7 +51,7 @@ class Grids:
     ----------
     pixels : Pixels
     cache : PictureCache
-        The file stands beside the cache's and is named after it and a hash of the encoder's weights.
+        The file stands beside the cache's; its name is a hash of that one's name and of the encoder's name and weights.
     count : int
         Pictures in the cache.
     encoder : Encoder

@@ -1,0 +1,120 @@
+"""The measurements behind design choices: python benchmarks/findings.py --data DIR --weights FILE --run RUN.
+
+DIR is Flickr8k, FILE the weights of the recipe's encoder, RUN a run that looksay train made.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from onnxruntime.quantization import QuantType, quantize_dynamic
+from torch import nn
+
+from looksay import data, images
+from looksay.bundle import DECODER, VOCABULARY, Bundle, seal
+from looksay.captioner import Captioner
+from looksay.export import graphs, quantize
+from looksay.specs import ModelSpec
+from looksay.train import build, config, run
+from looksay.train.batches import TrainBatches
+from looksay.train.losses import cross_entropy
+from looksay.vocabulary import Vocabulary
+
+ROOT = Path(__file__).parent.parent
+STEPS = 100
+
+
+def norm_before_words(recipe: config.Recipe) -> dict[str, float]:
+    """Return the loss after `STEPS` steps, with the decoder's layer normalisation and without; mean of the last ten."""
+    records = data.read(Path(recipe.data.folder)).split("train")
+    vocabulary = Vocabulary.build((t for r in records for t in r.references), recipe.vocabulary.min_count)
+    losses = {}
+    for name in ("with", "without"):
+        torch.manual_seed(0)
+        model = build.caption_model(recipe, vocabulary)
+        batches = TrainBatches(run.pictures(records, recipe, vocabulary, model), recipe.training, epoch=0)
+        decoder = model.decoder.train()
+        if name == "without":
+            decoder.words[0] = nn.Identity()  # type: ignore[operator]
+        optimizer = torch.optim.AdamW(decoder.parameters(), lr=recipe.training.learning_rate)
+        seen = []
+        for step in range(STEPS):
+            batch = batches[step]
+            with torch.autocast("cpu", torch.bfloat16):
+                loss = cross_entropy(decoder(batch.pictures, batch.tokens), batch.targets, 0.1)
+            optimizer.zero_grad()
+            loss.backward()
+            nn.utils.clip_grad_norm_(decoder.parameters(), recipe.training.clip)
+            optimizer.step()
+            seen.append(loss.item())
+        losses[name] = round(statistics.mean(seen[-10:]), 2)
+    return losses
+
+
+def encoder_share(loaded: run.Run, rounds: int = 5) -> float:
+    """Return the encoder's part of a training step, 0 to 1: 64 pictures with 5 captions of 20 words, bf16."""
+    model, size = loaded.model.train(), build.picture_spec(loaded.recipe).size
+    pixels, tokens = torch.randn(64, 3, size, size), torch.randint(3, len(loaded.vocabulary), (320, 21))
+    parts = []
+    for _ in range(rounds):
+        with torch.autocast("cpu", torch.bfloat16):
+            start = time.perf_counter()
+            grid = model.encoder(pixels)
+            looked = time.perf_counter()
+            loss = cross_entropy(model.decoder(grid, tokens), tokens)
+        loss.backward()
+        parts.append((looked - start) / (time.perf_counter() - start))
+    model.eval()
+    return round(statistics.median(parts), 2)
+
+
+def influence_of_neighbours(loaded: run.Run) -> dict[str, float]:
+    """Return the largest change of a word's log-probability when a photo is captioned alone and not among four."""
+    spec = ModelSpec("x", "x", "x", build.picture_spec(loaded.recipe), loaded.model.encoder.grid)
+    photos = sorted(p for p in (ROOT / "examples").iterdir() if p.suffix in (".jpg", ".png"))
+    pixels = np.stack([images.prepare(photo, spec.image) for photo in photos])
+    changes = {}
+    for name in ("fp32", "dynamic int8", "MatMulNBits int8"):
+        with tempfile.TemporaryDirectory() as temporary:
+            folder = Path(temporary)
+            graphs.write(loaded.model, spec.image.size, folder)
+            loaded.vocabulary.save(folder / VOCABULARY)
+            if name == "dynamic int8":
+                decoder = onnx.load(folder / DECODER)
+                del decoder.graph.value_info[:]
+                quantize_dynamic(decoder, folder / DECODER, per_channel=True, weight_type=QuantType.QUInt8)
+            elif name == "MatMulNBits int8":
+                quantize.shrink(folder)
+            seal(folder, spec)
+            captioner = Captioner(Bundle.open(folder))
+            start = np.zeros(len(photos), dtype=np.int64)
+            together, _ = captioner.step(start, captioner.encode(pixels))
+            alone = [captioner.step(start[:1], captioner.encode(picture[None]))[0][0] for picture in pixels]
+            changes[name] = round(float(np.abs(together - alone).max()), 5)
+    return changes
+
+
+def main() -> None:
+    """Print one JSON object a finding."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    for name in ("--data", "--weights", "--run"):
+        parser.add_argument(name, type=Path, required=True)
+    arguments = parser.parse_args()
+    changes = [f"data.folder={arguments.data}", f"encoder.weights={arguments.weights}", "training.batch=16"]
+    loaded = run.load(arguments.run)
+    print(json.dumps({"change by other pictures in the batch": influence_of_neighbours(loaded)}))
+    print(json.dumps({"encoder's part of a training step": encoder_share(loaded)}))
+    recipe = config.load(ROOT / "recipes" / "flickr8k.toml", changes)
+    print(json.dumps({f"loss after {STEPS} steps, norm before the words": norm_before_words(recipe)}))
+
+
+if __name__ == "__main__":
+    main()
