@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -35,3 +36,24 @@ def test_joining_loses_no_word(words: list[str]) -> None:
 def test_any_text_has_words_that_are_lower_case_and_stay_the_same(text: str) -> None:
     words = tokenize(text)
     assert all(word and word == word.lower() and not any(c.isspace() for c in word) for word in words)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("一只棕色的狗在草地上奔跑。", "一 只 棕 色 的 狗 在 草 地 上 奔 跑"),
+        ("एक कुत्ता घास पर दौड़ रहा है।", "एक कुत्ता घास पर दौड़ रहा है"),
+        ("كلبٌ بُنّيٌّ يركض على العشب، أليس كذلك؟", "كلبٌ بُنّيٌّ يركض على العشب أليس كذلك"),
+        ("Пёс бежит по траве.", "пёс бежит по траве"),
+        ("un cafe\N{COMBINING ACUTE ACCENT}, l'été", "un café l'été"),
+        ("2只狗 run", "2 只 狗 run"),
+    ],
+)
+def test_every_script_has_words(text: str, words: str) -> None:
+    found = tokenize(text)
+    assert found == unicodedata.normalize("NFC", words).split()
+    assert tokenize(join(found)) == found
+
+
+def test_chinese_reads_without_spaces() -> None:
+    assert join(tokenize("一只狗。")) == "一只狗"
