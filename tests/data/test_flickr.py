@@ -10,12 +10,6 @@ from conftest import COPIES, PHOTOS, SAID, write_flickr8k
 from looksay import DataError, data
 
 
-def write_kaggle(folder: Path, text: str) -> Path:
-    (folder / "Images").mkdir(parents=True)
-    (folder / "captions.txt").write_text(text, encoding="utf-8")
-    return folder
-
-
 def test_the_original_layout_has_the_official_splits(small_data: Path) -> None:
     dataset = data.read(small_data)
     assert dataset.layout == "Flickr8k, original layout"
@@ -47,17 +41,18 @@ def test_windows_line_ends_bom_and_the_copy_mark_are_read(tmp_path: Path) -> Non
 def test_captions_of_unlisted_pictures_are_counted_not_dropped_in_silence(tmp_path: Path) -> None:
     folder = write_flickr8k(tmp_path / "data")
     with (folder / "Flickr8k.token.txt").open("a", encoding="utf-8") as file:
-        file.write("other.jpg#0\ta dog\n")
-    assert data.read(folder).problems == ("1 pictures have captions but are in none of the lists that are here",)
+        file.write("other.jpg#0\ta dog\nval-alps.jpg#2\t \n")
+    problems = data.read(folder).problems
+    assert "pictures that have captions but are in none of the lists that are here: 1 (other.jpg)" in problems
+    assert "empty captions, left out: 1 (Flickr8k.token.txt, line 42)" in problems
 
 
 @pytest.mark.parametrize(
     ("file", "line", "problem"),
     [
         ("Flickr8k.token.txt", "no tab here", r"token\.txt, line 41: expected NAME\.jpg#0, a tab and a caption"),
-        ("Flickr8k.token.txt", "x.jpg#0\t ", r"token\.txt, line 41"),
-        ("Flickr_8k.devImages.txt", "unknown.jpg", r"lists unknown\.jpg, which has no caption"),
-        ("Flickr_8k.devImages.txt", "0-alps.jpg", r"lists 0-alps\.jpg, which is in the train split already"),
+        ("Flickr_8k.devImages.txt", "unknown.jpg", r"devImages\.txt, line 5: unknown\.jpg has no caption"),
+        ("Flickr_8k.devImages.txt", "0-alps.jpg", r"line 5: 0-alps\.jpg is in the val split, and in the train split"),
     ],
 )
 def test_broken_files_are_refused_with_file_and_row(tmp_path: Path, file: str, line: str, problem: str) -> None:
@@ -68,63 +63,16 @@ def test_broken_files_are_refused_with_file_and_row(tmp_path: Path, file: str, l
         data.read(folder)
 
 
-def test_kaggles_layout_with_commas_and_quotes(tmp_path: Path) -> None:
-    text = 'image,caption\na.jpg,"A dog , red ball ."\na.jpg,A ""dog""\nb c.jpg,Ein Hund fährt\n'
-    dataset = data.read(write_kaggle(tmp_path / "data", text))
-    assert [record.references for record in dataset.records] == [
-        ("A dog , red ball .", 'A ""dog""'),
-        ("Ein Hund fährt",),
-    ]
-    assert dataset.records[1].image == tmp_path / "data" / "Images" / "b c.jpg"
-
-
-def test_a_quoted_caption_may_have_two_lines_and_an_open_quote_is_named(tmp_path: Path) -> None:
-    folder = write_kaggle(tmp_path / "data", 'image,caption\r\n\r\na.jpg,"a dog\r\nruns"\r\n')
-    assert data.read(folder).records[0].references == ("a dog\r\nruns",)
-    (folder / "captions.txt").write_text('image,caption\na.jpg,"a dog\nb.jpg,a cat\n', encoding="utf-8")
-    with pytest.raises(DataError, match=r"captions\.txt, line 3: unexpected end of data"):
-        data.read(folder)
-
-
-@pytest.mark.parametrize("name", ["../secret.jpg", "/etc/secret.jpg"])
-def test_a_picture_outside_the_data_sets_folder_is_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(DataError, match="would lie outside"):
-        data.read(write_kaggle(tmp_path / "data", f"image,caption\n{name},a dog\n"))
-
-
-def test_kaggles_splits_are_drawn_by_picture_and_never_change(tmp_path: Path) -> None:
-    def splits(names: list[str], folder: Path) -> dict[str, str]:
-        text = "image,caption\n" + "".join(f"{name},a dog\n{name},a cat\n" for name in names)
-        return {record.image.name: record.split for record in data.read(write_kaggle(folder, text)).records}
-
-    names = [f"{number}.jpg" for number in range(400)]
-    whole, half = splits(names, tmp_path / "whole"), splits(names[200:], tmp_path / "half")
-    assert all(whole[name] == split for name, split in half.items())
-    counts = {split: list(whole.values()).count(split) for split in data.SPLITS}
-    assert 270 <= counts["train"] <= 330
-    assert min(counts.values()) >= 30
-
-
-@pytest.mark.parametrize(
-    "text", ["", "a,b\n", "image,caption\na.jpg\n", "image,caption\na.jpg,x,y\n", "image,caption\na.jpg,\n"]
-)
-def test_broken_kaggle_tables_are_refused_with_their_line(tmp_path: Path, text: str) -> None:
-    with pytest.raises(DataError, match=r"captions\.txt, line \d"):
-        data.read(write_kaggle(tmp_path / "data", text))
-
-
-def test_unknown_folders_say_what_was_looked_for_and_found(tmp_path: Path) -> None:
-    (tmp_path / "photos.zip").touch()
-    with pytest.raises(DataError, match=r"Looked for Flickr8k\.token\.txt .* found photos\.zip"):
-        data.read(tmp_path)
-    with pytest.raises(DataError, match="no such folder"):
-        data.read(tmp_path / "none")
-    (tmp_path / "captions.txt").write_text("image,caption\na.jpg,b\n", encoding="utf-8")
-    with pytest.raises(DataError, match="no pictures"):
-        data.read(tmp_path)
-    (tmp_path / "captions.txt").write_bytes(b"image,caption\na.jpg,caf\xe9\n")
-    with pytest.raises(DataError, match="not UTF-8"):
-        data.read(tmp_path)
+def test_flickr30ks_tokens_have_no_lists_so_splits_are_drawn(tmp_path: Path) -> None:
+    (tmp_path / "flickr30k-images").mkdir()
+    for name in ("1.jpg", "2.jpg", "3.jpg", "4.jpg"):
+        (tmp_path / "flickr30k-images" / name).touch()
+    lines = [f"{n}.jpg#{k}\tPicture {n} , caption {k} ." for n in range(1, 5) for k in range(5)]
+    (tmp_path / "results_20130124.token").write_text("\n".join(lines), encoding="utf-8")
+    dataset = data.read(tmp_path)
+    assert dataset.layout.startswith("Flickr30k tokens results_20130124.token (no splits of its own")
+    assert dataset.records[0].references[2] == "Picture 1 , caption 2 ."
+    assert {record.split for record in dataset.records} == {"train", "val", "test"}
 
 
 def test_the_real_flickr8k_has_6000_train_and_1000_val_pictures_with_five_captions(flickr8k: Path) -> None:

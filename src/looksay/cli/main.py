@@ -14,6 +14,7 @@ from looksay.errors import LooksayError
 # Name of a command to the module that holds it, under the same name. Imported only when it is run.
 _COMMANDS = {
     "caption": "looksay.cli.caption",
+    "data": "looksay.cli.data",
     "train": "looksay.cli.train",
     "export": "looksay.cli.export",
 }

@@ -1,119 +1,88 @@
-"""Flickr8k, in the layout of its authors and in Kaggle's."""
+"""Flickr8k and Flickr30k, in the layout of their authors: ``NAME.jpg#0``, a tab, a caption."""
 
 from __future__ import annotations
 
-import csv
-import hashlib
-import io
 import re
 from collections import defaultdict
 from pathlib import Path
 
-from looksay.data.records import Dataset, Record
+from looksay.data import texts
+from looksay.data.gathering import Gathering
 from looksay.errors import DataError
 
-TOKENS = "Flickr8k.token.txt"
+TOKENS = {"Flickr8k.token.txt": "Flickr8k", "results_20130124.token": "Flickr30k"}
 LISTS = {
     "train": "Flickr_8k.trainImages.txt",
     "val": "Flickr_8k.devImages.txt",
     "test": "Flickr_8k.testImages.txt",
 }
-TABLE = "captions.txt"
-_TEXT_FOLDERS = (".", "Flickr8k_text")
-_IMAGE_FOLDERS = ("Images", "Flicker8k_Dataset", "Flickr8k_Dataset", "images")
+_TEXT_FOLDERS = (".", "Flickr8k_text", "flickr30k")
 _COPY_MARK = re.compile(r"\.\d+$")  # the official file names one picture 2258277193_586949ec62.jpg.1
 
 
-def read_original(folder: Path) -> Dataset | None:
-    """Read ``Flickr8k.token.txt`` and the official lists; None if they are not there.
+def read_with_lists(folder: Path) -> Gathering | None:
+    """Read Flickr8k's tokens and its official lists of pictures; None if they are not there.
 
     Raises
     ------
     DataError
-        If a line is broken, a listed picture has no caption, or the pictures' folder is missing.
+        If a line is broken, or if a listed picture has no caption or is in two lists.
     """
-    text = next((folder / name for name in _TEXT_FOLDERS if (folder / name / TOKENS).is_file()), None)
-    if text is None or not (text / LISTS["train"]).is_file():
+    file = _tokens(folder)
+    if file is None or not (file.parent / LISTS["train"]).is_file():
         return None
-    captions: dict[str, list[str]] = defaultdict(list)
-    for number, line in _lines(text / TOKENS):
-        key, tab, caption = line.partition("\t")
+    found = Gathering(folder, "Flickr8k, original layout")
+    captions = _captions(file)
+    listed = set()
+    for split, name in LISTS.items():
+        for number, picture in texts.lines(file.parent / name) if (file.parent / name).is_file() else []:
+            place = f"{file.parent / name}, line {number}"
+            if picture not in captions:
+                raise DataError(f"{place}: {picture} has no caption in {file.name}")
+            for line, caption in captions[picture] if picture not in listed else []:
+                found.add(picture, [caption], f"{file.name}, line {line}", split)
+            if picture in listed:
+                found.add(picture, [], place, split)  # says which other list has it
+            listed.add(picture)
+    found.set_aside(
+        "pictures that have captions but are in none of the lists that are here", sorted(captions.keys() - listed)
+    )
+    return found
+
+
+def read_tokens(folder: Path) -> Gathering | None:
+    """Read a token file that has no lists beside it; None if there is none."""
+    file = _tokens(folder)
+    return None if file is None else read_file(file, folder)
+
+
+def read_file(file: Path, folder: Path) -> Gathering:
+    """Read a token file.
+
+    Raises
+    ------
+    DataError
+        If a line is broken.
+    """
+    found = Gathering(folder, f"{TOKENS.get(file.name, 'Flickr')} tokens {file.name}")
+    for name, captions in _captions(file).items():
+        for line, caption in captions:
+            found.add(name, [caption], f"{file.name}, line {line}")
+    return found
+
+
+def _tokens(folder: Path) -> Path | None:
+    places = (folder / below / name for name in TOKENS for below in _TEXT_FOLDERS)
+    return next((place for place in places if place.is_file()), None)
+
+
+def _captions(file: Path) -> dict[str, list[tuple[int, str]]]:
+    """Return each picture's captions with their lines."""
+    captions: dict[str, list[tuple[int, str]]] = defaultdict(list)
+    for number, line in texts.lines(file):
+        key, _, caption = line.partition("\t")
         name, mark, _ = key.rpartition("#")
-        if not (tab and mark and caption.strip()):
-            raise DataError(f"{text / TOKENS}, line {number}: expected NAME.jpg#0, a tab and a caption; got {line!r}")
-        captions[_COPY_MARK.sub("", name)].append(caption.strip())
-    images = _image_folder(folder)
-    records: dict[str, Record] = {}
-    for split, file in LISTS.items():
-        for _, name in _lines(text / file) if (text / file).is_file() else []:
-            if name not in captions:
-                raise DataError(f"{text / file} lists {name}, which has no caption in {TOKENS}")
-            if name in records:
-                raise DataError(f"{text / file} lists {name}, which is in the {records[name].split} split already")
-            records[name] = Record(_inside(images, name), tuple(captions[name]), split)
-    unlisted = len(captions) - len(records)
-    problem = f"{unlisted} pictures have captions but are in none of the lists that are here"
-    return Dataset(folder, "Flickr8k, original layout", tuple(records.values()), (problem,) if unlisted else ())
-
-
-def read_kaggle(folder: Path) -> Dataset | None:
-    """Read Kaggle's ``captions.txt`` (a CSV of image and caption); None if it is not there.
-
-    This layout has no lists, so a picture's split is drawn from its name: 6/8 train, 1/8 val and 1/8 test, the same
-    on every machine and whatever other pictures there are. They are not the official splits.
-
-    Raises
-    ------
-    DataError
-        If a row is broken or the pictures' folder is missing.
-    """
-    table = folder / TABLE
-    if not table.is_file():
-        return None
-    rows = csv.reader(io.StringIO(_text(table), newline=""), strict=True)
-    captions: dict[str, list[str]] = defaultdict(list)
-    try:
-        if [cell.strip() for cell in next(rows, [])] != ["image", "caption"]:
-            raise DataError(f"{table}, line 1: expected the header image,caption")
-        for row in rows:
-            if row and (len(row) != 2 or not row[1].strip()):
-                raise DataError(f"{table}, line {rows.line_num}: expected an image and a caption; got {row}")
-            if row:
-                captions[row[0].strip()].append(row[1].strip())
-    except csv.Error as error:
-        raise DataError(f"{table}, line {rows.line_num}: {error}") from error
-    images = _image_folder(folder)
-    records = tuple(Record(_inside(images, name), tuple(said), _drawn_split(name)) for name, said in captions.items())
-    return Dataset(folder, "Flickr8k, Kaggle's layout (splits drawn, not official)", records)
-
-
-def _text(path: Path) -> str:
-    """Return a text with or without BOM."""
-    try:
-        return path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8: {error}; save it as UTF-8") from error
-
-
-def _lines(path: Path) -> list[tuple[int, str]]:
-    """Return the numbers and texts of the lines that are not blank, whatever the line ends."""
-    return [(number, line.strip()) for number, line in enumerate(_text(path).split("\n"), 1) if line.strip()]
-
-
-def _inside(images: Path, name: str) -> Path:
-    """Return the path of a picture, which a data set from anywhere must not name outside its own folder."""
-    if Path(name).is_absolute() or ".." in Path(name).parts:
-        raise DataError(f"the picture {name!r} would lie outside {images}")
-    return images / name
-
-
-def _image_folder(folder: Path) -> Path:
-    for name in _IMAGE_FOLDERS:
-        if (folder / name).is_dir():
-            return folder / name
-    raise DataError(f"{folder} has captions but no pictures: looked for the folders {', '.join(_IMAGE_FOLDERS)}")
-
-
-def _drawn_split(name: str) -> str:
-    eighth = hashlib.sha256(name.encode()).digest()[0] % 8
-    return {6: "val", 7: "test"}.get(eighth, "train")
+        if not mark:
+            raise DataError(f"{file}, line {number}: expected NAME.jpg#0, a tab and a caption; got {line!r}")
+        captions[_COPY_MARK.sub("", name)].append((number, caption))
+    return captions

@@ -1,37 +1,66 @@
-"""A folder → its data set: which layout is it in?"""
+"""A folder or a file → its data set: which layout is it in?"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from looksay.data import flickr
-from looksay.data.records import Dataset
+from looksay.data import coco, flickr, karpathy, sidecars, table, texts
+from looksay.data.gathering import Gathering
+from looksay.data.records import Dataset, ReadOptions
 from looksay.errors import DataError
 
 
-def read(folder: Path) -> Dataset:
+def _layouts(options: ReadOptions) -> Iterator[Callable[[Path], Gathering | None]]:
+    """Yield the layouts in the order that a folder is asked for them: those with official splits first."""
+    yield flickr.read_with_lists
+    yield karpathy.read
+    yield coco.read
+    yield flickr.read_tokens
+    yield lambda folder: table.read(folder, options)
+    yield sidecars.read
+
+
+def read(source: Path, options: ReadOptions | None = None, *, pictures: bool = True) -> Dataset:
     """Recognise the layout of a data set and read it.
 
     Parameters
     ----------
-    folder : Path
-        A folder in Flickr8k's original layout or in Kaggle's. Where both are there, the original one is read,
-        because it names the official splits.
+    source : Path
+        A folder in the layout of Flickr8k, Flickr30k, COCO or Karpathy, with a table of images and captions, or with
+        pictures that have text files beside them; or the one file that holds the captions. Where a folder has several,
+        the first that fits is read, in that order: so the official splits are used.
+    options : ReadOptions, optional
+    pictures : bool
+        False where captions alone are wanted: then pictures may be absent.
 
     Raises
     ------
     DataError
         If no layout is recognised, or if a file is broken.
     """
-    if not folder.is_dir():
-        raise DataError(
-            f"{folder}: there is no such folder; name the data set (train: data.folder=DIR, export: --data DIR)"
-        )
-    for layout in (flickr.read_original, flickr.read_kaggle):
-        if dataset := layout(folder):
-            return dataset
-    found = ", ".join(sorted(path.name for path in folder.iterdir())[:10]) or "nothing"
+    options = options or ReadOptions()
+    if source.is_file():
+        return _file(source, options).dataset(options, pictures=pictures)
+    if not source.is_dir():
+        raise DataError(f"{source}: there is no such folder or file; name the data set")
+    for layout in _layouts(options):
+        if found := layout(source):
+            return found.dataset(options, pictures=pictures)
+    there = ", ".join(sorted(path.name for path in source.iterdir())[:10]) or "nothing"
     raise DataError(
-        f"{folder} is in no layout that looksay knows. Looked for {flickr.TOKENS} with {flickr.LISTS['train']} "
-        f"(Flickr8k) and for {flickr.TABLE} with Images/ (Kaggle); found {found}"
+        f"{source} is in no layout that looksay knows. Looked for {' and '.join(flickr.TOKENS)} (Flickr), "
+        f"{karpathy.FILES} (Karpathy), annotations/{coco.FILES} (COCO), captions.txt, *{', *'.join(table.ENDINGS)} "
+        f"(tables) and pictures with .txt files beside them; found {there}"
     )
+
+
+def _file(file: Path, options: ReadOptions) -> Gathering:
+    if file.suffix == ".json":
+        content = texts.json_object(file)
+        return (
+            karpathy.read_file(file, content, file.parent) if karpathy.fits(content) else coco.read_file(file, content)
+        )
+    if file.name in flickr.TOKENS or file.suffix == ".token":
+        return flickr.read_file(file, file.parent)
+    return table.read_file(file, file.parent, options)

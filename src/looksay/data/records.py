@@ -20,11 +20,14 @@ class Record:
     references : tuple of str
         Its captions, as written.
     split : {"train", "val", "test"}
+    id : str
+        The data set's own number for the picture (COCO's image id), or empty.
     """
 
     image: Path
     references: tuple[str, ...]
     split: str
+    id: str = ""
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,7 @@ class Dataset:
     Attributes
     ----------
     folder : Path
+        Or the file that was read.
     layout : str
         What the folder was recognised as, for the log.
     records : tuple of Record
@@ -59,3 +63,21 @@ class Dataset:
             counts = ", ".join(f"{split} {sum(r.split == split for r in self.records)}" for split in SPLITS)
             raise DataError(f"{self.folder} ({self.layout}) has no {name} split; it has {counts}")
         return records
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """What a data set's own files may not say.
+
+    Attributes
+    ----------
+    image_column, caption_column, split_column : str
+        Columns of a CSV, TSV or JSONL file; empty to guess them from the header.
+    split_seed : int
+        Where a data set has no splits, each picture's is drawn from its name and this number.
+    """
+
+    image_column: str = ""
+    caption_column: str = ""
+    split_column: str = ""
+    split_seed: int = 0

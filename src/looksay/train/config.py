@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+from looksay.data import ReadOptions
 from looksay.errors import OptionError, RecipeError
 from looksay.specs import ResizeRule, SearchOptions, require
 
@@ -29,10 +30,22 @@ class ModelFacts:
 
 @dataclass(frozen=True)
 class DataOptions:
-    """Where the pictures and captions are; ``cache`` is where decoded pictures are kept (default: the user's cache)."""
+    """Where the pictures and captions are; ``cache`` is where decoded pictures are kept (default: the user's cache).
+
+    The others are `looksay.data.ReadOptions`.
+    """
 
     folder: str = "data/flickr8k"
     cache: str = ""
+    image_column: str = ""
+    caption_column: str = ""
+    split_column: str = ""
+    split_seed: int = 0
+
+    @property
+    def reading(self) -> ReadOptions:
+        """What `looksay.data.read` is told."""
+        return ReadOptions(self.image_column, self.caption_column, self.split_column, self.split_seed)
 
 
 @dataclass(frozen=True)

@@ -62,7 +62,7 @@ def train(recipe: Recipe, *, resume: bool = False) -> Path:
         recipe = _resumed(folder, recipe)
     elif (folder / RECIPE).exists():
         raise RunError(f"{folder} already holds a run; go on with --resume or name another with training.run=DIR")
-    dataset = data.read(Path(recipe.data.folder))
+    dataset = data.read(Path(recipe.data.folder), recipe.data.reading)
     _report(dataset)
     vocabulary = _vocabulary(folder, dataset, recipe, resume=resume)
     torch.manual_seed(recipe.training.seed)

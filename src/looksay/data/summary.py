@@ -1,0 +1,53 @@
+"""What is in a data set, in figures."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+from looksay.data.records import SPLITS, Dataset
+from looksay.words import tokenize
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The figures of a data set.
+
+    Attributes
+    ----------
+    pictures, captions : dict of str to int
+        By split; splits without pictures are not in it.
+    references : dict of int to int
+        How many captions a picture has, to how many pictures have so many.
+    lengths : dict of int to int
+        How many words a caption has, to how many captions have so many.
+    words : dict of str to int
+        How often each word occurs, the most frequent first.
+    """
+
+    pictures: dict[str, int]
+    captions: dict[str, int]
+    references: dict[int, int]
+    lengths: dict[int, int]
+    words: dict[str, int]
+
+
+def summarise(dataset: Dataset) -> Summary:
+    """Count pictures, captions and words."""
+    pictures = Counter(record.split for record in dataset.records)
+    captions: Counter[str] = Counter()
+    lengths: Counter[int] = Counter()
+    words: Counter[str] = Counter()
+    for record in dataset.records:
+        captions[record.split] += len(record.references)
+        for caption in record.references:
+            tokens = tokenize(caption)
+            lengths[len(tokens)] += 1
+            words.update(tokens)
+    return Summary(
+        {split: pictures[split] for split in SPLITS if pictures[split]},
+        {split: captions[split] for split in SPLITS if pictures[split]},
+        dict(sorted(Counter(len(record.references) for record in dataset.records).items())),
+        dict(sorted(lengths.items())),
+        dict(words.most_common()),
+    )
