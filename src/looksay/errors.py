@@ -10,6 +10,7 @@
     ├── RecipeError       (ValueError)    a recipe has an unknown key or a bad value
     ├── RunError          (RuntimeError)  a training run cannot start, resume or be exported
     ├── ParityError       (RuntimeError)  an exported model does not say what the trained one says
+    ├── MetricError       (RuntimeError)  a metric that runs in Java cannot run
     └── MissingExtra      (ImportError)   an optional part of looksay is not installed
 
 Each message names the file, what is wrong with it and the next step.
@@ -46,6 +47,10 @@ class RunError(LooksayError, RuntimeError):
 
 class ParityError(LooksayError, RuntimeError):
     """An exported model does not say what the trained model says."""
+
+
+class MetricError(LooksayError, RuntimeError):
+    """A metric that runs in Java cannot run."""
 
 
 class MissingExtra(LooksayError, ImportError):

@@ -9,7 +9,7 @@ import looksay
 from looksay.specs import ModelSpec
 from looksay.train.config import Recipe
 
-_SCALED = ("BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "CIDEr-D")
+_SCALED = ("BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "ROUGE-L", "CIDEr-D")
 
 
 def write(spec: ModelSpec, recipe: Recipe, parity: str) -> str:

@@ -12,7 +12,7 @@ from looksay import bundle, data
 from looksay.bundle import Bundle
 from looksay.captioner import Captioner
 from looksay.data import Record
-from looksay.errors import ImageError, ParityError, RunError
+from looksay.errors import DataError, ImageError, ParityError, RunError
 from looksay.export import card, graphs, parity, quantize
 from looksay.metrics import score
 from looksay.specs import ModelSpec
@@ -118,6 +118,8 @@ def _score(captioner: Captioner, records: list[Record]) -> dict[str, Any]:
         else:
             said.append(outcome[0].text)
             references.append(record.references)
+    if len(said) < 2:
+        raise DataError(f"one picture is too few to score: CIDEr-D compares several; the {SPLIT} split needs more")
     scores = {name: round(value, 4) for name, value in score(said, references).items()}
     log.info("%s of %d pictures: %s", SPLIT, len(said), scores)
     most = max(map(len, references))

@@ -1,5 +1,5 @@
 """Judging captions, as coco-caption does and without Java."""
 
-from looksay.metrics.scores import score
+from looksay.metrics.scores import Scorer, score
 
-__all__ = ["score"]
+__all__ = ["Scorer", "score"]

@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from looksay.metrics import ngrams
+import numpy as np
+from numpy.typing import NDArray
+
+from looksay.metrics.ngrams import LONGEST, NGrams, References
 
 _SIGMA = 6.0
-
-
-@dataclass(frozen=True)
-class _Vector:
-    """A caption's tf-idf weights, with their norm for each n and its length in bigrams."""
-
-    weights: dict[tuple[str, ...], float]
-    norms: tuple[float, ...]
-    bigrams: int
+_Floats = NDArray[np.float64]
 
 
 class CiderD:
     """CIDEr-D against a fixed set of references, whose n-gram weights are computed once.
 
+    Words may be strings or integer ids, so the same scores serve as a reward in training.
+
     Parameters
     ----------
-    references : for each image, its references, each a sequence of words
+    references : References
         The document frequencies come from these, as in coco-caption.
 
     Notes
@@ -36,43 +31,56 @@ class CiderD:
     over references and n, times 10. With one image every weight is 0 and so is the score.
     """
 
-    def __init__(self, references: Sequence[Sequence[Sequence[str]]]) -> None:
-        counts = [[ngrams.count(words) for words in others] for others in references]
-        self._frequency: Counter[tuple[str, ...]] = Counter()
-        for others in counts:
-            self._frequency.update(set().union(*others))
-        self._log_images = math.log(len(references))
-        self._references = [[self._vector(count) for count in others] for others in counts]
+    def __init__(self, references: References) -> None:
+        self._references = references
+        self._log_images = math.log(len(references.sizes))
+        self._rarity = self._log_images - np.log(references.images_with())
+        self._weights = references.ngrams.hits * self._rarity[references.ngrams.kind]
+        self._norms = _norms(references.ngrams, self._weights)
 
-    def image_scores(self, predictions: Sequence[Sequence[str]]) -> list[float]:
-        """Score one caption for each image, in the order of the references."""
-        return [self._similarity(words, others) for words, others in zip(predictions, self._references, strict=True)]
+    def image_scores(self, said: NGrams, images: Sequence[int] | None = None) -> list[float]:
+        """Score captions, each against the references of its image; 0 to 10.
 
-    def score(self, predictions: Sequence[Sequence[str]]) -> float:
-        """Return the mean of `image_scores`; 1.0 is written as 100 in papers."""
-        scores = self.image_scores(predictions)
-        return sum(scores) / len(scores)
+        Parameters
+        ----------
+        said : NGrams
+            Captions as ``references.count`` counts them.
+        images : sequence of int, optional
+            The places of their images among the references; by default one caption for each image, in order.
+        """
+        references = self._references
+        places = np.arange(len(said.lengths)) if images is None else np.asarray(images)
+        kinds = references.kinds(said)
+        rarity = np.where(kinds >= 0, self._rarity[kinds], self._log_images)
+        weights = said.hits.astype(np.float64) * rarity[said.kind]
 
-    def _vector(self, count: ngrams.NGrams) -> _Vector:
-        weights = {
-            ngram: hits * (self._log_images - math.log(max(1, self._frequency[ngram]))) for ngram, hits in count.items()
-        }
-        squares = [0.0] * ngrams.LONGEST
-        for ngram, weight in weights.items():
-            squares[len(ngram) - 1] += weight**2
-        bigrams = sum(hits for ngram, hits in count.items() if len(ngram) == 2)
-        return _Vector(weights, tuple(math.sqrt(square) for square in squares), bigrams)
+        # A pair is a caption and one reference of its image; `pair` numbers them, caption by caption.
+        sizes = references.sizes[places]
+        caption = np.repeat(np.arange(len(places)), sizes)
+        first = np.cumsum(sizes) - sizes
+        reference = np.arange(len(caption)) + np.repeat(references.first[places] - first, sizes)
 
-    def _similarity(self, words: Sequence[str], references: Sequence[_Vector]) -> float:
-        own = self._vector(ngrams.count(words))
-        total = 0.0
-        for other in references:
-            products = [0.0] * ngrams.LONGEST
-            for ngram, weight in own.weights.items():
-                shared = other.weights.get(ngram, 0.0)
-                products[len(ngram) - 1] += min(weight, shared) * shared
-            penalty = math.exp(-((own.bigrams - other.bigrams) ** 2) / (2 * _SIGMA**2))
-            for n, product in enumerate(products):
-                norm = own.norms[n] * other.norms[n]
-                total += penalty * (product / norm if norm else product)
-        return 10 * total / ngrams.LONGEST / len(references)
+        rows, theirs = references.matches(said, places)
+        within = references.ngrams.caption[theirs] - references.first[places[said.caption[rows]]]
+        pair = first[said.caption[rows]] + within
+        shared = np.minimum(weights[rows], self._weights[theirs]) * self._weights[theirs]
+        cell = pair * LONGEST + said.n[said.kind[rows]]
+        products = np.bincount(cell, shared, minlength=len(caption) * LONGEST).reshape(-1, LONGEST)
+
+        norms = _norms(said, weights)[caption] * self._norms[reference]
+        cosines = np.divide(products, norms, out=np.zeros(products.shape), where=norms > 0)
+        bigrams = [
+            np.maximum(0, lengths - 1) for lengths in (said.lengths[caption], references.ngrams.lengths[reference])
+        ]
+        penalty = np.exp(-((bigrams[0] - bigrams[1]) ** 2) / (2 * _SIGMA**2))
+        totals = np.bincount(caption, cosines.sum(axis=1) * penalty, minlength=len(places))
+        scores: list[float] = (10 * totals / LONGEST / sizes).tolist()
+        return scores
+
+
+def _norms(ngrams: NGrams, weights: _Floats) -> _Floats:
+    """Return the norm of each caption's weights for each n: (captions, 4)."""
+    cell = ngrams.caption * LONGEST + ngrams.n[ngrams.kind]
+    squares = np.bincount(cell, weights * weights, minlength=len(ngrams.lengths) * LONGEST)
+    norms: _Floats = np.sqrt(squares).reshape(-1, LONGEST)
+    return norms

@@ -2,41 +2,141 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 
 from looksay.errors import DataError
-from looksay.metrics.bleu import bleu
+from looksay.metrics import java
+from looksay.metrics.agreement import agreement
+from looksay.metrics.bleu import Bleu
 from looksay.metrics.cider import CiderD
+from looksay.metrics.ngrams import Caption, References
+from looksay.metrics.rouge import RougeL
 from looksay.words import tokenize
 
+UNDEFINED = float("nan")
 
-def score(predictions: Sequence[str], references: Sequence[Sequence[str]]) -> dict[str, float]:
-    """Score captions as coco-caption does.
+
+class Scorer:
+    """Scores captions of the same images again and again; their references are tokenised and counted once.
 
     Parameters
     ----------
-    predictions : sequence of str
-        One caption for each image.
     references : sequence of sequence of str
         For each image, the captions that people wrote.
+    meteor, spice : bool
+        Also score with these (they need ``looksay[metrics]`` and Java).
 
-    Returns
-    -------
-    dict
-        ``BLEU-1`` to ``BLEU-4`` and ``CIDEr-D``, on the scale of 1 (papers write them times 100).
+    Attributes
+    ----------
+    references : for each image, the words of its references
 
     Raises
     ------
     DataError
-        If the two differ in length, if there is nothing to score, or if an image has no reference.
+        If there is no image, or if one has no reference.
     """
-    if len(predictions) != len(references):
-        raise DataError(f"{len(predictions)} captions cannot be scored against {len(references)} sets of references")
-    if any(isinstance(captions, str) for captions in (predictions, *references)):
-        raise DataError("references are a list of captions for each image, even where there is one caption")
-    if not predictions or not all(references):
-        raise DataError("there is nothing to score: every image needs a caption and at least one reference")
-    said = [tokenize(caption) for caption in predictions]
-    wanted = [[tokenize(caption) for caption in captions] for captions in references]
-    scores = {f"BLEU-{n}": value for n, value in enumerate(bleu(said, wanted), 1)}
-    return {**scores, "CIDEr-D": CiderD(wanted).score(said)}
+
+    def __init__(self, references: Sequence[Sequence[str]], *, meteor: bool = False, spice: bool = False) -> None:
+        if any(isinstance(captions, str) for captions in references):
+            raise DataError("references are a list of captions for each image, even where there is one caption")
+        if not references or not all(references):
+            raise DataError("there is nothing to score: every image needs at least one reference")
+        self.references = [[tokenize(caption) for caption in captions] for captions in references]
+        self._metrics = _Metrics(self.references, meteor=meteor, spice=spice)
+
+    def scores(self, predictions: Sequence[str]) -> dict[str, float]:
+        """Score one caption for each image, in the order of the references; see `score`."""
+        return self._metrics.scores(self._words(predictions))
+
+    def image_scores(self, predictions: Sequence[str]) -> dict[str, list[float]]:
+        """Score each caption alone: ``ROUGE-L`` and ``CIDEr-D``, a number for each image."""
+        return self._metrics.image_scores(self._words(predictions))
+
+    @cached_property
+    def people(self) -> tuple[dict[str, float], int]:
+        """How people's own captions score against the others; see `agreement`."""
+        metrics = self._metrics
+        return agreement(
+            self.references,
+            lambda said, rest: _Metrics(rest, meteor=metrics.meteor, spice=metrics.spice).scores(said),
+        )
+
+    def _words(self, predictions: Sequence[str]) -> list[list[str]]:
+        if isinstance(predictions, str):
+            raise DataError("captions are a list, even where there is one")
+        if len(predictions) != len(self.references):
+            sets = len(self.references)
+            raise DataError(f"{len(predictions)} captions cannot be scored against {sets} sets of references")
+        return [tokenize(caption) for caption in predictions]
+
+
+class _Metrics:
+    """The metrics of one set of references, prepared when they are first asked for."""
+
+    def __init__(self, references: Sequence[Sequence[Caption]], *, meteor: bool, spice: bool) -> None:
+        self.meteor = meteor
+        self.spice = spice
+        self._words = references
+        self._references = References(references)
+        self._bleu = Bleu(self._references)
+        self._rouge = RougeL(references)
+        self._cider = CiderD(self._references)
+
+    def scores(self, said: Sequence[Caption]) -> dict[str, float]:
+        scores = {f"BLEU-{n}": value for n, value in enumerate(self._bleu.scores(self._references.count(said)), 1)}
+        if self.meteor:
+            scores["METEOR"] = java.meteor().scores(said, self._words)[0]
+        scores |= {name: sum(values) / len(values) for name, values in self.image_scores(said).items()}
+        if self.spice:
+            scores["SPICE"] = java.spice(said, self._words)[0]
+        return scores
+
+    def image_scores(self, said: Sequence[Caption]) -> dict[str, list[float]]:
+        alone = len(self._words) == 1
+        return {
+            "ROUGE-L": self._rouge.image_scores(said),
+            "CIDEr-D": [UNDEFINED] if alone else self._cider.image_scores(self._references.count(said)),
+        }
+
+
+def score(
+    predictions: Sequence[str] | Mapping[str, str],
+    references: Sequence[Sequence[str]] | Mapping[str, Sequence[str]],
+    *,
+    meteor: bool = False,
+    spice: bool = False,
+) -> dict[str, float]:
+    """Score captions as coco-caption does.
+
+    Parameters
+    ----------
+    predictions : sequence of str, or dict of image to str
+        One caption for each image.
+    references : sequence of sequence of str, or dict of image to sequence of str
+        For each image, the captions that people wrote.
+    meteor, spice : bool
+        Also score with these (they need ``looksay[metrics]`` and Java).
+
+    Returns
+    -------
+    dict
+        ``BLEU-1`` to ``BLEU-4``, ``METEOR``, ``ROUGE-L``, ``CIDEr-D`` and ``SPICE``, on the scale of 1 (papers write
+        them times 100). CIDEr-D of one image alone is ``nan``: its weights come from comparing images, so it is
+        undefined (coco-caption says 0).
+
+    Raises
+    ------
+    DataError
+        If the two do not fit together, if there is nothing to score, or if an image has no reference.
+    MissingExtra, MetricError
+        If METEOR or SPICE cannot run.
+    """
+    if isinstance(predictions, Mapping) and isinstance(references, Mapping):
+        if odd := predictions.keys() ^ references.keys():
+            raise DataError(f"{len(odd)} images have a caption or references but not both, {sorted(odd)[0]!r} for one")
+        images = list(references)
+        return score([predictions[i] for i in images], [references[i] for i in images], meteor=meteor, spice=spice)
+    if isinstance(predictions, Mapping) or isinstance(references, Mapping):
+        raise DataError("captions and references are both lists, or both dicts by image")
+    return Scorer(references, meteor=meteor, spice=spice).scores(predictions)

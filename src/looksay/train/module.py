@@ -14,7 +14,7 @@ from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import DataLoader
 
-from looksay.metrics import score
+from looksay.metrics import Scorer
 from looksay.nets.model import CaptionModel
 from looksay.train.batches import Batch, Pictures, TrainBatches, ValBatches
 from looksay.train.config import Recipe
@@ -50,6 +50,7 @@ class CaptionModule(lightning.LightningModule):
         self.vocabulary = vocabulary
         self.pictures = {"train": train, "val": val}
         self.said: dict[int, str] = {}
+        self._scorer = Scorer([record.references for record in val.records])
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Return the batches of this epoch (the trainer asks anew each epoch)."""
@@ -89,9 +90,7 @@ class CaptionModule(lightning.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Score the captions."""
-        indices = sorted(self.said)
-        records = self.pictures["val"].records
-        scores = score([self.said[index] for index in indices], [records[index].references for index in indices])
+        scores = self._scorer.scores([self.said[index] for index in sorted(self.said)])
         for name, value in scores.items():
             self.log(f"val_{name}", value, prog_bar=f"val_{name}" == DECIDING)
 

@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 from looksay import data
 from looksay.data import Dataset, Record
 from looksay.data.cache import PictureCache, replacing
-from looksay.errors import RunError
+from looksay.errors import DataError, RunError
 from looksay.nets.model import CaptionModel
 from looksay.train import build, config
 from looksay.train.batches import Pictures
@@ -68,6 +68,10 @@ def train(recipe: Recipe, *, resume: bool = False) -> Path:
     torch.manual_seed(recipe.training.seed)
     model = build.caption_model(recipe, vocabulary)
     train, val = (pictures(dataset.split(split), recipe, vocabulary, model) for split in ("train", "val"))
+    if len(val) < 2:
+        raise DataError(
+            f"{dataset.folder} has one val picture; CIDEr-D, which chooses the checkpoint, compares several"
+        )
     module = CaptionModule(model, recipe, vocabulary, train, val)
     if not resume:
         with replacing(folder / VOCABULARY) as file:

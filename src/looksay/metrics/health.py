@@ -1,0 +1,86 @@
+"""What captions are like, beside how right they are: their variety, and how they end."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+
+_Words = Sequence[str]
+# Articles, prepositions and conjunctions that want a word after them. ("outside" and "up" end captions as adverbs; of
+# Flickr8k's human captions 1.3 % end in one of these, as in "he puts his helmet on".)
+_DANGLING = frozenset(
+    "a an the of in on at by with from to into onto over under through across near behind beside between against along "
+    "among around before after during for above below beneath towards toward upon within without off "
+    "and or but nor as while that which who because if than".split()
+)
+
+
+def health(
+    said: Sequence[_Words], references: Sequence[Sequence[_Words]], training: Iterable[_Words] = ()
+) -> dict[str, float]:
+    """Measure captions as texts.
+
+    Parameters
+    ----------
+    said : sequence of captions, each a sequence of words
+    references : for each caption, the references of its image
+    training : captions of the train split
+        To tell new captions from repeated ones; without them `novel captions %` is left out.
+
+    Returns
+    -------
+    dict of str to float
+        ``mean words``; ``distinct-1`` and ``distinct-2``, the part of all words and pairs of words that are different
+        (Li et al. 2016), 0 to 1; ``distinct words``; ``words never said``, how many words that occur in the references
+        of two images or more are in no caption; and in percent of the captions ``unique captions %``,
+        ``novel captions %``, ``dangling endings %`` (the last word is an article, a preposition or a conjunction) and
+        ``repeated words %`` (a word stands twice in a row).
+    """
+    captions = [tuple(words) for words in said]
+    words = Counter(word for caption in captions for word in caption)
+    pairs = Counter(pair for caption in captions for pair in pairwise(caption))
+    seen = {tuple(caption) for caption in training}
+    images: Counter[str] = Counter()
+    for others in references:
+        images.update({word for reference in others for word in reference})
+    found = {
+        "mean words": words.total() / len(captions),
+        "distinct-1": len(words) / max(1, words.total()),
+        "distinct-2": len(pairs) / max(1, pairs.total()),
+        "distinct words": len(words),
+        "words never said": sum(count >= 2 and word not in words for word, count in images.items()),
+        "unique captions %": 100 * len(set(captions)) / len(captions),
+        "dangling endings %": _percent(bool(caption) and caption[-1] in _DANGLING for caption in captions),
+        "repeated words %": _percent(any(a == b for a, b in pairwise(caption)) for caption in captions),
+    }
+    if seen:
+        found["novel captions %"] = _percent(caption not in seen for caption in captions)
+    return found
+
+
+def _percent(answers: Iterable[bool]) -> float:
+    listed = list(answers)
+    return 100 * sum(listed) / len(listed)
+
+
+def over_and_under_said(
+    said: Sequence[_Words], references: Sequence[Sequence[_Words]], most: int
+) -> tuple[list[tuple[str, float, float]], list[tuple[str, float, float]]]:
+    """Return the words that captions have more often, and less often, than references.
+
+    Returns
+    -------
+    tuple of two lists
+        Each of at most `most` words with the percent of captions and of references that have it, the largest
+        difference first.
+    """
+    own = Counter(word for caption in said for word in set(caption))
+    other = Counter(word for others in references for reference in others for word in set(reference))
+    count = sum(map(len, references))
+    rates = [(word, 100 * own[word] / len(said), 100 * other[word] / count) for word in own.keys() | other.keys()]
+    rates.sort(key=lambda row: (row[2] - row[1], row[0]))
+    return (
+        [row for row in rates[:most] if row[1] > row[2]],
+        [row for row in rates[: -most - 1 : -1] if row[2] > row[1]],
+    )

@@ -1,0 +1,66 @@
+"""Who asks for METEOR gets METEOR 1.5, or is told what is missing."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from looksay import MetricError, MissingExtra
+from looksay.metrics import java, score
+
+GOLDEN = json.loads((Path(__file__).parent / "golden.json").read_text(encoding="utf-8"))
+PREDICTIONS = [image["prediction"] for image in GOLDEN["images"]]
+REFERENCES = [image["references"] for image in GOLDEN["images"]]
+
+needs_java = pytest.mark.skipif(shutil.which("java") is None, reason="there is no java here")
+
+
+@needs_java
+@pytest.mark.slow
+def test_meteor_equals_pycocoevalcaps_and_its_process_is_kept() -> None:
+    first = score(PREDICTIONS, REFERENCES, meteor=True)
+    process = java.meteor()._process.pid
+    assert first == pytest.approx(GOLDEN["scores"], abs=1e-9)
+    said, wanted = [caption.split() for caption in PREDICTIONS], [[c.split() for c in cs] for cs in REFERENCES]
+    corpus, images = java.meteor().scores(said, wanted)
+    assert len(images) == len(said)
+    assert 0 < corpus < 1
+    assert java.meteor().scores([[]], [[["a"]]]) == (0.0, [0.0])
+    assert java.meteor()._process.pid == process
+    java.meteor()._process.kill()
+    with pytest.raises(MetricError, match="METEOR's Java process ended"):
+        score(PREDICTIONS, REFERENCES, meteor=True)
+    assert score(PREDICTIONS, REFERENCES, meteor=True)["METEOR"] == first["METEOR"]  # a new process
+    java.meteor().close()
+    java.meteor.cache_clear()
+
+
+@needs_java
+def test_spice_says_which_files_it_lacks() -> None:
+    folder = java._package() / "spice" / "lib"
+    if all((folder / name).is_file() for name in java._CORENLP):
+        pytest.skip("SPICE is whole here")
+    with pytest.raises(MetricError, match=r"SPICE needs stanford-corenlp-3\.6\.0\.jar .* fetches them"):
+        score(PREDICTIONS, REFERENCES, spice=True)
+
+
+def test_without_java_the_error_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    java.meteor.cache_clear()
+    assert not java.meteor_available()
+    for metric in ("meteor", "spice"):
+        with pytest.raises(MetricError, match="there is no java on the PATH; install"):
+            score(PREDICTIONS, REFERENCES, **{metric: True})
+
+
+def test_without_pycocoevalcap_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    java.meteor.cache_clear()
+    assert not java.meteor_available()
+    for metric in ("meteor", "spice"):
+        with pytest.raises(MissingExtra, match=r'pip install "looksay\[metrics\]"'):
+            score(PREDICTIONS, REFERENCES, **{metric: True})
