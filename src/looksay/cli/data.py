@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from looksay.cli.reading import read_options, reading_options
-from looksay.data import Dataset
+
+if TYPE_CHECKING:
+    from looksay.data import Dataset
 
 _BAR = 40
 _LONGEST = 30  # longer captions share the last bar

@@ -16,6 +16,8 @@ _COMMANDS = {
     "caption": "looksay.cli.caption",
     "data": "looksay.cli.data",
     "train": "looksay.cli.train",
+    "evaluate": "looksay.cli.evaluate",
+    "score": "looksay.cli.score",
     "export": "looksay.cli.export",
 }
 _DEFAULT = "caption"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from looksay.data import Dataset, ReadOptions
+if TYPE_CHECKING:
+    from looksay.data import ReadOptions
 
 _OPTIONS = (
     click.option("--image-column", default="", help="Column of a CSV, TSV or JSONL file.  [default: guessed]"),
@@ -28,9 +30,6 @@ def reading_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def read_options(values: dict[str, Any]) -> ReadOptions:
     """Take the reading options out of a command's other values."""
-    return ReadOptions(**{name: values.pop(name) for name in ReadOptions.__dataclass_fields__})
+    from looksay.data import ReadOptions
 
-
-def told(dataset: Dataset) -> list[str]:
-    """Say what a data set was recognised as, and what is wrong with it."""
-    return [f"{dataset.folder}: {dataset.layout}", *(f"  {problem}" for problem in dataset.problems)]
+    return ReadOptions(**{field.name: values.pop(field.name) for field in fields(ReadOptions)})

@@ -8,6 +8,7 @@ from pathlib import Path
 from looksay.data import coco, flickr, karpathy, sidecars, table, texts
 from looksay.data.gathering import Gathering
 from looksay.data.records import Dataset, ReadOptions
+from looksay.data.rows import ENDINGS
 from looksay.errors import DataError
 
 
@@ -50,7 +51,7 @@ def read(source: Path, options: ReadOptions | None = None, *, pictures: bool = T
     there = ", ".join(sorted(path.name for path in source.iterdir())[:10]) or "nothing"
     raise DataError(
         f"{source} is in no layout that looksay knows. Looked for {' and '.join(flickr.TOKENS)} (Flickr), "
-        f"{karpathy.FILES} (Karpathy), annotations/{coco.FILES} (COCO), captions.txt, *{', *'.join(table.ENDINGS)} "
+        f"{karpathy.FILES} (Karpathy), annotations/{coco.FILES} (COCO), captions.txt, *{', *'.join(ENDINGS)} "
         f"(tables) and pictures with .txt files beside them; found {there}"
     )
 

@@ -31,6 +31,20 @@ def lines(path: Path) -> list[tuple[int, str]]:
     return [(number, line.strip()) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
 
 
+def json_value(path: Path) -> Any:
+    """Return what a JSON file says.
+
+    Raises
+    ------
+    DataError
+        If it is not JSON.
+    """
+    try:
+        return json.loads(read(path))
+    except ValueError as error:
+        raise DataError(f"{path} is not JSON: {error}") from error
+
+
 def json_object(path: Path) -> dict[str, Any]:
     """Return the JSON object in a file.
 
@@ -39,10 +53,7 @@ def json_object(path: Path) -> dict[str, Any]:
     DataError
         If it is anything else.
     """
-    try:
-        found = json.loads(read(path))
-    except ValueError as error:
-        raise DataError(f"{path} is not JSON: {error}") from error
+    found = json_value(path)
     if not isinstance(found, dict):
         raise DataError(f"{path}: expected a JSON object of images and captions, found a {type(found).__name__}")
     return found

@@ -184,7 +184,7 @@ _OPENED = {
 def _package() -> Path:
     found = importlib.util.find_spec("pycocoevalcap")
     if found is None or not found.submodule_search_locations:
-        raise MissingExtra("METEOR and SPICE", "metrics")
+        raise MissingExtra("Scoring with METEOR or SPICE", "metrics")
     return Path(found.submodule_search_locations[0])
 
 

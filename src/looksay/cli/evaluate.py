@@ -1,0 +1,45 @@
+"""``looksay evaluate``: a model and a data set in, scores out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, cast
+
+import click
+
+from looksay.cli.reading import read_options, reading_options
+from looksay.cli.scoring import publish, scoring_options
+from looksay.specs import SearchChanges
+
+
+@click.command()
+@click.argument("model", metavar="MODEL")
+@click.option("--data", type=click.Path(path_type=Path), required=True, help="The data set; see looksay data --help.")
+@click.option("--split", default="val", show_default=True, help="train, val or test.")
+@click.option("--beam", type=int, help="Captions searched in parallel.  [default: the model's own]")
+@click.option("--max-words", type=int, help="Longest caption.  [default: the model's own]")
+@click.option("--length-exponent", type=float, help="0 favours short captions.  [default: the model's own]")
+@click.option("--batch", type=int, default=16, show_default=True, help="Pictures captioned together.")
+@scoring_options
+@reading_options
+def evaluate(
+    model: str, data: Path, split: str, batch: int, report: Path | None, output: Path | None, **options: Any
+) -> None:
+    """Caption a split of a data set and score the captions.
+
+    MODEL is a shipped model's name, a model folder or a hub id. The scores are coco-caption's; the line "people" says
+    how people's own captions score. It also goes to scores.json.
+
+    \b
+    looksay evaluate default --data flickr8k
+    looksay evaluate my-captioner --data products.csv --split test --report report
+    """
+    from looksay import captioner, evaluation
+    from looksay import data as datasets
+
+    java = {name: options.pop(name) for name in ("meteor", "spice")}
+    dataset = datasets.read(data, read_options(options))
+    loaded = captioner.load(model)
+    search = cast("SearchChanges", {name: value for name, value in options.items() if value is not None})
+    found = evaluation.evaluate(loaded, dataset, split, batch=batch, **java, **search)
+    publish(found, report, output, loaded)

@@ -1,0 +1,58 @@
+"""``looksay score``: captions from any system in, scores out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from looksay.cli.reading import read_options, reading_options
+from looksay.cli.scoring import publish, scoring_options
+
+
+@click.command()
+@click.argument("predictions", type=click.Path(path_type=Path))
+@click.option(
+    "--references", type=click.Path(path_type=Path), required=True, help="The data set that has people's captions."
+)
+@click.option("--split", default="all", show_default=True, help="train, val, test, or all that have a caption.")
+@scoring_options
+@reading_options
+def score(
+    predictions: Path,
+    references: Path,
+    split: str,
+    report: Path | None,
+    output: Path | None,
+    meteor: bool,
+    spice: bool,
+    **options: Any,
+) -> None:
+    """Score captions as coco-caption does.
+
+    PREDICTIONS is what looksay caption wrote (JSONL or CSV), COCO's results, or any such file of images and captions.
+    Pictures are not needed, unless for the report.
+
+    \b
+    looksay caption flickr8k/Images --output captions.jsonl --format jsonl
+    looksay score captions.jsonl --references flickr8k --split val
+    looksay score results.json --references annotations/captions_val2014.json
+    """
+    from looksay import data, evaluation
+    from looksay.evaluation import predictions as files
+
+    dataset = data.read(references, read_options(options), pictures=False)
+    found = files.read(predictions, dataset, split)
+    facts = {"model": predictions.name, "data": dataset.layout, "split": split}
+    others = [] if split == "all" else [r for r in dataset.records if r.split == "train" != split]
+    judged = evaluation.judge(
+        found.records,
+        found.said,
+        facts,
+        training=[caption for record in others for caption in record.references],
+        meteor=meteor,
+        spice=spice,
+        problems=[*dataset.problems, *found.problems],
+    )
+    publish(judged, report, output)

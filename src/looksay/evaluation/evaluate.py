@@ -1,0 +1,133 @@
+"""A model and a data set → captions, and how surely the model would have said what people said."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import islice
+from typing import Any, Unpack
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+
+from looksay import images
+from looksay.captioner import Captioner
+from looksay.data import Dataset, Record
+from looksay.errors import DataError, ImageError
+from looksay.evaluation.judge import Evaluation, judge
+from looksay.search import DecoderState
+from looksay.specs import SearchChanges
+
+
+def evaluate(
+    captioner: Captioner,
+    dataset: Dataset,
+    split: str,
+    *,
+    batch: int = 16,
+    meteor: bool = False,
+    spice: bool = False,
+    **options: Unpack[SearchChanges],
+) -> Evaluation:
+    """Caption a split as users would, and score it.
+
+    Beside the scores of `looksay.metrics.score`, `health` then has ``word accuracy %`` and ``perplexity`` of the
+    references, each word read after people's own words before it (teacher forcing), ``<end>`` included. A word
+    that the model does not know counts as ``<unknown>``.
+
+    Parameters
+    ----------
+    captioner : Captioner
+    dataset : Dataset
+    split : str
+    batch : int
+        Pictures captioned together.
+    meteor, spice : bool
+        See `looksay.metrics.score`.
+    **options
+        Any of `SearchOptions`, in place of the model's own.
+
+    Raises
+    ------
+    DataError
+        If the split is empty or none of its pictures can be read.
+    """
+    search = replace(captioner.bundle.spec.search, **options)
+    records, said, forced, problems = [], [], _Forced(), list(dataset.problems)
+    wanted = dataset.split(split)
+    pictures = _with_bar(wanted)
+    while group := list(islice(pictures, batch)):
+        pixels, group_records = _prepare(captioner, group, problems)
+        if not group_records:
+            continue
+        state = captioner.encode(np.stack(pixels))
+        for record, found in zip(group_records, captioner.search(state, search), strict=True):
+            records.append(record)
+            said.append(captioner.bundle.vocabulary.decode(found[0].tokens))
+        forced.read(captioner, state, [record.references for record in group_records])
+    if not records:
+        raise DataError(f"none of the {len(wanted)} pictures of the {split} split could be read: {problems[-1]}")
+    facts = {
+        "model": captioner.bundle.spec.name,
+        "data": dataset.layout,
+        "split": split,
+        "search": {name: value for name, value in asdict(search).items() if name != "n_best"},
+    }
+    training = [text for record in dataset.records if record.split == "train" != split for text in record.references]
+    judged = judge(records, said, facts, training=training, meteor=meteor, spice=spice, problems=problems)
+    return replace(judged, health=judged.health | forced.figures())
+
+
+def _prepare(
+    captioner: Captioner, group: Sequence[Record], problems: list[str]
+) -> tuple[list[NDArray[np.float32]], list[Record]]:
+    pixels, records = [], []
+    for record in group:
+        try:
+            pixels.append(images.prepare(record.image, captioner.bundle.spec.image))
+            records.append(record)
+        except ImageError as error:
+            problems.append(f"not scored: {error}")
+    return pixels, records
+
+
+@dataclass
+class _Forced:
+    """Teacher-forced figures, summed up batch by batch."""
+
+    words: int = 0
+    right: int = 0
+    log_prob: float = 0.0
+
+    def read(self, captioner: Captioner, state: DecoderState, references: Sequence[Sequence[str]]) -> None:
+        """Let the decoder read the references of pictures, a row each."""
+        vocabulary = captioner.bundle.vocabulary
+        rows = np.repeat(np.arange(len(references)), [len(captions) for captions in references])
+        targets = [[*vocabulary.encode(caption), vocabulary.end] for captions in references for caption in captions]
+        tokens = np.full(len(rows), vocabulary.start)
+        state = state.take(rows)
+        for step in range(max(map(len, targets))):
+            going = np.array([row for row, target in enumerate(targets) if step < len(target)])
+            if len(going) < len(targets):  # captions that have ended are read no further
+                targets, tokens, state = [targets[row] for row in going], tokens[going], state.take(going)
+            log_probs, state = captioner.step(tokens, state)
+            wanted = np.array([target[step] for target in targets])
+            self.words += len(wanted)
+            self.right += int((log_probs.argmax(axis=1) == wanted).sum())
+            self.log_prob += float(log_probs[np.arange(len(wanted)), wanted].sum(dtype=np.float64))
+            tokens = wanted
+
+    def figures(self) -> dict[str, float]:
+        return {
+            "word accuracy %": 100 * self.right / self.words,
+            "perplexity": math.exp(-self.log_prob / self.words),
+        }
+
+
+def _with_bar(records: Sequence[Record]) -> Iterator[Any]:
+    """Show progress on standard error; none where it is no terminal."""
+    with click.progressbar(records, label="captioning", file=sys.stderr, hidden=not sys.stderr.isatty()) as bar:
+        yield from bar

@@ -1,0 +1,96 @@
+"""Who has captions of another system scores them as they are, and hears what has no partner."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from looksay import DataError
+from looksay.data import Dataset, Record
+from looksay.evaluation import predictions
+
+FOLDER = Path("/nowhere/coco")
+RECORDS = (
+    Record(FOLDER / "val2014" / "COCO_val2014_000000000042.jpg", ("a dog",), "val", "42"),
+    Record(FOLDER / "val2014" / "COCO_val2014_000000000073.jpg", ("a cat",), "val", "73"),
+    Record(FOLDER / "train2014" / "plain name.jpg", ("a boat",), "train", "7"),
+)
+DATASET = Dataset(FOLDER, "COCO", RECORDS)
+
+
+def read(tmp_path: Path, name: str, text: str, split: str = "all") -> predictions.Predictions:
+    file = tmp_path / name
+    file.write_text(text, encoding="utf-8")
+    return predictions.read(file, DATASET, split)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("r.json", '[{"image_id": 42, "caption": "x"}, {"image_id": 7, "caption": "y"}]'),
+        ("r.json", '{"COCO_val2014_000000000042.jpg": "x", "plain name": "y"}'),
+        ("r.json", '[{"image_id": "42", "caption": "x", "id": 0}, {"image_id": "plain name.jpg", "caption": "y"}]'),
+        ("r.jsonl", '{"image": "val2014/COCO_val2014_000000000042.jpg", "caption": "x", "log_prob": -3}\n'
+                    '{"image": "/nowhere/coco/train2014/plain name.jpg", "caption": "y"}\n'),
+        ("r.jsonl", '{"image": "../else/COCO_val2014_000000000042.jpg", "caption": "x"}\n'
+                    '{"image": "73", "error": "broken"}\n{"image": "7", "caption": "y"}\n'),
+        ("r.csv", "image,caption,log_prob,error\n42,x,-1,\nplain name.jpg,y,-2,\n73,,,broken\n"),
+        ("r.tsv", "image_id\tprediction\n42\tx\n7\ty\n"),
+    ],
+)  # fmt: skip
+def test_pictures_are_found_by_path_name_stem_or_number(tmp_path: Path, name: str, text: str) -> None:
+    found = read(tmp_path, name, text)
+    assert [(record.id, caption) for record, caption in zip(found.records, found.said, strict=True)] == [
+        ("42", "x"),
+        ("7", "y"),
+    ]
+    assert found.problems[-1] == "pictures of the split without a caption, not scored: 1 of 3"
+
+
+def test_an_empty_caption_is_scored_as_one(tmp_path: Path) -> None:
+    assert read(tmp_path, "r.csv", 'image,caption\n42,""\n').said == [""]
+
+
+def test_what_has_no_partner_is_counted(tmp_path: Path) -> None:
+    rows: list[Any] = [{"image_id": number, "caption": "x"} for number in (42, 7, 1000, 1001)]
+    found = read(tmp_path, "r.json", json.dumps(rows), "val")
+    assert [record.id for record in found.records] == ["42"]
+    assert found.problems == [
+        "captions of pictures that are not in the references, not scored: 2 (r.json, [2]: 1000; r.json, [3]: 1001)",
+        "captions of other splits, not scored: 1",
+        "pictures of the split without a caption, not scored: 1 of 2",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "problem"),
+    [
+        ("r.json", '[{"image_id": 42, "caption": "x"}, {"image_id": 42, "caption": "y"}]', r"\[1\]: 42 has a caption"),
+        ("r.json", '[{"image_id": 42}]', r"r\.json, \[0\]: expected"),
+        ("r.json", '[{"caption": "x"}]', r"r\.json, \[0\]: expected"),
+        ("r.json", '["x"]', r"r\.json, \[0\]: expected"),
+        ("r.json", "3", r"expected COCO's results"),
+        ("r.json", "[", r"r\.json is not JSON"),
+        ("r.json", '[{"image_id": 1, "caption": "x"}]', r"none of its 1 captions is of a picture .*r\.json, \[0\]: 1"),
+        ("r.jsonl", '{"image": "42", "captions": ["x", "y"]}', r"r\.jsonl, line 1: 2 captions; one caption"),
+        ("r.doc", "x", r"looksay scores captions in \.csv"),
+    ],
+)  # fmt: skip
+def test_broken_files_are_refused_with_their_row(tmp_path: Path, name: str, text: str, problem: str) -> None:
+    with pytest.raises(DataError, match=problem):
+        read(tmp_path, name, text)
+
+
+def test_an_ambiguous_name_is_refused_and_a_path_is_not(tmp_path: Path) -> None:
+    records = tuple(Record(FOLDER / split / "1.jpg", ("a",), split) for split in ("train", "val"))
+    file = tmp_path / "r.json"
+    file.write_text('{"1.jpg": "x"}', encoding="utf-8")
+    with pytest.raises(DataError, match=r"1\.jpg is the name of several pictures"):
+        predictions.read(file, Dataset(FOLDER, "", records), "all")
+    file.write_text('{"val/1.jpg": "x"}', encoding="utf-8")
+    assert predictions.read(file, Dataset(FOLDER, "", records), "all").records == [records[1]]
+    with pytest.raises(DataError, match="there is no such file"):
+        predictions.read(tmp_path / "none.json", Dataset(FOLDER, "", records), "all")
