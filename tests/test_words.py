@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import unicodedata
 from pathlib import Path
 
@@ -47,6 +48,7 @@ def test_any_text_has_words_that_are_lower_case_and_stay_the_same(text: str) -> 
         ("Пёс бежит по траве.", "пёс бежит по траве"),
         ("un cafe\N{COMBINING ACUTE ACCENT}, l'été", "un café l'été"),
         ("2只狗 run", "2 只 狗 run"),
+        ("a dog ❤️ a 😀cat", "a dog ❤ a cat"),
     ],
 )
 def test_every_script_has_words(text: str, words: str) -> None:
@@ -57,3 +59,12 @@ def test_every_script_has_words(text: str, words: str) -> None:
 
 def test_chinese_reads_without_spaces() -> None:
     assert join(tokenize("一只狗。")) == "一只狗"
+
+
+@pytest.mark.parametrize(
+    "piece", ["a,", "a.", "a-", "a'", "1.", "1,", "a@", "w.w", "(a", "ab/", "é.", "a\u0301", "狗", "n't", "_a", "<a"]
+)
+def test_a_long_text_without_spaces_takes_no_more_than_a_moment(piece: str) -> None:
+    start = time.perf_counter()
+    tokenize(piece * 20_000)
+    assert time.perf_counter() - start < 5

@@ -17,6 +17,7 @@ _SPACELESS = re.compile(
     "\U00020000-\U0003ffff]\ua78f*)"
 )
 _MARK = "\ua78f"  # a letter that stands for accents and vowel signs while tokens are found: `re` has no class for them
+_EMOJI = re.compile("[\U00010000-\U0001ffff\ufe0f]")  # which PTBTokenizer cannot read, and leaves out
 _JOINERS = "\u200c\u200d"  # between the letters of a word, in Persian and in Indian scripts
 
 _L = r"[^\W\d_]"  # a letter of any script
@@ -39,25 +40,26 @@ _OPENERS = (
 )
 _ACRONYM = rf"{_L}(?:\.{_L})+\.(?!{_LD})"
 _SUFFIX = rf"{_A}(?:s|m|d|re|ve|ll)(?!{_LD})"  # dog|'s  we|'re
-_SENTENCES = rf"{_L}{_LD}*(?:[.!?]{_L}{_LD}*)"  # no space between two sentences: one word
+_SENTENCES = rf"{_L}{_LD}*(?:[.!?]{_L}{_LD}*)+"  # no space between two sentences: one word
 _THING = rf"(?:[dol]{_A}{_L})?{_LD}+(?:[-_‑](?:[dol]{_A}{_L})?{_LD}+)*"  # t-shirt  o'clock  1990
+_HOST = r"""[^\s"`'<>|.!?(){},_$-]{1,63}"""  # bounded, or a long text without spaces would take for ever
 # The first alternative that fits wins, so the order is part of the rule.
 _TOKEN = re.compile(
     rf"""
       (?!(?:cannot|gonna|gotta|wanna|lemme|gimme)\b)[a-z]+(?!\S)        # nearly every word
-    | </?[a-z][\w:.-]*\s*/?>                                            # <b>
+    | </?[a-z][\w:.@-]*\s*/?>                                            # <b>
     | https?://[^\s"<>|()]+[^\s"<>|.!?(){{}},-]
-    | (?:www\.(?:[^\s"<>|.!?(){{}},]+\.)+[a-z]{{2,4}}|(?:[^\s"`'<>|.!?(){{}},_$-]+\.)+(?:com|net|org|edu)(?!{_LD}))
+    | (?:www\.(?:{_HOST}\.){{1,8}}[a-z]{{2,4}}|(?:{_HOST}\.){{1,8}}(?:com|net|org|edu)(?!{_LD}))
       (?:/[^\s"<>|()]+[^\s"<>|.!?(){{}},-])?
-    | [a-z0-9][^\s"<>|()]*@[^\s"<>|(){{}}.]+(?:\.[^\s"<>|(){{}}.]+)*
-    | [@\#][a-z_]\w*                                                    # #sunset
+    | [a-z0-9][^\s"<>|()]{{0,63}}@[^\s"<>|(){{}}.]+(?:\.[^\s"<>|(){{}}.]+)*
+    | \#\#+ | [@\#][a-z_]\w*                                                    # #sunset
     | (?:{_ABBREVIATION})\.(?!{_LD})                                    # st.  jan.
     | (?:nos?|figs?|pp|op|art|ca)\.(?=\s?\d)                            # no. 5
     | {_L}\.(?!{_LD}|\s*$|\s+(?-i:{_OPENERS})(?!\S))                    # j. r.
     | (?:{_LD}+-)?{_ACRONYM}(?:-(?:{_ACRONYM}|{_LD}+))*                 # u.s.  p.m.
-    | {_L}{_LD}*\.(?=[,;:]) | {_SENTENCES}+\.(?=[,;:])
+    | {_L}{_LD}*\.(?=[,;:]) | {_SENTENCES}\.(?=[,;:])
     | \d{{1,4}}/\d{{1,4}}(?!/?{_LD}|-) | \d{{1,2}}[-/]\d{{1,2}}[-/]\d{{2,4}}(?!{_LD})
-    | [a-z0-9][a-z0-9.,]*(?:-[a-z0-9]+)+(?![\w/-])                      # 3.5-meter
+    | [a-z0-9][a-z0-9.,]{{0,63}}(?:-[a-z0-9]+)+(?![\w/-])                      # 3.5-meter
     | {_L}*(?!n){_L}(?=n['’`]t) | n['’`]t{_LD}*                         # is|n't
     | can(?=not(?!{_LD})) | (?:gon|wan)(?=na(?!{_LD})) | got(?=ta(?!{_LD})) | (?:lem|gim)(?=me(?!{_LD}))
     | (?-i:[A-Z]+(?:[&+][A-Z]+)+)                                       # AT&T
@@ -67,10 +69,10 @@ _TOKEN = re.compile(
     | {_A}n{_A} | {_A}n(?!{_LD})                                        # rock 'n' roll
     | (?-i:[A-Z]+)\$
     | c'mon | e'er | ev'ry | li'l | {_L}+[aeiouy]{_A}(?-i:[aeiouA-Z]){_L}*     # ma'am
-    | {_SENTENCES}+
+    | {_SENTENCES}
     | [-+]?\d*(?:[.:,]\d+)+ | [-+]\d+                                   # 1,000  10:30  .5
     | {_THING}
-    | __+ | [!?]{{2,}}
+    | __+ | \*\*+ | [!?]{{2,}}
     | [<>]?[:;=][-o*']?[()DPdpO\\{{@|\[\]](?!{_LD})                    # :)
     | [^\s]
     """,
@@ -111,7 +113,7 @@ def tokenize(text: str) -> list[str]:
 
 def _any_script(text: str) -> list[str]:
     """Find the tokens in a copy of the text that `re` understands, and return those pieces of the text itself."""
-    text = unicodedata.normalize("NFC", text).translate(_REWRITTEN)
+    text = _EMOJI.sub(" ", unicodedata.normalize("NFC", text)).translate(_REWRITTEN)
     shadow = "".join(_MARK if unicodedata.category(c)[0] == "M" or c in _JOINERS else c for c in text)
     pieces, start = [], 0
     for piece in _SPACELESS.split(shadow):

@@ -108,7 +108,7 @@ def test_globs_work_where_the_shell_leaves_them(album: Path) -> None:
         ([""], "a path is empty"),
         (["-", "-"], "can be named once"),
         (["-", "--write", "txt"], "no place for a picture on standard input"),
-        (["score"], "no command and no picture 'score'"),
+        (["describe"], "no command and no picture 'describe'"),
         (["photo.jpg", "--model", "none"], "no model 'none'"),
         (["photo.jpg", "--format", "xml"], "'xml' is not one of"),
         (["photo.jpg", "--output", "no/such/folder/x"], "cannot be written"),
