@@ -23,8 +23,10 @@ def blocks(page: Path, language: str) -> list[str]:
 
 
 @pytest.fixture
-def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small_data: Path) -> Path:
     """A folder with what the examples speak of."""
+    (tmp_path / "PATH" / "TO").mkdir(parents=True)
+    (tmp_path / "PATH" / "TO" / "flickr8k").symlink_to(small_data)
     shutil.copy(EXAMPLES / "boats.jpg", tmp_path / "photo.jpg")
     shutil.copytree(EXAMPLES, tmp_path / "album")
     (tmp_path / "recipes").symlink_to(ROOT / "recipes")
@@ -43,7 +45,7 @@ def test_the_python_of_a_page_runs(page: Path, desk: Path) -> None:
 
 @pytest.mark.parametrize("page", with_id([page for page in PAGES if blocks(page, "sh")]))
 def test_the_commands_of_a_page_run(page: Path, desk: Path, small_bundle: Path) -> None:
-    """Captioning is run; a training command must have a recipe and keys that exist."""
+    """All are run but training and export, which must have a recipe, keys and options that exist."""
     shutil.copytree(small_bundle, desk / "my-captioner")
     for line in "\n".join(blocks(page, "sh")).splitlines():
         command, _, _ = line.rpartition("| ")[2].partition("#")

@@ -59,5 +59,7 @@ def main() -> None:
     \b
     looksay photo.jpg           caption a photo (short for looksay caption photo.jpg)
     looksay caption --help      folders, formats, beams
+    looksay data --help         look at your pictures and captions
     looksay train --help        make a captioner of your own
+    looksay evaluate --help     score it as the papers do
     """

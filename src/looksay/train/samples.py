@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import base64
 import html
-import io
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from looksay.evaluation.pictures import data_url
 from looksay.train.module import CaptionModule
 
 _PICTURES = 24
@@ -41,8 +40,9 @@ def page(module: CaptionModule, row: dict[str, Any], file: Path) -> None:
     figures = []
     for place, pixels in zip(places, pictures.pixels(places), strict=True):
         references = "".join(f"<li>{html.escape(text)}</li>" for text in pictures.records[place].references)
+        url = data_url(Image.fromarray(pixels))
         figures.append(
-            f'<figure><img alt="" src="{_data_url(pixels)}"><figcaption><b>{html.escape(module.said[place])}</b>'
+            f'<figure><img alt="" src="{url}"><figcaption><b>{html.escape(module.said[place])}</b>'
             f"<ul>{references}</ul></figcaption></figure>"
         )
     title = f"Epoch {row['epoch']}: CIDEr-D {100 * row['val_CIDEr-D']:.1f}, BLEU-4 {100 * row['val_BLEU-4']:.1f}"
@@ -52,9 +52,3 @@ def page(module: CaptionModule, row: dict[str, Any], file: Path) -> None:
         f"<main>{''.join(figures)}</main></html>\n",
         encoding="utf-8",
     )
-
-
-def _data_url(pixels: np.ndarray[Any, np.dtype[np.uint8]]) -> str:
-    memory = io.BytesIO()
-    Image.fromarray(pixels).save(memory, "JPEG", quality=80)
-    return "data:image/jpeg;base64," + base64.b64encode(memory.getvalue()).decode()
