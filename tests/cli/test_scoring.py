@@ -124,10 +124,8 @@ def test_without_pycocoevalcap_meteor_is_left_out_with_a_word_and_its_absence_is
         (["evaluate", "nobody", "--data", "."], "is in no layout that looksay knows"),
         (["score", "none.json", "--references", "refs.csv"], "none.json: there is no such file"),
         (["score", "refs.csv", "--references", "refs.csv", "--split", "dev"], "has no dev split; it has train"),
-        (
-            ["score", "refs.csv", "--references", "refs.csv", "--no-meteor", "--output", "no/s.json"],
-            "cannot be written",
-        ),
+        (["score", "refs.csv", "--references", "refs.csv", "--output", "no/s.json"], "there is no folder no"),
+        (["score", "refs.csv", "--references", "refs.csv", "--report", "refs.csv/r"], "refs.csv/r cannot be made"),
         (["data", "refs.csv", "--image-column", "x"], "refs.csv has no column 'x'; it has image, caption"),
     ],
 )

@@ -31,7 +31,7 @@ def read(tmp_path: Path, name: str, text: str, split: str = "all") -> prediction
     ("name", "text"),
     [
         ("r.json", '[{"image_id": 42, "caption": "x"}, {"image_id": 7, "caption": "y"}]'),
-        ("r.json", '{"COCO_val2014_000000000042.jpg": "x", "plain name": "y"}'),
+        ("r.json", '{"COCO_val2014_000000000042.jpg": "x", "plain name": ["y"]}'),
         ("r.json", '[{"image_id": "42", "caption": "x", "id": 0}, {"image_id": "plain name.jpg", "caption": "y"}]'),
         ("r.jsonl", '{"image": "val2014/COCO_val2014_000000000042.jpg", "caption": "x", "log_prob": -3}\n'
                     '{"image": "/nowhere/coco/train2014/plain name.jpg", "caption": "y"}\n'),

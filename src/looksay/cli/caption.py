@@ -141,11 +141,9 @@ def _open(path: Path) -> Path | _Stdin:
 
 @contextmanager
 def _opened(output: Path | None) -> Iterator[IO[str]]:
-    """Open what captions are written to: always UTF-8, and file names of any bytes come out as they are."""
+    """Open what captions are written to: always UTF-8, with file names of any bytes as they are."""
     try:
         if output is None:
-            if isinstance(sys.stdout, io.TextIOWrapper):
-                sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
             yield sys.stdout
         else:
             with output.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:

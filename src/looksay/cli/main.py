@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import sys
 from pathlib import Path
 
@@ -44,6 +45,8 @@ class _Doors(click.Group):
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> object:
+        if isinstance(sys.stdout, io.TextIOWrapper):  # captions are in any script, and file names of any bytes
+            sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
         try:
             return super().invoke(ctx)
         except LooksayError as error:

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from looksay.errors import DataError
-
 if TYPE_CHECKING:
     from looksay.captioner import Captioner
     from looksay.evaluation import Evaluation
@@ -28,16 +26,34 @@ def _meteor(_: click.Context, __: click.Parameter, wanted: bool | None) -> bool:
     return wanted is None or wanted
 
 
+def _report(_: click.Context, __: click.Parameter, folder: Path | None) -> Path | None:
+    """Make the folder now: no one should wait for scores that then have no place."""
+    try:
+        if folder:
+            folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise click.BadParameter(f"{folder} cannot be made: {error.strerror}") from error
+    return folder
+
+
+def _output(_: click.Context, __: click.Parameter, file: Path | None) -> Path | None:
+    if file and not file.parent.is_dir():
+        raise click.BadParameter(f"there is no folder {file.parent}")
+    return file
+
+
 _OPTIONS = (
     click.option(
         "--report",
-        type=click.Path(path_type=Path, file_okay=False),
+        type=click.Path(path_type=Path, file_okay=False, writable=True),
+        callback=_report,
         metavar="DIR",
         help=f"Write a page with pictures ({PAGE}), {CAPTIONS} and {SCORES} there.",
     ),
     click.option(
         "--output",
-        type=click.Path(path_type=Path, dir_okay=False),
+        type=click.Path(path_type=Path, dir_okay=False, writable=True),
+        callback=_output,
         metavar="FILE",
         help=f"Where the scores go, as JSON.  [default: {SCORES}, in --report's folder if given]",
     ),
@@ -66,18 +82,20 @@ def publish(found: Evaluation, report: Path | None, output: Path | None, caption
         click.echo(f"looksay: {problem}", err=True)
     for line in text.table(found):
         click.echo(line)
-    file = output or (report or Path()) / SCORES
-    try:
-        if report:
-            from looksay.evaluation.report import page
+    if report:
+        from looksay.evaluation.report import page
 
-            report.mkdir(parents=True, exist_ok=True)
-            (report / PAGE).write_text(page(found, captioner), encoding="utf-8")
-            rows = zip(found.records, found.said, strict=True)
-            lines = [json.dumps({"image": str(r.image), "caption": c}, ensure_ascii=False) + "\n" for r, c in rows]
-            (report / CAPTIONS).write_text("".join(lines), encoding="utf-8", errors="surrogateescape")
-            click.echo(f"looksay: the report is in {report / PAGE}", err=True)
-        file.write_text(json.dumps(found.to_json(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise DataError(f"{error.filename or file} cannot be written: {error.strerror}; name another place") from error
+        rows = ({"image": str(r.image), "caption": said} for r, said in zip(found.records, found.said, strict=True))
+        _write(report / CAPTIONS, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+        _write(report / PAGE, page(found, captioner))
+        click.echo(f"looksay: the report is in {report / PAGE}", err=True)
+    file = output or (report or Path()) / SCORES
+    _write(file, json.dumps(found.to_json(), indent=2, ensure_ascii=False) + "\n")
     click.echo(f"looksay: the scores are in {file}", err=True)
+
+
+def _write(file: Path, text: str) -> None:
+    try:
+        file.write_text(text, encoding="utf-8", errors="surrogateescape")  # file names may be of any bytes
+    except OSError as error:
+        raise click.UsageError(f"{file} cannot be written: {error.strerror}") from error

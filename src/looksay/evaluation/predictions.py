@@ -144,7 +144,12 @@ def _json_rows(file: Path) -> Iterator[tuple[str, str, str | None]]:
         raise DataError(f'{file}: expected COCO\'s results, [{{"image_id": …, "caption": …}}, …]')
     for number, row in enumerate(content):
         place = f"{file.name}, [{number}]"
-        image = next((row[key] for key in _IMAGE if key in row), None) if isinstance(row, dict) else None
-        if image is None or not isinstance(row.get("caption"), str):
-            raise DataError(f'{place}: expected {{"image_id": …, "caption": …}}, got {json.dumps(row)[:80]}')
-        yield place, str(image), row["caption"]
+        values = row if isinstance(row, dict) else {}
+        image = next((values[key] for key in _IMAGE if key in values), None)
+        caption = values.get("caption")
+        if isinstance(caption, list) and len(caption) == 1:  # as pycocoevalcap takes them
+            caption = caption[0]
+        if image is None or not isinstance(caption, str):
+            got = json.dumps(row, ensure_ascii=False)[:80]
+            raise DataError(f'{place}: expected {{"image_id": …, "caption": …}}, got {got}')
+        yield place, str(image), caption

@@ -9,6 +9,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from looksay.captioner import Captioner
 from looksay.errors import ImageError
 from looksay.evaluation import charts, text
@@ -60,7 +62,7 @@ def page(found: Evaluation, captioner: Captioner | None = None) -> str:
         HTML with tables, histograms and pictures.
     """
     title = f"{found.facts.get('model', 'captions')} on {found.facts['split']}"
-    ranked = sorted(range(len(found.said)), key=_rank(found))
+    ranked = _ranked(found)
     drawn = random.Random(0).sample(ranked, min(_EACH, len(ranked)))  # noqa: S311 (the same on every run)
     sections = [
         _scores(found),
@@ -81,10 +83,10 @@ def page(found: Evaluation, captioner: Captioner | None = None) -> str:
     )
 
 
-def _rank(found: Evaluation):  # type: ignore[no-untyped-def]
-    """Order pictures by CIDEr-D, and by ROUGE-L where that is equal or undefined."""
-    cider, rouge = found.by_image["CIDEr-D"], found.by_image["ROUGE-L"]
-    return lambda place: (0 if math.isnan(cider[place]) else cider[place], rouge[place])
+def _ranked(found: Evaluation) -> list[int]:
+    """Order pictures from the worst to the best by CIDEr-D, and by ROUGE-L where that is equal or undefined."""
+    scores = zip(np.nan_to_num(found.by_image["CIDEr-D"]).tolist(), found.by_image["ROUGE-L"], strict=True)
+    return [place for _, place in sorted((score, place) for place, score in enumerate(scores))]
 
 
 def _scores(found: Evaluation) -> str:
