@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from conftest import EXAMPLES, ROOT
 
 from looksay.cli.main import main
+from looksay.metrics.health import MEANING
 from looksay.train import config
 
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *ROOT.glob("C*.md"), EXAMPLES / "README.md"])
@@ -85,3 +86,9 @@ def test_every_make_target_in_the_docs_exists() -> None:
     for page in PAGES:
         for target in re.findall(r"^make ([\w-]+)", "\n".join(blocks(page, "sh")), re.MULTILINE):
             assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+def test_every_figure_is_documented_as_the_report_says() -> None:
+    text = (ROOT / "docs" / "reference" / "scores.md").read_text(encoding="utf-8")
+    for name, meaning in MEANING.items():
+        assert f"| {name} | {meaning}" in text, name

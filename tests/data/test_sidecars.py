@@ -35,7 +35,7 @@ def test_what_has_no_partner_is_counted(tmp_path: Path) -> None:
     assert data.read(folder).problems == (
         "pictures without a text file, left out: 1 (b.jpg)",
         "text files that no picture is beside: 1 (README.txt)",
-        "pictures without any caption, left out: 1 (c.txt: c.jpg)",
+        "pictures listed without a caption, left out: 1 (c.txt: c.jpg)",
     )
 
 

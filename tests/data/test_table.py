@@ -98,6 +98,24 @@ def test_folders_of_the_hubs_image_folder_form_are_splits(tmp_path: Path) -> Non
     ]
 
 
+def test_a_column_set_is_a_split_if_it_names_one(tmp_path: Path) -> None:
+    pictures = ("a.jpg", "b.jpg")
+    named = write(tmp_path / "a", "c.csv", "image,caption,set\na.jpg,x,train\nb.jpg,y,val\n", *pictures)
+    assert len(data.read(named).split("val")) == 1
+    other = write(tmp_path / "b", "c.csv", "image,caption,set\na.jpg,x,one\nb.jpg,y,two\n", *pictures)
+    assert "no splits of its own" in data.read(other).layout
+
+
+def test_absolute_paths_within_the_data_set_are_read(tmp_path: Path) -> None:
+    dataset = data.read(write(tmp_path, "c.csv", f"image,caption\n{tmp_path / 'pics' / 'a.jpg'},x\n", "pics/a.jpg"))
+    assert dataset.records[0].image == tmp_path / "pics" / "a.jpg"
+
+
+def test_a_picture_may_have_fewer_of_several_captions(tmp_path: Path) -> None:
+    dataset = data.read(write(tmp_path, "c.csv", "image,caption1,caption2\na.jpg,x,\n", "a.jpg"))
+    assert (said(dataset), dataset.problems) == ({"a.jpg": ("x",)}, ())
+
+
 def test_drawn_splits_go_by_picture_and_never_change(tmp_path: Path) -> None:
     def splits(names: list[str], folder: Path, seed: int = 0) -> dict[str, str]:
         text = "image,caption\n" + "".join(f"{name},a dog\n{name},a cat\n" for name in names)
@@ -119,13 +137,13 @@ def test_drawn_splits_go_by_picture_and_never_change(tmp_path: Path) -> None:
     [
         ("image,caption\na.jpg,x\n,a dog\n", "captions for no picture, left out: 1 (c.csv, line 3)"),
         ("image,caption\na.jpg,x\na.jpg, \n", "empty captions, left out: 1 (c.csv, line 3)"),
-        ("image,caption\na.jpg,x\nb.jpg,\n", "pictures without any caption, left out: 1 (c.csv, line 3: b.jpg)"),
-        ("image,caption\na.jpg,x\na.jpg,x\n", "captions that their picture has already, kept: 1 (c.csv, line 3)"),
+        ("image,caption\na.jpg,x\nb.jpg,\n", "empty captions, left out: 1 (c.csv, line 3)"),
+        ("image,caption\na.jpg,x\na.jpg,x\n", "duplicate captions of a picture, kept: 1 (c.csv, line 3)"),
         (
             "image,caption\na.jpg,x\ngone.jpg,y\n",
             "pictures that are named but not there, left out: 1 (c.csv, line 3: gone.jpg)",
         ),
-        ("image,caption\na.jpg,x\n", "pictures that no caption is for: 1 (more.png)"),
+        ("image,caption\na.jpg,x\n", "pictures without a caption: 1 (more.png)"),
     ],
 )
 def test_what_is_left_out_is_counted_with_its_row(tmp_path: Path, text: str, problem: str) -> None:
@@ -137,21 +155,24 @@ def test_what_is_left_out_is_counted_with_its_row(tmp_path: Path, text: str, pro
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("", r"c\.csv.*no column"),
+        ("", r"c\.csv is empty"),
         ("image,caption\n", r"c\.csv has no rows"),
-        ("a,b\n1,2\n", r"c\.csv: no column of pictures among a, b; .*name it: --image-column NAME"),
+        ("a,b\n1,2\n", r"c\.csv: no column of images among a, b; .*name it: --image-column NAME"),
         ("image,b\n1,2\n", r"c\.csv: no column of captions among image, b; .*--caption-column NAME"),
-        ("image,caption\na.jpg,x,y\n", r"c\.csv, line 2: 3 cells where the header has 2.*double quotes"),
+        (
+            "image,caption\na.jpg,x,y\n",
+            r"c\.csv, line 2: 3 cells, parted by comma, .*double quotes",
+        ),
         ("image,caption\na.jpg\n", r"c\.csv, line 2: 1 cells"),
-        ('image,caption\na.jpg,"a dog\nb.jpg,a cat\n', r"c\.csv, line 3: unexpected end of data"),
+        ('image,caption\na.jpg,"a dog\nb.jpg,a cat\n', r"c\.csv, line 2: a double quote is opened and never closed"),
         ("image,caption\n../a.jpg,x\n", r"c\.csv, line 2: the picture '\.\./a\.jpg' would lie outside"),
         ("image,caption\n/etc/a.jpg,x\n", r"c\.csv, line 2: .*would lie outside"),
         ("image,caption\nb.jpg,x\n", r"none of the 1 pictures is there, b\.jpg for one; looked in"),
         ("image,caption,split\na.jpg,x,somewhere\n", r"c\.csv, line 2: there is no split 'somewhere'"),
-        ("image,caption,split\na.jpg,x,\n", r"c\.csv, line 2: the column split is empty"),
+        ("image,caption,split\na.jpg,x,\nb.jpg,y,val\n", r"c\.csv, line 2: a\.jpg is in no split, but others are"),
         ("image,caption,split\na.jpg,x,val\na.jpg,y,test\n", r"line 3: a\.jpg is in the test split, and in the val"),
         ("image,caption\na.jpg,\n", r"has no captions; empty captions, left out: 1 \(c\.csv, line 2\)"),
-        (b"image,caption\na.jpg,caf\xe9\n", r"c\.csv is not UTF-8"),
+        (b"image,caption\na.jpg,caf\xe9\n", r"c\.csv, line 2 is not UTF-8"),
     ],
 )
 def test_broken_tables_are_refused_with_file_and_row(tmp_path: Path, text: str | bytes, problem: str) -> None:

@@ -22,7 +22,7 @@ def test_the_captions_scored_are_those_that_users_get(small_bundle: Path, small_
     assert found.scores == pytest.approx(score(found.said, [record.references for record in found.records]))
     assert found.facts["search"]["beam"] == 2
     assert found.references == (2, 2)
-    assert found.people_references == 1
+    assert found.people[1:] == (1, 4)
     assert found.health["novel captions %"] == 0
 
 
@@ -51,7 +51,7 @@ def test_what_is_undefined_is_null_in_json_and_not_a_number(small_bundle: Path, 
     (tmp_path / "d.csv").write_text("image,caption,split\nboats.jpg,two boats,val\n", encoding="utf-8")
     found = evaluation.evaluate(looksay.load(small_bundle), data.read(tmp_path), "val")
     assert found.to_json()["scores"]["CIDEr-D"] is None
-    assert found.people_references == 0
+    assert found.people == ({}, 0, 0)
     json.dumps(found.to_json(), allow_nan=False)
     with pytest.raises(DataError, match="has no test split"):
         evaluation.evaluate(looksay.load(small_bundle), data.read(tmp_path), "test")

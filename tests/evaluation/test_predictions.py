@@ -69,12 +69,14 @@ def test_what_has_no_partner_is_counted(tmp_path: Path) -> None:
     ("name", "text", "problem"),
     [
         ("r.json", '[{"image_id": 42, "caption": "x"}, {"image_id": 42, "caption": "y"}]', r"\[1\]: 42 has a caption"),
-        ("r.json", '[{"image_id": 42}]', r"r\.json, \[0\]: expected"),
-        ("r.json", '[{"caption": "x"}]', r"r\.json, \[0\]: expected"),
+        ("r.json", '[{"image_id": 42}]', r"r\.json: no column of captions .*call it caption, or name"),
+        ("r.json", '[{"caption": "x"}]', r"r\.json: no column of images"),
         ("r.json", '["x"]', r"r\.json, \[0\]: expected"),
-        ("r.json", "3", r"expected COCO's results"),
+        ("r.json", "[]", r"r\.json has no rows"),
+        ("r.json", '{"annotations": [{"image_id": 42, "caption": "x"}]}', r"expected a caption"),
+        ("r.json", "3", r"r\.json: expected a list"),
         ("r.json", "[", r"r\.json is not JSON"),
-        ("r.json", '[{"image_id": 1, "caption": "x"}]', r"none of its 1 captions is of a picture .*r\.json, \[0\]: 1"),
+        ("r.json", '[{"image_id": 1, "caption": "x"}]', r"no caption is of a picture .*r\.json, \[0\]: 1"),
         ("r.jsonl", '{"image": "42", "captions": ["x", "y"]}', r"r\.jsonl, line 1: 2 captions; one caption"),
         ("r.doc", "x", r"looksay scores captions in \.csv"),
     ],
@@ -82,6 +84,38 @@ def test_what_has_no_partner_is_counted(tmp_path: Path) -> None:
 def test_broken_files_are_refused_with_their_row(tmp_path: Path, name: str, text: str, problem: str) -> None:
     with pytest.raises(DataError, match=problem):
         read(tmp_path, name, text)
+
+
+def test_the_data_sets_own_ids_come_before_numbers_in_file_names(tmp_path: Path) -> None:
+    """In this data set the file 1.jpg is picture 0, and so on: numbers in names must not be taken for ids."""
+    records = tuple(Record(FOLDER / f"{n + 1}.jpg", (f"picture {n}",), "val", str(n)) for n in range(6))
+    file = tmp_path / "r.json"
+    file.write_text(json.dumps([{"image_id": n, "caption": str(n)} for n in range(2, 6)]), encoding="utf-8")
+    found = predictions.read(file, Dataset(FOLDER, "", records), "all")
+    assert [record.id for record in found.records] == found.said == ["2", "3", "4", "5"]
+
+
+def test_row_numbers_do_not_match_hex_digits_at_the_end_of_flickrs_names(tmp_path: Path) -> None:
+    records = (Record(FOLDER / "100_ab1.jpg", ("a",), "val"), Record(FOLDER / "200_cd2.jpg", ("b",), "val"))
+    file = tmp_path / "r.json"
+    file.write_text('[{"image_id": 1, "caption": "x"}]', encoding="utf-8")
+    with pytest.raises(DataError, match="no caption is of a picture"):
+        predictions.read(file, Dataset(FOLDER, "", records), "all")
+
+
+def test_a_picture_found_by_its_file_name_in_another_folder_is_told(tmp_path: Path) -> None:
+    records = (Record(FOLDER / "dogs" / "1.jpg", ("a",), "val"), Record(FOLDER / "dogs" / "2.jpg", ("b",), "val"))
+    file = tmp_path / "r.json"
+    file.write_text('{"elsewhere/coco/dogs/1.jpg": "x", "cats/2.jpg": "y"}', encoding="utf-8")
+    found = predictions.read(file, Dataset(FOLDER, "", records), "all")
+    assert found.problems == ["captions whose picture was found by its file name alone: 1 (r.json, [1]: cats/2.jpg)"]
+
+
+def test_a_column_of_predictions_wins_over_others_and_can_be_named(tmp_path: Path) -> None:
+    file = tmp_path / "r.csv"
+    file.write_text("image,caption,prediction,mine\n42,theirs,ours,other\n", encoding="utf-8")
+    assert predictions.read(file, DATASET, "all").said == ["ours"]
+    assert predictions.read(file, DATASET, "all", "mine").said == ["other"]
 
 
 def test_an_ambiguous_name_is_refused_and_a_path_is_not(tmp_path: Path) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -47,7 +47,7 @@ def test_dicts_by_image_are_scored_whatever_their_order() -> None:
     said = {f"{number}.jpg": caption for number, caption in enumerate(PREDICTIONS)}
     wanted = {f"{number}.jpg": captions for number, captions in enumerate(REFERENCES)}
     assert score(dict(reversed(said.items())), wanted) == pytest.approx(WITHOUT_JAVA, abs=1e-9)
-    with pytest.raises(DataError, match=r"1 images have a caption or references but not both, 'new\.jpg' for one"):
+    with pytest.raises(DataError, match=r"not both: 1, 'new\.jpg' for one"):
         score({**said, "new.jpg": "a dog"}, wanted)
     with pytest.raises(DataError, match="both lists, or both dicts"):
         score(said, REFERENCES)
@@ -60,9 +60,19 @@ def test_cider_d_of_one_image_is_undefined_and_not_a_number_to_believe() -> None
 
 
 @pytest.mark.parametrize(
-    ("predictions", "references"), [(["a"], []), ([], []), (["a"], [[]]), (["a dog"], ["a dog"]), ("a", [["b"]])]
+    ("predictions", "references"),
+    [
+        (["a"], []),
+        ([], []),
+        (["a"], [[]]),
+        (["a dog"], ["a dog"]),
+        ("a", [["b"]]),
+        ([["a dog"]], [["a dog"]]),
+        (["a"], {"x": ["a"]}),
+        ({"x": ["a dog"]}, {"x": ["a dog"]}),
+    ],
 )
-def test_what_cannot_be_scored_is_refused(predictions: Sequence[str], references: Sequence[Sequence[str]]) -> None:
+def test_what_cannot_be_scored_is_refused(predictions: Any, references: Any) -> None:
     with pytest.raises(DataError):
         score(predictions, references)
 
@@ -76,11 +86,17 @@ def test_empty_captions_score_nothing_and_do_not_crash() -> None:
 
 def test_peoples_captions_are_scored_against_the_others() -> None:
     references = [["a b c d", "a b c d", "x"], ["e f g h", "e f g h", "y z"], ["alone"]]
-    people, against = Scorer(references).people
-    assert against == 2
+    people, against, images = Scorer(references).people
+    assert (against, images) == (2, 2)
     rounds = [
         score([others[k] for others in references[:2]], [others[:k] + others[k + 1 :] for others in references[:2]])
         for k in range(3)
     ]
     assert people == pytest.approx({name: sum(r[name] for r in rounds) / 3 for name in people})
-    assert Scorer([["one"], ["two"]]).people == ({}, 0)
+    assert Scorer([["one"], ["two"]]).people == ({}, 0, 0)
+
+
+def test_references_without_any_word_score_nothing_and_do_not_crash() -> None:
+    scores = score(["a dog", "a cat"], [["..."], ["!"]])
+    assert scores["CIDEr-D"] == 0
+    assert scores["ROUGE-L"] == 0

@@ -11,6 +11,7 @@ from torch import distributed
 from torch.multiprocessing.spawn import spawn
 from torchmetrics import MetricCollection
 
+from looksay import DataError
 from looksay.metrics import score
 from looksay.train import torchmetric
 from looksay.train.torchmetric import CaptionScores
@@ -27,6 +28,17 @@ def test_batches_score_as_the_whole_and_reset_forgets() -> None:
         found = {name: float(value) for name, value in metric.compute().items()}
         assert found == pytest.approx(score(SAID, WANTED), abs=1e-6)
         metric.reset()
+
+
+@pytest.mark.filterwarnings("ignore:The ``compute`` method")
+def test_what_does_not_fit_together_is_refused_at_once() -> None:
+    metric = CaptionScores()
+    for said, wanted in ((["a dog"], ["a dog"]), ("a dog", ["a dog"]), (["a"], [])):
+        with pytest.raises(DataError):
+            metric.update(said, wanted)
+    with pytest.raises(DataError, match="nothing to score"):
+        metric.compute()
+    metric.update([], [])
 
 
 def _rank(rank: int, meeting: str, file: str) -> None:

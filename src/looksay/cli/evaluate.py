@@ -8,18 +8,18 @@ from typing import Any, cast
 import click
 
 from looksay.cli.reading import read_options, reading_options
-from looksay.cli.scoring import publish, scoring_options
+from looksay.cli.scoring import publish, scoring_options, wants_meteor
 from looksay.specs import SearchChanges
 
 
 @click.command()
 @click.argument("model", metavar="MODEL")
 @click.option("--data", type=click.Path(path_type=Path), required=True, help="The data set; see looksay data --help.")
-@click.option("--split", default="val", show_default=True, help="train, val or test.")
+@click.option("--split", default="val", show_default=True, help="train, val, test or all.")
 @click.option("--beam", type=int, help="Captions searched in parallel.  [default: the model's own]")
 @click.option("--max-words", type=int, help="Longest caption.  [default: the model's own]")
 @click.option("--length-exponent", type=float, help="0 favours short captions.  [default: the model's own]")
-@click.option("--batch", type=int, default=16, show_default=True, help="Pictures captioned together.")
+@click.option("--batch", type=click.IntRange(min=1), default=16, show_default=True, help="Pictures captioned together.")
 @scoring_options
 @reading_options
 def evaluate(
@@ -37,9 +37,9 @@ def evaluate(
     from looksay import captioner, evaluation
     from looksay import data as datasets
 
-    java = {name: options.pop(name) for name in ("meteor", "spice")}
+    meteor, spice = options.pop("meteor"), options.pop("spice")
     dataset = datasets.read(data, read_options(options))
     loaded = captioner.load(model)
     search = cast("SearchChanges", {name: value for name, value in options.items() if value is not None})
-    found = evaluation.evaluate(loaded, dataset, split, batch=batch, **java, **search)
+    found = evaluation.evaluate(loaded, dataset, split, batch=batch, meteor=wants_meteor(meteor), spice=spice, **search)
     publish(found, report, output, loaded)

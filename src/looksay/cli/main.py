@@ -52,6 +52,11 @@ class _Doors(click.Group):
         except LooksayError as error:
             click.echo(f"looksay: {error}", err=True)
             sys.exit(2)
+        except BrokenPipeError:
+            raise  # whoever read the output has seen enough; click ends quietly
+        except OSError as error:
+            click.echo(f"looksay: {error.filename or 'a file'}: {error.strerror or error}", err=True)
+            sys.exit(2)
 
 
 @click.group(cls=_Doors, no_args_is_help=True, context_settings={"help_option_names": ["-h", "--help"]})

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from looksay.data import ReadOptions
 
 _OPTIONS = (
-    click.option("--image-column", default="", help="Column of a CSV, TSV or JSONL file.  [default: guessed]"),
+    click.option("--image-column", default="", help="Column of the data set's CSV, TSV or JSONL.  [default: guessed]"),
     click.option("--caption-column", default="", help="The same."),
     click.option("--split-column", default="", help="The same."),
     click.option(

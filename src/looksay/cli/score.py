@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from looksay.cli.reading import read_options, reading_options
-from looksay.cli.scoring import publish, scoring_options
+from looksay.cli.scoring import publish, scoring_options, wants_meteor
 
 
 @click.command()
@@ -16,16 +16,18 @@ from looksay.cli.scoring import publish, scoring_options
 @click.option(
     "--references", type=click.Path(path_type=Path), required=True, help="The data set that has people's captions."
 )
+@click.option("--prediction-column", default="", help="Column of PREDICTIONS with the captions.  [default: guessed]")
 @click.option("--split", default="all", show_default=True, help="train, val, test, or all that have a caption.")
 @scoring_options
 @reading_options
 def score(
     predictions: Path,
     references: Path,
+    prediction_column: str,
     split: str,
     report: Path | None,
     output: Path | None,
-    meteor: bool,
+    meteor: bool | None,
     spice: bool,
     **options: Any,
 ) -> None:
@@ -43,15 +45,14 @@ def score(
     from looksay.evaluation import predictions as files
 
     dataset = data.read(references, read_options(options), pictures=False)
-    found = files.read(predictions, dataset, split)
+    found = files.read(predictions, dataset, split, prediction_column)
     facts = {"model": predictions.name, "data": dataset.layout, "split": split}
-    others = [] if split == "all" else [r for r in dataset.records if r.split == "train" != split]
     judged = evaluation.judge(
         found.records,
         found.said,
         facts,
-        training=[caption for record in others for caption in record.references],
-        meteor=meteor,
+        dataset=dataset,
+        meteor=wants_meteor(meteor),
         spice=spice,
         problems=[*dataset.problems, *found.problems],
     )

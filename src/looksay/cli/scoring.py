@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from looksay.errors import MetricError, MissingExtra
+
 if TYPE_CHECKING:
     from looksay.captioner import Captioner
     from looksay.evaluation import Evaluation
@@ -16,14 +18,18 @@ if TYPE_CHECKING:
 SCORES, PAGE, CAPTIONS = "scores.json", "report.html", "captions.jsonl"
 
 
-def _meteor(_: click.Context, __: click.Parameter, wanted: bool | None) -> bool:
+def wants_meteor(asked: bool | None) -> bool:
     """Run METEOR where it can run, and say so where it cannot; if it is asked for, its absence is an error."""
     from looksay.metrics import java
 
-    if wanted is None and not java.meteor_available():
-        click.echo('looksay: no METEOR: it needs Java and pip install "looksay[metrics]"', err=True)
+    if asked is not None:
+        return asked
+    try:
+        java.check(["meteor"])
+    except (MissingExtra, MetricError) as error:
+        click.echo(f"looksay: without METEOR: {error}", err=True)
         return False
-    return wanted is None or wanted
+    return True
 
 
 def _report(_: click.Context, __: click.Parameter, folder: Path | None) -> Path | None:
@@ -60,7 +66,6 @@ _OPTIONS = (
     click.option(
         "--meteor/--no-meteor",
         default=None,
-        callback=_meteor,
         help="METEOR 1.5, in Java.  [default: if Java and pycocoevalcap are there]",
     ),
     click.option("--spice", is_flag=True, help="SPICE, in Java: slow, and needs Stanford CoreNLP."),
@@ -96,6 +101,6 @@ def publish(found: Evaluation, report: Path | None, output: Path | None, caption
 
 def _write(file: Path, text: str) -> None:
     try:
-        file.write_text(text, encoding="utf-8", errors="surrogateescape")  # file names may be of any bytes
+        file.write_text(text, encoding="utf-8", errors="backslashreplace")  # file names may be of any bytes
     except OSError as error:
         raise click.UsageError(f"{file} cannot be written: {error.strerror}") from error

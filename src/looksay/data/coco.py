@@ -70,7 +70,7 @@ def _take(found: Gathering, file: Path, content: dict[str, Any], split: str) -> 
             else:
                 found.add(name, [annotation["caption"]], place, split)
     except (AttributeError, KeyError, TypeError) as error:
-        raise DataError(f"{file} is not in COCO's form: {error} is missing or of another kind in {place}") from error
+        raise DataError(f"{place}: missing or of another kind than in COCO's form: {error}") from error
 
 
 def _pictures(folder: Path, file: Path) -> str:

@@ -80,9 +80,9 @@ def _captions(file: Path) -> dict[str, list[tuple[int, str]]]:
     """Return each picture's captions with their lines."""
     captions: dict[str, list[tuple[int, str]]] = defaultdict(list)
     for number, line in texts.lines(file):
-        key, _, caption = line.partition("\t")
-        name, mark, _ = key.rpartition("#")
-        if not mark:
+        key, tab, caption = line.partition("\t")
+        name, mark, number_of_it = key.rpartition("#")
+        if not mark or not (tab or number_of_it.isdecimal()):
             raise DataError(f"{file}, line {number}: expected NAME.jpg#0, a tab and a caption; got {line!r}")
         captions[_COPY_MARK.sub("", name)].append((number, caption))
     return captions

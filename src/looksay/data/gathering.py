@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import Any
 
-from looksay.data import splits
+from looksay.data import splits, texts
 from looksay.data.records import Dataset, ReadOptions, Record
 from looksay.errors import DataError
 from looksay.images import EXTENSIONS
 
-_PLACES = 5  # rows that a problem names
-_SAMPLE = 20  # pictures looked for to find the folder they are in
+_EMPTY = "empty captions, left out"
+_SAMPLE = 50  # pictures looked for to find the folder they are in
 
 
 @dataclass
@@ -62,29 +63,49 @@ class Gathering:
         DataError
             If the picture would lie outside the data set, or if the split is unknown or another than before.
         """
-        name = name.strip().replace("\\", "/")
+        name = self._inside(name, place)
         if not name:
             self.problem("captions for no picture, left out", place)
             return
-        if Path(name).is_absolute() or ".." in Path(name).parts:
-            raise DataError(f"{place}: the picture {name!r} would lie outside {self.folder}; name it relative to that")
         known = splits.named(split) if split else ""
         if split and not known:
             raise DataError(f"{place}: there is no split {split!r}; looksay knows {splits.KNOWN}")
         picture = self._pictures.setdefault(name, _Picture([], known, id, place))
         if picture.split != known:
-            there = picture.split or "no"
-            raise DataError(
-                f"{place}: {name} is in the {known or 'no'} split, and in the {there} split at {picture.place}"
-            )
+            here, there = (f"the {each} split" if each else "no split" for each in (known, picture.split))
+            raise DataError(f"{place}: {name} is in {here}, and in {there} at {picture.place}")
+        if id and picture.id != id:
+            self.problem("pictures listed twice, joined", f"{place}: {name}")
         for caption in captions:
-            text = " ".join(caption.split())
+            text = self._text(caption, place)
             if not text:
-                self.problem("empty captions, left out", place)
+                self.problem(_EMPTY, place)
                 continue
             if text in picture.references:  # kept, as coco-caption counts them
-                self.problem("captions that their picture has already, kept", place)
+                self.problem("duplicate captions of a picture, kept", place)
             picture.references.append(text)
+
+    def _inside(self, name: Any, place: str) -> str:
+        """Return a picture's path within the data set, which a data set from anywhere must not leave."""
+        if not isinstance(name, str):
+            raise DataError(f"{place}: expected the name of a picture, got {name!r}")
+        path = PurePosixPath(name.strip().replace("\\", "/"))
+        if path.is_absolute() and path.is_relative_to(self.folder.absolute()):
+            path = path.relative_to(self.folder.absolute())
+        if path.is_absolute() or ".." in path.parts:
+            raise DataError(f"{place}: the picture {name!r} would lie outside {self.folder}; name it relative to that")
+        return "" if path == PurePosixPath() else str(path)
+
+    def _text(self, caption: Any, place: str) -> str:
+        if caption is None:
+            return ""
+        if not isinstance(caption, str):
+            raise DataError(f"{place}: expected a caption, got {caption!r}")
+        text = " ".join(caption.split())
+        whole = text.encode(errors="replace").decode()
+        if whole != text:
+            self.problem("captions with broken characters, which became ?", place)
+        return whole
 
     def problem(self, kind: str, place: str) -> None:
         """Count something that is wrong: ``"empty captions, left out"`` at ``"captions.txt, line 5"``."""
@@ -110,20 +131,24 @@ class Gathering:
         DataError
             If no caption, or none of the pictures, is there.
         """
+        told = set(self._problems.get(_EMPTY, ()))
         for name, picture in list(self._pictures.items()):
             if not picture.references:
-                self.problem("pictures without any caption, left out", f"{picture.place}: {name}")
+                if picture.place not in told:
+                    self.problem("pictures listed without a caption, left out", f"{picture.place}: {name}")
                 self._set_aside.add(name)
                 del self._pictures[name]
         if not self._pictures:
             why = "; ".join(self._told()) or "it is empty"
-            raise DataError(f"{self.folder} ({self.layout}) has no captions; {why}")
+            raise DataError(f"{self.folder} has no captions; {why} [{self.layout}]")
+        self._check_splits()
         paths = self._paths()
         if pictures:
             self._check(paths)
-        layout = self.layout
-        if drawn := {} if any(p.split for p in self._pictures.values()) else splits.draw(paths, options.split_seed):
-            layout += f" (no splits of its own; drawn by picture, seed {options.split_seed})"
+        layout, drawn = self.layout, {}
+        if not any(picture.split for picture in self._pictures.values()):
+            drawn = splits.draw(paths, options.split_seed)
+            layout += f"; no splits of its own, so drawn by picture with seed {options.split_seed}"
         records = tuple(
             Record(path, tuple(found.references), found.split or drawn[name], found.id)
             for name, path in paths.items()
@@ -131,41 +156,64 @@ class Gathering:
         )
         return Dataset(self.folder, layout, records, tuple(self._told()))
 
+    def _check_splits(self) -> None:
+        without = [name for name, picture in self._pictures.items() if not picture.split]
+        if without and len(without) < len(self._pictures):
+            place = self._pictures[without[0]].place
+            raise DataError(f"{place}: {without[0]} is in no split, but others are; give each a split, or none")
+
     def _told(self) -> Iterator[str]:
         for kind, places in self._problems.items():
-            more = "; …" if len(places) > _PLACES else ""
-            yield f"{kind}: {len(places):,} ({'; '.join(places[:_PLACES])}{more})"
+            yield texts.counted(kind, places)
 
     def _paths(self) -> dict[str, Path]:
-        """Return each picture's path, in the first folder that holds one of the first pictures."""
+        """Return each picture's path: in the folder that holds most of a sample, or else in any other."""
+        folders = _folders(self.folder)
         whole = {name: name for name in self._pictures}
-        short = {name: Path(name).name for name in whole}  # Karpathy's COCO says val2014/x.jpg for what may be x.jpg
-        for names in (whole, short):
-            sample = list(names.values())[:_SAMPLE]
-            for folder in _folders(self.folder):
-                if any((folder / name).is_file() for name in sample):
-                    return {name: folder / file for name, file in names.items()}
-        return {name: self.folder / name for name in whole}
+        short = {name: PurePosixPath(name).name for name in whole}  # Karpathy's val2014/x.jpg may lie as x.jpg
+        if len(set(short.values())) < len(short):
+            short = whole
+        sample = list(whole)[:: max(1, len(whole) // _SAMPLE)]
+        found = [(names, folder) for names in (whole, short) for folder in folders]
+        names, best = max(found, key=lambda each: sum(_is_file(each[1] / each[0][name]) for name in sample))
+
+        def path(name: str) -> Path:
+            own = best / names[name]
+            return own if _is_file(own) else next((p for f in folders if _is_file(p := f / names[name])), own)
+
+        return {name: path(name) for name in whole}
 
     def _check(self, paths: dict[str, Path]) -> None:
         """Leave out pictures that are not there; count pictures that are there and have no caption."""
-        for name in [name for name, path in paths.items() if not path.is_file()]:
+        for name in [name for name, path in paths.items() if not _is_file(path)]:
             self.problem("pictures that are named but not there, left out", f"{self._pictures[name].place}: {name}")
             del paths[name]
         if not paths:
             first, looked = next(iter(self._pictures)), ", ".join(map(str, _folders(self.folder)))
             raise DataError(f"none of the {len(self._pictures)} pictures is there, {first} for one; looked in {looked}")
-        known = {path.name for path in paths.values()} | {Path(name).name for name in self._set_aside}
+        known = {path.name for path in paths.values()} | {PurePosixPath(name).name for name in self._set_aside}
         for folder in sorted({path.parent for path in paths.values()}):
             for file in sorted(folder.iterdir()):
                 if file.suffix.lower() in EXTENSIONS and file.name not in known:
-                    self.problem("pictures that no caption is for", str(file.relative_to(self.folder)))
+                    self.problem("pictures without a caption", str(file.relative_to(self.folder)))
 
 
-def _folders(root: Path) -> Iterator[Path]:
-    """Yield where pictures may be: the folder itself, those in it, and folders of the same name in those (Kaggle)."""
-    yield root
-    for folder in sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")):
-        yield folder
-        if (folder / folder.name).is_dir():
-            yield folder / folder.name
+def _folders(root: Path) -> list[Path]:
+    """Return where pictures may be: the folder itself, those in it, and those of the same name in these (Kaggle)."""
+    below = sorted(path for path in _listed(root) if path.is_dir() and not path.name.startswith("."))
+    return [root, *(inner for folder in below for inner in (folder, folder / folder.name) if inner.is_dir())]
+
+
+def _listed(folder: Path) -> list[Path]:
+    try:
+        return list(folder.iterdir())
+    except OSError:  # a folder that may not be looked into holds no pictures for us
+        return []
+
+
+def _is_file(path: Path) -> bool:
+    """Is there such a file? No for names that no file can have."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False

@@ -52,7 +52,7 @@ def read_file(file: Path, content: dict[str, Any], folder: Path) -> Gathering:
             name = "/".join(filter(None, (image.get("filepath", ""), image["filename"])))
             captions = [sentence.get("raw") or " ".join(sentence["tokens"]) for sentence in image["sentences"]]
             number_of_its_own = image.get("cocoid", image.get("imgid", ""))
-            found.add(name, captions, place, image["split"], str(number_of_its_own))
+            found.add(name, captions, place, image["split"] or "", str(number_of_its_own))
         except (AttributeError, KeyError, TypeError) as error:
-            raise DataError(f"{file}, images[{number}] has no {error} in Karpathy's form") from error
+            raise DataError(f"{place}: missing or of another kind than in Karpathy's form: {error}") from error
     return found

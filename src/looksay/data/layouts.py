@@ -10,6 +10,9 @@ from looksay.data.gathering import Gathering
 from looksay.data.records import Dataset, ReadOptions
 from looksay.data.rows import ENDINGS
 from looksay.errors import DataError
+from looksay.images import EXTENSIONS
+
+_NAMED = 12  # files that are listed where nothing is recognised
 
 
 def _layouts(options: ReadOptions) -> Iterator[Callable[[Path], Gathering | None]]:
@@ -48,7 +51,8 @@ def read(source: Path, options: ReadOptions | None = None, *, pictures: bool = T
     for layout in _layouts(options):
         if found := layout(source):
             return found.dataset(options, pictures=pictures)
-    there = ", ".join(sorted(path.name for path in source.iterdir())[:10]) or "nothing"
+    names = sorted(path.name for path in source.iterdir())
+    there = ", ".join([*names[:_NAMED], *["…"] * (len(names) > _NAMED)]) or "nothing"
     raise DataError(
         f"{source} is in no layout that looksay knows. Looked for {' and '.join(flickr.TOKENS)} (Flickr), "
         f"{karpathy.FILES} (Karpathy), annotations/{coco.FILES} (COCO), captions.txt, *{', *'.join(ENDINGS)} "
@@ -57,7 +61,9 @@ def read(source: Path, options: ReadOptions | None = None, *, pictures: bool = T
 
 
 def _file(file: Path, options: ReadOptions) -> Gathering:
-    if file.suffix == ".json":
+    if file.suffix.lower() in EXTENSIONS:
+        raise DataError(f"{file} is a picture; name the folder of the data set, or the file that holds the captions")
+    if file.suffix.lower() == ".json":
         content = texts.json_object(file)
         return (
             karpathy.read_file(file, content, file.parent) if karpathy.fits(content) else coco.read_file(file, content)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
 from looksay.errors import DataError
 
 SPLITS = ("train", "val", "test")
+ALL = "all"
 
 
 @dataclass(frozen=True)
@@ -51,17 +53,18 @@ class Dataset:
     problems: tuple[str, ...] = ()
 
     def split(self, name: str) -> list[Record]:
-        """Return the records of a split.
+        """Return the records of a split, or those of ``all``.
 
         Raises
         ------
         DataError
             If there are none.
         """
-        records = [record for record in self.records if record.split == name]
+        records = [record for record in self.records if name in (record.split, ALL)]
         if not records:
-            counts = ", ".join(f"{split} {sum(r.split == split for r in self.records)}" for split in SPLITS)
-            raise DataError(f"{self.folder} ({self.layout}) has no {name} split; it has {counts}")
+            counts = Counter(record.split for record in self.records)
+            there = ", ".join(f"{split} ({counts[split]:,} pictures)" for split in SPLITS if counts[split])
+            raise DataError(f"{self.folder} has no {name} split; it has {there} [{self.layout}]")
         return records
 
 

@@ -20,7 +20,7 @@ def read(folder: Path) -> Gathering | None:
         return None
     found = Gathering(folder, "pictures with text files beside them")
     tops = {picture: splits.named(picture.relative_to(folder).parts[0]) for picture in pictures}
-    has_splits = all(tops.values())
+    has_splits = all(tops[picture] for picture, text in texts_of.items() if text.is_file())
     for picture, text in texts_of.items():
         name = picture.relative_to(folder).as_posix()
         if not text.is_file():

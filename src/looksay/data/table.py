@@ -26,17 +26,17 @@ def read(folder: Path, options: ReadOptions) -> Gathering | None:
     """
     files = [file for file in sorted(folder.iterdir()) if file.suffix.lower() in ENDINGS or file.name == "captions.txt"]
     files = files or [file for file in sorted(folder.glob("*/metadata.*")) if file.suffix.lower() in ENDINGS]
-    if len(files) < 2:
-        return read_file(files[0], folder, options) if files else None
     by_split = {split: file for file in files if (split := _split_of(file, folder))}
-    if len(by_split) == len(files):
+    if not files:
+        return None
+    if len(by_split) == len(files) > 1:
         found = Gathering(folder, f"tables {', '.join(str(file.relative_to(folder)) for file in files)}")
         for split, file in by_split.items():
             _take(found, file, options, split)
         return found
     kaggle = [file for file in files if any(file.name == name for name, _ in _KAGGLE)]
-    if len(kaggle) == 1:
-        return read_file(kaggle[0], folder, options)
+    if len(kaggle or files) == 1:
+        return read_file((kaggle or files)[0], folder, options)
     names = ", ".join(file.name for file in files)
     raise DataError(f"{folder} holds several tables: {names}; name the file of the one you mean")
 
@@ -50,7 +50,7 @@ def read_file(file: Path, folder: Path, options: ReadOptions) -> Gathering:
         If its columns are not recognised, or if a row is broken.
     """
     found = Gathering(folder, f"table {file.name}")
-    _take(found, file, options, "")
+    _take(found, file, options, splits.in_file_name(file.stem))
     return found
 
 
@@ -62,11 +62,8 @@ def _take(found: Gathering, file: Path, options: ReadOptions, split: str) -> Non
     below = "" if file.parent == found.folder else f"{file.parent.name}/"
     table = Table(file, options)
     for entry in table:
-        if table.columns.split and not entry.split:
-            column = table.columns.split
-            raise DataError(f"{entry.place}: the column {column} is empty; each picture needs a split, or none")
         found.add(below + entry.image if entry.image else "", entry.captions, entry.place, entry.split or split)
     for place in table.mended:
         found.problem("rows that lack a |, mended", place)
-    columns = f"image: {table.columns.image}; caption: {', '.join(table.columns.captions)}"
-    found.layout = _KAGGLE.get((file.name, table.header)) or f"{found.layout} ({columns})"
+    columns = ", ".join(filter(None, (table.columns.image, *table.columns.captions, table.columns.split)))
+    found.layout = _KAGGLE.get((file.name, table.header)) or f"{found.layout}, columns {columns}"

@@ -18,8 +18,9 @@ from looksay.captioner import Captioner
 from looksay.data import Dataset, Record
 from looksay.errors import DataError, ImageError
 from looksay.evaluation.judge import Evaluation, judge
+from looksay.metrics import java
 from looksay.search import DecoderState
-from looksay.specs import SearchChanges
+from looksay.specs import SearchChanges, require
 
 
 def evaluate(
@@ -54,8 +55,14 @@ def evaluate(
     ------
     DataError
         If the split is empty or none of its pictures can be read.
+    OptionError
+        If an option is out of its range.
+    MissingExtra, MetricError
+        If METEOR or SPICE cannot run: said before any picture is captioned.
     """
     search = replace(captioner.bundle.spec.search, **options)
+    require(batch >= 1, f"batch is {batch}; it must be 1 or more")
+    java.check([*["meteor"] * meteor, *["spice"] * spice])
     records, said, forced, problems = [], [], _Forced(), list(dataset.problems)
     wanted = dataset.split(split)
     pictures = _with_bar(wanted)
@@ -76,8 +83,7 @@ def evaluate(
         "split": split,
         "search": {name: value for name, value in asdict(search).items() if name != "n_best"},
     }
-    training = [text for record in dataset.records if record.split == "train" != split for text in record.references]
-    judged = judge(records, said, facts, training=training, meteor=meteor, spice=spice, problems=problems)
+    judged = judge(records, said, facts, dataset=dataset, meteor=meteor, spice=spice, problems=problems)
     return replace(judged, health=judged.health | forced.figures())
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from looksay.data import Record
+from looksay.data import ALL, Dataset, Record
 from looksay.metrics import Scorer
+from looksay.metrics.agreement import People
 from looksay.metrics.health import health
 from looksay.words import tokenize
 
@@ -28,10 +29,10 @@ class Evaluation:
         The pictures, with their references.
     said : list of str
         Their captions.
-    scores, people : dict of str to float
-        Scores on the scale of 1; people's are of one caption against the others of its picture.
-    people_references : int
-        How many references people's captions were scored against; 0 if no picture has two.
+    scores : dict of str to float
+        On the scale of 1.
+    people : People
+        Scores of people's own captions, each against the others of its picture.
     health, people_health : dict of str to float
         See `looksay.metrics.health`; people's are of the first caption of each picture.
     by_image : dict of str to list of float
@@ -44,8 +45,7 @@ class Evaluation:
     records: list[Record]
     said: list[str]
     scores: dict[str, float]
-    people: dict[str, float]
-    people_references: int
+    people: People
     health: dict[str, float]
     people_health: dict[str, float]
     by_image: dict[str, list[float]]
@@ -65,7 +65,11 @@ class Evaluation:
             "references": list(self.references),
             "tokeniser": TOKENISER,
             "scores": _defined(self.scores),
-            "people": {"references": self.people_references, **_defined(self.people)},
+            "people": {
+                "pictures": self.people.images,
+                "references": self.people.references,
+                **_defined(self.people.scores),
+            },
             "captions": _defined(self.health),
             "people's captions": _defined(self.people_health),
             "problems": self.problems,
@@ -81,7 +85,7 @@ def judge(
     said: Sequence[str],
     facts: dict[str, Any],
     *,
-    training: Iterable[str] = (),
+    dataset: Dataset | None = None,
     meteor: bool = False,
     spice: bool = False,
     problems: Sequence[str] = (),
@@ -95,8 +99,8 @@ def judge(
         A caption for each.
     facts : dict
         What is scored, for the report.
-    training : iterable of str
-        Captions of the train split, to count new ones.
+    dataset : Dataset, optional
+        Where they are from: its train split tells which captions are new, unless it is what is scored.
     meteor, spice : bool
         See `looksay.metrics.score`.
 
@@ -109,18 +113,17 @@ def judge(
     """
     scorer = Scorer([record.references for record in records], meteor=meteor, spice=spice)
     scores = scorer.scores(said)
-    people, people_references = scorer.people
-    known = [tokenize(caption) for caption in training]
+    train = dataset.records if dataset and facts["split"] not in ("train", ALL) else ()
+    known = [tokenize(caption) for record in train if record.split == "train" for caption in record.references]
     first = [others[0] for others in scorer.references]
     return Evaluation(
         facts=facts,
         records=list(records),
         said=list(said),
         scores=scores,
-        people=people,
-        people_references=people_references,
+        people=scorer.people,
         health=health([tokenize(caption) for caption in said], scorer.references, known),
-        people_health=health(first, scorer.references, known) if people else {},
+        people_health=health(first, scorer.references, known) if scorer.people.scores else {},
         by_image=scorer.image_scores(said),
         problems=list(problems),
     )

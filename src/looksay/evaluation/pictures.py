@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,17 +14,24 @@ from PIL import Image
 from looksay import images
 from looksay.errors import ImageError
 
-SIZE = 256  # pixels of the longer side
+_SIZE = 256  # pixels of the longer side
 
 
-def thumbnail(path: Path) -> str:
-    """Return a picture as a small data URL; empty if it cannot be read."""
+class Thumbnail(NamedTuple):
+    """A small picture: its data URL, and its shape in CSS (``4 / 3``)."""
+
+    url: str
+    shape: str
+
+
+def thumbnail(path: Path) -> Thumbnail | None:
+    """Make a picture small; None if it cannot be read."""
     try:
         picture = images.read(path)
     except ImageError:
-        return ""
-    picture.thumbnail((SIZE, SIZE))
-    return data_url(picture)
+        return None
+    picture.thumbnail((_SIZE, _SIZE))
+    return Thumbnail(data_url(picture), f"{picture.width} / {picture.height}")
 
 
 def data_url(picture: Image.Image, format: str = "JPEG") -> str:  # noqa: A002

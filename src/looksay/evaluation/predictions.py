@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from looksay.data import Dataset, ReadOptions, Record, texts
-from looksay.data.rows import ENDINGS, Table
+from looksay.data.rows import ENDINGS, PREDICTIONS, Table
 from looksay.errors import DataError
-
-_PLACES = 5
-_IMAGE = ("image_id", "image", "file_name", "filename")
 
 
 @dataclass(frozen=True)
@@ -34,7 +30,7 @@ class Predictions:
     problems: list[str]
 
 
-def read(file: Path, dataset: Dataset, split: str) -> Predictions:
+def read(file: Path, dataset: Dataset, split: str, column: str = "") -> Predictions:
     """Read captions and find their pictures.
 
     Parameters
@@ -46,18 +42,19 @@ def read(file: Path, dataset: Dataset, split: str) -> Predictions:
     dataset : Dataset
     split : str
         Or ``all``.
+    column : str
+        That holds the captions; by default it is guessed from its name.
 
     Raises
     ------
     DataError
         If the file is broken, if a picture has two captions, or if no caption is of a picture of the split.
     """
-    everything = list(dataset.records)
-    wanted = everything if split == "all" else dataset.split(split)
-    finder = _Finder(everything, dataset.folder)
+    wanted = dataset.split(split)
+    finder = _Finder(dataset.records, dataset.folder)
     said: dict[Record, str] = {}
     strangers, without = [], []
-    for place, image, caption in _rows(file):
+    for place, image, caption in _rows(file, column):
         record = finder.find(image, place)
         if record is None:
             strangers.append(f"{place}: {image}")
@@ -69,87 +66,84 @@ def read(file: Path, dataset: Dataset, split: str) -> Predictions:
             said[record] = caption
     records = [record for record in wanted if record in said]
     if not records:
-        raise DataError(
-            f"{file}: none of its {len(said) + len(strangers)} captions is of a picture of the {split} split of "
-            f"{dataset.folder}{_told(strangers, '; it names pictures that are not there')}"
-        )
-    elsewhere = len(said) - len(records)
+        unknown = f"; {texts.counted('captions of pictures that are not there', strangers)}" if strangers else ""
+        raise DataError(f"{file}: no caption is of a picture of the {split} split of {dataset.folder}{unknown}")
+    elsewhere, missing = len(said) - len(records), len(wanted) - len(records)
     problems = [
-        _told(strangers, "captions of pictures that are not in the references, not scored"),
-        _told(without, "pictures without a caption, not scored"),
-        f"captions of other splits, not scored: {elsewhere:,}" if elsewhere else "",
-        f"pictures of the split without a caption, not scored: {len(wanted) - len(records):,} of {len(wanted):,}"
-        if len(records) < len(wanted)
-        else "",
+        texts.counted(kind, places)
+        for kind, places in (
+            ("captions of pictures that are not in the references, not scored", strangers),
+            ("pictures without a caption, not scored", without),
+            ("captions whose picture was found by its file name alone", finder.by_name_alone),
+        )
+        if places
     ]
-    return Predictions(records, [said[record] for record in records], [each for each in problems if each])
+    if elsewhere:
+        problems.append(f"captions of other splits, not scored: {elsewhere:,}")
+    if missing:
+        problems.append(f"pictures of the split without a caption, not scored: {missing:,} of {len(wanted):,}")
+    return Predictions(records, [said[record] for record in records], problems)
 
 
-def _told(places: Sequence[str], kind: str) -> str:
-    more = "; …" if len(places) > _PLACES else ""
-    return f"{kind}: {len(places):,} ({'; '.join(places[:_PLACES])}{more})" if places else ""
+_Names = dict[str, Record | None]  # None where several have the name
 
 
 class _Finder:
-    """Finds a picture by what a system may call it."""
+    """Finds a picture by what a system may call it.
+
+    The data set's own id comes first, then the path, then the file's name and its stem; so that no number in a name is
+    taken for an id where there are ids.
+    """
 
     def __init__(self, records: Sequence[Record], folder: Path) -> None:
-        self._found: dict[str, Record | None] = {}
-        own: dict[str, Record | None] = {}
+        self.by_name_alone: list[str] = []
+        self._maps: tuple[_Names, _Names, _Names, _Names] = ({}, {}, {}, {})
+        ids, paths, names, stems = self._maps
         for record in records:
             path = record.image
-            names = {str(path), str(path.resolve()), _below(path, folder), path.name, path.stem}
-            numbers = {record.id, *(str(int(digits)) for digits in re.findall(r"\d+$", path.stem))} - {""}
-            for name in names:
-                own[name] = None if own.get(name, record) is not record else record
-            for number in numbers:
-                self._found[number] = None if self._found.get(number, record) is not record else record
-        self._found |= own
+            below = PurePosixPath(path.relative_to(folder) if path.is_relative_to(folder) else path)
+            _note(ids, record.id or _cocos_number(path.stem), record)
+            for name in {str(path), str(path.absolute()), str(below)}:
+                _note(paths, name, record)
+            _note(names, path.name, record)
+            _note(stems, path.stem, record)
 
     def find(self, image: str, place: str) -> Record | None:
         """Return the picture, or None if there is none of that name."""
-        for name in (image, Path(image).name, str(Path(image).resolve()) if "/" in image else image):
-            if name in self._found:
-                if (record := self._found[name]) is None:
+        ids, paths, names, stems = self._maps
+        path = PurePosixPath(image.replace("\\", "/"))
+        asked = [(ids, image), (paths, image), (paths, str(Path(image).absolute()))]
+        asked += [(paths, str(PurePosixPath(*path.parts[start:]))) for start in range(1, len(path.parts) - 1)]
+        asked += [(names, path.name), (stems, path.name)]
+        for known, name in asked:
+            if name in known:
+                if (record := known[name]) is None:
                     raise DataError(f"{place}: {image} is the name of several pictures; name it by its path")
+                if known is not ids and known is not paths and len(path.parts) > 1:
+                    self.by_name_alone.append(f"{place}: {image}")
                 return record
         return None
 
 
-def _below(path: Path, folder: Path) -> str:
-    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else str(path)
+def _note(known: _Names, name: str, record: Record) -> None:
+    """Remember what a record is called."""
+    known[name] = record if known.get(name, record) is record else None
 
 
-def _rows(file: Path) -> Iterator[tuple[str, str, str | None]]:
+def _cocos_number(stem: str) -> str:
+    """Return the id in COCO's file names, ``COCO_val2014_000000391895`` or ``000000391895``; or nothing."""
+    found = re.fullmatch(r"(?:COCO_\w+_)?(\d{6,})", stem)
+    return str(int(found[1])) if found else ""
+
+
+def _rows(file: Path, column: str) -> Iterator[tuple[str, str, str | None]]:
     """Yield place, image and caption; the caption is None where there is none."""
     if not file.is_file():
         raise DataError(f"{file}: there is no such file; it should hold the captions to be scored")
-    if file.suffix.lower() == ".json":
-        yield from _json_rows(file)
-        return
-    if file.suffix.lower() not in ENDINGS:
-        raise DataError(f"{file}: looksay scores captions in {', '.join(ENDINGS)} files and in COCO's .json")
-    for entry in Table(file, ReadOptions()):
+    if file.suffix.lower() not in (*ENDINGS, ".json"):
+        raise DataError(f"{file}: looksay scores captions in {', '.join(ENDINGS)} and .json files")
+    for entry in Table(file, ReadOptions(caption_column=column), PREDICTIONS):
         if len(entry.captions) > 1:
             raise DataError(f"{entry.place}: {len(entry.captions)} captions; one caption a picture can be scored")
         failed = not entry.captions or entry.row.get("error")  # as looksay caption tells of unreadable pictures
         yield entry.place, entry.image, None if failed else entry.captions[0]
-
-
-def _json_rows(file: Path) -> Iterator[tuple[str, str, str | None]]:
-    content = texts.json_value(file)
-    if isinstance(content, dict):
-        content = [{"image_id": image, "caption": caption} for image, caption in content.items()]
-    if not isinstance(content, list):
-        raise DataError(f'{file}: expected COCO\'s results, [{{"image_id": …, "caption": …}}, …]')
-    for number, row in enumerate(content):
-        place = f"{file.name}, [{number}]"
-        values = row if isinstance(row, dict) else {}
-        image = next((values[key] for key in _IMAGE if key in values), None)
-        caption = values.get("caption")
-        if isinstance(caption, list) and len(caption) == 1:  # as pycocoevalcap takes them
-            caption = caption[0]
-        if image is None or not isinstance(caption, str):
-            got = json.dumps(row, ensure_ascii=False)[:80]
-            raise DataError(f'{place}: expected {{"image_id": …, "caption": …}}, got {got}')
-        yield place, str(image), caption

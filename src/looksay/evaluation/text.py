@@ -19,11 +19,10 @@ def table(found: Evaluation) -> Iterator[str]:
     yield ""
     yield f"{'':12}" + "".join(f"{name:>{_WIDTH}}" for name in found.scores)
     yield f"{'captions':12}" + "".join(scaled(value).rjust(_WIDTH) for value in found.scores.values())
-    if found.people:
-        line = "".join(scaled(found.people[name]).rjust(_WIDTH) for name in found.scores)
+    if found.people.scores:
+        line = "".join(scaled(found.people.scores[name]).rjust(_WIDTH) for name in found.scores)
         yield f"{'people':12}{line}   {people_note(found)}"
-    for name in undefined(found):
-        yield f"{name} of one picture is undefined: its weights come from comparing pictures"
+    yield from undefined(found)
     yield ""
     yield f"{'':22}{'captions':>10}{'people':>10}"
     for name, value in found.health.items():
@@ -43,12 +42,17 @@ def headlines(found: Evaluation) -> Iterator[str]:
 
 def people_note(found: Evaluation) -> str:
     """Say what people's scores are."""
-    return f"one caption against {found.people_references} others"
+    people = found.people
+    more = " or more" if found.references[1] > people.references + 1 else ""
+    others = f"{people.references}{more} other" + "s" * (people.references > 1 or bool(more))
+    few = "" if people.images == len(found.records) else f", {people.images:,} of {len(found.records):,} pictures"
+    return f"one caption against {others}{few}"
 
 
 def undefined(found: Evaluation) -> list[str]:
-    """Return the names of the scores that are undefined."""
-    return [name for name, value in found.scores.items() if math.isnan(value)]
+    """Say which scores are undefined, and why."""
+    why = "of one picture is undefined: its weights come from comparing pictures"
+    return [f"{name} {why}" for name, value in found.scores.items() if math.isnan(value)]
 
 
 def scaled(value: float) -> str:

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from looksay.metrics.ngrams import Caption
 
 Scoring = Callable[[Sequence[Caption], Sequence[Sequence[Caption]]], dict[str, float]]
 
 
-def agreement(references: Sequence[Sequence[Caption]], scoring: Scoring) -> tuple[dict[str, float], int]:
+class People(NamedTuple):
+    """People's scores, the smallest number of references they were scored against, and how many images that is of."""
+
+    scores: dict[str, float]
+    references: int
+    images: int
+
+
+def agreement(references: Sequence[Sequence[Caption]], scoring: Scoring) -> People:
     """Score people's captions against the other captions of the same image.
 
     Caption 0 of every image is scored against the others, then caption 1, and so on as far as every image has one;
@@ -24,13 +33,12 @@ def agreement(references: Sequence[Sequence[Caption]], scoring: Scoring) -> tupl
 
     Returns
     -------
-    tuple of dict and int
-        The mean scores, and the smallest number of references that were scored against. Both are empty (0) where no
-        image has two references.
+    People
+        Without scores where no image has two references.
     """
     several = [others for others in references if len(others) > 1]
     if not several:
-        return {}, 0
+        return People({}, 0, 0)
     rounds = min(map(len, several))
     total: dict[str, float] = {}
     for left_out in range(rounds):
@@ -38,4 +46,4 @@ def agreement(references: Sequence[Sequence[Caption]], scoring: Scoring) -> tupl
         rest = [[*others[:left_out], *others[left_out + 1 :]] for others in several]
         for name, value in scoring(said, rest).items():
             total[name] = total.get(name, 0.0) + value / rounds
-    return total, rounds - 1
+    return People(total, rounds - 1, len(several))

@@ -50,8 +50,7 @@ class CiderD:
         """
         references = self._references
         places = np.arange(len(said.lengths)) if images is None else np.asarray(images)
-        kinds = references.kinds(said)
-        rarity = np.where(kinds >= 0, self._rarity[kinds], self._log_images)
+        rarity = np.append(self._rarity, self._log_images)[references.kinds(said)]  # -1, the last, for new n-grams
         weights = said.hits.astype(np.float64) * rarity[said.kind]
 
         # A pair is a caption and one reference of its image; `pair` numbers them, caption by caption.

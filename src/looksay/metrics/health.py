@@ -15,6 +15,21 @@ _DANGLING = frozenset(
     "and or but nor as while that which who because if than".split()
 )
 
+MEANING = {
+    "mean words": "words a caption",
+    "distinct-1": "part of all words that are different (Li et al. 2016), 0 to 1",
+    "distinct-2": "part of all pairs of words that are different, 0 to 1",
+    "distinct words": "different words said at all",
+    "words never said": "words that occur in the references of two pictures or more, and in no caption",
+    "unique captions %": "different captions",
+    "dangling endings %": "captions that end in an article, a preposition or a conjunction",
+    "repeated words %": "captions in which a word stands twice in a row",
+    "novel captions %": "captions that are not, word for word, in the data set's train split",
+    "word accuracy %": "how often the likeliest next word is the one people wrote, after their words before it",
+    "perplexity": "exp of the mean negative log-probability of people's words, after their words before them",
+}
+"""What the figures of `health`, and those that `looksay.evaluation` adds for a model, mean."""
+
 
 def health(
     said: Sequence[_Words], references: Sequence[Sequence[_Words]], training: Iterable[_Words] = ()
@@ -31,11 +46,7 @@ def health(
     Returns
     -------
     dict of str to float
-        ``mean words``; ``distinct-1`` and ``distinct-2``, the part of all words and pairs of words that are different
-        (Li et al. 2016), 0 to 1; ``distinct words``; ``words never said``, how many words that occur in the references
-        of two images or more are in no caption; and in percent of the captions ``unique captions %``,
-        ``novel captions %``, ``dangling endings %`` (the last word is an article, a preposition or a conjunction) and
-        ``repeated words %`` (a word stands twice in a row).
+        See `MEANING`.
     """
     captions = [tuple(words) for words in said]
     words = Counter(word for caption in captions for word in caption)

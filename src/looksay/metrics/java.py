@@ -13,7 +13,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -118,9 +118,22 @@ def meteor() -> Meteor:
     return Meteor()
 
 
-def meteor_available() -> bool:
-    """Can METEOR run here?"""
-    return importlib.util.find_spec("pycocoevalcap") is not None and shutil.which("java") is not None
+def check(metrics: Collection[str]) -> None:
+    """See that METEOR and SPICE can run, before anyone waits for captions to score.
+
+    Parameters
+    ----------
+    metrics : collection of {"meteor", "spice"}
+
+    Raises
+    ------
+    MissingExtra, MetricError
+        If one cannot.
+    """
+    if "meteor" in metrics:
+        meteor().scores([["a"]], [[["a"]]])
+    if "spice" in metrics:
+        _spice_folder()
 
 
 def spice(predictions: _Captions, references: Sequence[_Captions]) -> tuple[float, list[float]]:
@@ -133,14 +146,7 @@ def spice(predictions: _Captions, references: Sequence[_Captions]) -> tuple[floa
     MetricError
         If Java or Stanford CoreNLP 3.6.0 is missing, or if SPICE fails.
     """
-    folder = _package() / "spice"
-    java = _java()
-    missing = [name for name in _CORENLP if not (folder / "lib" / name).is_file()]
-    if missing:
-        raise MetricError(
-            f"SPICE needs {' and '.join(missing)} of Stanford CoreNLP 3.6.0 in {folder / 'lib'}; with a network, "
-            'python -c "from pycocoevalcap.spice.get_stanford_models import *; get_stanford_models()" fetches them'
-        )
+    folder, java = _spice_folder(), _java()
     rows = [
         {"image_id": place, "test": _text(said), "refs": [_text(other) for other in others]}
         for place, (said, others) in enumerate(zip(predictions, references, strict=True))
@@ -186,6 +192,18 @@ def _package() -> Path:
     if found is None or not found.submodule_search_locations:
         raise MissingExtra("Scoring with METEOR or SPICE", "metrics")
     return Path(found.submodule_search_locations[0])
+
+
+def _spice_folder() -> Path:
+    folder = _package() / "spice"
+    _java()
+    missing = [name for name in _CORENLP if not (folder / "lib" / name).is_file()]
+    if missing:
+        raise MetricError(
+            f"SPICE needs {' and '.join(missing)} of Stanford CoreNLP 3.6.0 in {folder / 'lib'}; with a network, "
+            'python -c "from pycocoevalcap.spice.get_stanford_models import *; get_stanford_models()" fetches them'
+        )
+    return folder
 
 
 def _java() -> str:

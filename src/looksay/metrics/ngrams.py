@@ -15,7 +15,7 @@ _Codes = NDArray[np.uint64]
 
 # An n-gram is one 64-bit number: n words of 16 bits each, exactly. Beyond that many words it is a hash instead; that
 # any two of a million n-grams get the same number then has a chance of 3 in a hundred million.
-_EXACT = 1 << 15  # words of the references; as many more may be new in the predictions
+_EXACT = 1 << 15  # words of the references; as many more may be new in a prediction
 _SHIFT = np.uint64(1 << 16)
 _HASH = np.uint64(0x9E3779B97F4A7C15)
 
@@ -67,7 +67,7 @@ class References:
         self.first = np.cumsum(self.sizes) - self.sizes
         self.image = np.repeat(np.arange(len(references)), self.sizes)
         self._ids: dict[Hashable, int] = {}
-        flat, self._ids = _numbered(captions, self._ids)
+        flat = [self._ids.setdefault(word, len(self._ids) + 1) for caption in captions for word in caption]
         self._base = _SHIFT if len(self._ids) < _EXACT else _HASH
         self.ngrams = _count(flat, captions, self._base)
         keys = self._keys(self.image[self.ngrams.caption], self.ngrams.kind)
@@ -76,7 +76,12 @@ class References:
 
     def count(self, captions: Sequence[Caption]) -> NGrams:
         """Count the n-grams of other captions."""
-        flat, _ = _numbered(captions, self._ids)
+        flat: list[int] = []
+        for caption in captions:
+            # No reference has a new word, so its number matters within its caption alone.
+            new: dict[Hashable, int] = {}
+            first = len(self._ids) + 1
+            flat += [self._ids.get(word) or new.setdefault(word, first + len(new)) for word in caption]
         return _count(flat, captions, self._base)
 
     def images_with(self) -> _Ints:
@@ -119,15 +124,8 @@ class References:
         return keys
 
 
-def _numbered(captions: Sequence[Caption], known: dict[Hashable, int]) -> tuple[_Codes, dict[Hashable, int]]:
-    """Return the words of captions as numbers from 1 up, one after the other, and the numbers of the new ones."""
-    new: dict[Hashable, int] = {}
-    first = len(known) + 1
-    flat = [known.get(word) or new.setdefault(word, first + len(new)) for caption in captions for word in caption]
-    return np.array(flat, dtype=np.uint64), new
-
-
-def _count(flat: _Codes, captions: Sequence[Caption], base: np.uint64) -> NGrams:
+def _count(words: Sequence[int], captions: Sequence[Caption], base: np.uint64) -> NGrams:
+    flat = np.array(words, dtype=np.uint64)
     lengths = np.array([len(caption) for caption in captions], dtype=np.int64)
     caption = np.repeat(np.arange(len(captions)), lengths)
     left = np.repeat(np.cumsum(lengths), lengths) - np.arange(len(flat))  # words from here to the caption's end

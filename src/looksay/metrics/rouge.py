@@ -7,6 +7,7 @@ from collections.abc import Hashable, Sequence
 from looksay.metrics.ngrams import Caption
 
 _BETA = 1.2
+_NOTHING = ("",)  # coco-caption splits an empty caption into one empty word
 
 
 class RougeL:
@@ -23,16 +24,19 @@ class RougeL:
     """
 
     def __init__(self, references: Sequence[Sequence[Caption]]) -> None:
-        self._references = [[(len(reference), _places(reference)) for reference in others] for others in references]
+        self._references = [
+            [(max(1, len(reference)), _places(reference or _NOTHING)) for reference in others] for others in references
+        ]
 
     def image_scores(self, predictions: Sequence[Caption]) -> list[float]:
         """Score one caption for each image, in the order of the references; 0 to 1."""
         return [self._f(prediction, others) for prediction, others in zip(predictions, self._references, strict=True)]
 
     def _f(self, words: Caption, references: Sequence[tuple[int, dict[Hashable, int]]]) -> float:
+        words = words or _NOTHING
         common = [_longest_common(words, length, places) for length, places in references]
-        precision = max(common) / max(1, len(words))
-        recall = max(shared / max(1, length) for shared, (length, _) in zip(common, references, strict=True))
+        precision = max(common) / len(words)
+        recall = max(shared / length for shared, (length, _) in zip(common, references, strict=True))
         if not precision * recall:
             return 0.0
         return (1 + _BETA**2) * precision * recall / (recall + _BETA**2 * precision)

@@ -7,7 +7,7 @@ from functools import cached_property
 
 from looksay.errors import DataError
 from looksay.metrics import java
-from looksay.metrics.agreement import agreement
+from looksay.metrics.agreement import People, agreement
 from looksay.metrics.bleu import Bleu
 from looksay.metrics.cider import CiderD
 from looksay.metrics.ngrams import Caption, References
@@ -38,10 +38,7 @@ class Scorer:
     """
 
     def __init__(self, references: Sequence[Sequence[str]], *, meteor: bool = False, spice: bool = False) -> None:
-        if any(isinstance(captions, str) for captions in references):
-            raise DataError("references are a list of captions for each image, even where there is one caption")
-        if not references or not all(references):
-            raise DataError("there is nothing to score: every image needs at least one reference")
+        check_references(references)
         self.references = [[tokenize(caption) for caption in captions] for captions in references]
         self._metrics = _Metrics(self.references, meteor=meteor, spice=spice)
 
@@ -54,7 +51,7 @@ class Scorer:
         return self._metrics.image_scores(self._words(predictions))
 
     @cached_property
-    def people(self) -> tuple[dict[str, float], int]:
+    def people(self) -> People:
         """How people's own captions score against the others; see `agreement`."""
         metrics = self._metrics
         return agreement(
@@ -63,12 +60,40 @@ class Scorer:
         )
 
     def _words(self, predictions: Sequence[str]) -> list[list[str]]:
-        if isinstance(predictions, str):
-            raise DataError("captions are a list, even where there is one")
-        if len(predictions) != len(self.references):
-            sets = len(self.references)
-            raise DataError(f"{len(predictions)} captions cannot be scored against {sets} sets of references")
+        check_predictions(predictions, len(self.references))
         return [tokenize(caption) for caption in predictions]
+
+
+def check_references(references: Sequence[Sequence[str]]) -> None:
+    """See that there is a list of captions for every image.
+
+    Raises
+    ------
+    DataError
+        If there is not.
+    """
+    if isinstance(references, str | Mapping):
+        raise DataError("references are a list with the captions of each image, in order")
+    if any(isinstance(captions, str) for captions in references):
+        raise DataError("references are a list of captions for each image, even where there is one caption")
+    if not references or not all(references):
+        raise DataError("there is nothing to score: every image needs at least one reference")
+
+
+def check_predictions(predictions: Sequence[str], images: int) -> None:
+    """See that there is one caption for every image.
+
+    Raises
+    ------
+    DataError
+        If there is not.
+    """
+    if isinstance(predictions, str):
+        raise DataError("captions are a list, even where there is one")
+    if len(predictions) != images:
+        raise DataError(f"{len(predictions)} captions cannot be scored against {images} sets of references")
+    if odd := next((caption for caption in predictions if not isinstance(caption, str)), None):
+        raise DataError(f"each image has one caption, a text; got {odd!r}")
 
 
 class _Metrics:
@@ -134,7 +159,9 @@ def score(
     """
     if isinstance(predictions, Mapping) and isinstance(references, Mapping):
         if odd := predictions.keys() ^ references.keys():
-            raise DataError(f"{len(odd)} images have a caption or references but not both, {sorted(odd)[0]!r} for one")
+            raise DataError(
+                f"images with a caption or references but not both: {len(odd)}, {next(iter(odd))!r} for one"
+            )
         images = list(references)
         return score([predictions[i] for i in images], [references[i] for i in images], meteor=meteor, spice=spice)
     if isinstance(predictions, Mapping) or isinstance(references, Mapping):

@@ -10,7 +10,9 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
+from looksay.errors import DataError
 from looksay.metrics import score
+from looksay.metrics.scores import check_predictions, check_references
 
 
 class CaptionScores(Metric):
@@ -39,7 +41,17 @@ class CaptionScores(Metric):
         self.add_state("rows", default=[], dist_reduce_fx="cat")
 
     def update(self, predictions: Sequence[str], references: Sequence[Sequence[str]]) -> None:
-        """Take some captions and their references."""
+        """Take some captions and their references.
+
+        Raises
+        ------
+        DataError
+            If they do not fit together.
+        """
+        check_predictions(predictions, len(references))
+        if len(predictions) == 0:  # the last batch of a process may be empty
+            return
+        check_references(references)
         text = "".join(
             json.dumps([said, list(wanted)]) + "\n" for said, wanted in zip(predictions, references, strict=True)
         )
@@ -53,7 +65,14 @@ class CaptionScores(Metric):
         -------
         dict of str to Tensor
             Each a float32 number on the scale of 1.
+
+        Raises
+        ------
+        DataError
+            If nothing was taken.
         """
+        if len(self.rows) == 0:
+            raise DataError("there is nothing to score: update() comes before compute()")
         found = self.rows if isinstance(self.rows, Tensor) else torch.cat(self.rows)
         rows = [json.loads(line) for line in bytes(found.cpu().numpy()).splitlines()]
         scores = score([said for said, _ in rows], [wanted for _, wanted in rows])
