@@ -150,6 +150,16 @@ def test_data_says_what_a_folder_holds(small_data: Path) -> None:
     assert "duplicate captions of a picture, kept: 20" in result.stdout
 
 
+def test_data_opens_every_picture_if_asked_and_needs_none_if_told(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"no picture")
+    (tmp_path / "c.csv").write_text("image,caption\na.jpg,a dog\n", encoding="utf-8")
+    assert "no problems found" in run("data", tmp_path).stdout
+    assert f"{tmp_path / 'a.jpg'}: this is not a picture" in run("data", tmp_path, "--check").stdout
+    (tmp_path / "a.jpg").unlink()
+    assert "none of the 1 pictures is there" in run("data", tmp_path).stderr
+    assert run("data", tmp_path, "--captions-only").exit_code == 0
+
+
 def test_tables_print_where_the_terminal_knows_ascii_only(small_data: Path) -> None:
     command = [sys.executable, "-m", "looksay", "data", str(small_data)]
     environment = {"PYTHONIOENCODING": "ascii", "PATH": "/usr/bin:/bin"}

@@ -19,8 +19,10 @@ _LONGEST = 30  # longer captions share the last bar
 
 @click.command()
 @click.argument("data", type=click.Path(path_type=Path), metavar="DATA")
+@click.option("--check", is_flag=True, help="Also open every picture.")
+@click.option("--captions-only", is_flag=True, help="The pictures need not be there.")
 @reading_options
-def data(data: Path, **options: Any) -> None:
+def data(data: Path, check: bool, captions_only: bool, **options: Any) -> None:
     """Say what a data set holds, and what is wrong with it.
 
     DATA is a folder in the layout of Flickr8k, Flickr30k, COCO, Karpathy or Kaggle, with a CSV, TSV or JSONL file of
@@ -32,12 +34,13 @@ def data(data: Path, **options: Any) -> None:
     """
     from looksay import data as datasets
 
-    for line in _report(datasets.read(data, read_options(options))):
+    dataset = datasets.read(data, read_options(options), pictures=not captions_only)
+    for line in _report(dataset, check=check):
         click.echo(line)
 
 
-def _report(dataset: Dataset) -> Iterator[str]:
-    from looksay.data.summary import summarise
+def _report(dataset: Dataset, *, check: bool) -> Iterator[str]:
+    from looksay.data.summary import broken_pictures, summarise
 
     found = summarise(dataset)
     yield f"{dataset.folder}: {dataset.layout}"
@@ -57,7 +60,7 @@ def _report(dataset: Dataset) -> Iterator[str]:
     yield f"vocabulary: {len(counts):,} words; {known}"
     yield f"most frequent: {', '.join(list(found.words)[:15])}"
     yield ""
-    yield from dataset.problems or ["no problems found"]
+    yield from [*dataset.problems, *(broken_pictures(dataset) if check else ())] or ["no problems found"]
 
 
 def _histogram(lengths: dict[int, int]) -> Iterator[str]:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from looksay.data.records import SPLITS, Dataset
+from looksay import images
+from looksay.data.cache import progress
+from looksay.data.records import SPLITS, Dataset, Record
+from looksay.errors import ImageError
 from looksay.words import tokenize
 
 
@@ -51,3 +55,19 @@ def summarise(dataset: Dataset) -> Summary:
         dict(sorted(lengths.items())),
         dict(words.most_common()),
     )
+
+
+def broken_pictures(dataset: Dataset) -> list[str]:
+    """Open every picture, and say what is wrong with those that cannot be read."""
+
+    def problem(record: Record) -> str:
+        try:
+            images.read(record.image)
+        except ImageError as error:
+            return str(error)
+        return ""
+
+    with ThreadPoolExecutor() as pool:
+        found = pool.map(problem, dataset.records)
+        with progress(found, len(dataset.records), "opening pictures") as results:
+            return [each for each in results if each]
