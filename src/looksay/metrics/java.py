@@ -114,7 +114,7 @@ class Meteor:
 
 @functools.cache
 def meteor() -> Meteor:
-    """Return the one METEOR process, started on the first call: its tables take half a minute to load."""
+    """Return the one METEOR process, started on the first call: its tables take seconds to load."""
     return Meteor()
 
 
