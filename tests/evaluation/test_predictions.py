@@ -39,6 +39,7 @@ def read(tmp_path: Path, name: str, text: str, split: str = "all") -> prediction
                     '{"image": "73", "error": "broken"}\n{"image": "7", "caption": "y"}\n'),
         ("r.csv", "image,caption,log_prob,error\n42,x,-1,\nplain name.jpg,y,-2,\n73,,,broken\n"),
         ("r.tsv", "image_id\tprediction\n42\tx\n7\ty\n"),
+        ("r.txt", "COCO_val2014_000000000042.jpg#0\tx\nplain name.jpg#0\ty\n"),
     ],
 )  # fmt: skip
 def test_pictures_are_found_by_path_name_stem_or_number(tmp_path: Path, name: str, text: str) -> None:

@@ -142,10 +142,10 @@ class Gathering:
             why = "; ".join(self._told()) or "it is empty"
             raise DataError(f"{self.folder} has no captions; {why} [{self.layout}]")
         self._check_splits()
-        paths = self._paths()
+        paths = self._paths(thorough=pictures)
         if pictures:
             self._check(paths)
-        layout, drawn = self.layout, {}
+        layout, drawn = texts.printable(self.layout), {}
         if not any(picture.split for picture in self._pictures.values()):
             drawn = splits.draw(paths, options.split_seed)
             layout += f"; no splits of its own, so drawn by picture with seed {options.split_seed}"
@@ -166,8 +166,8 @@ class Gathering:
         for kind, places in self._problems.items():
             yield texts.counted(kind, places)
 
-    def _paths(self) -> dict[str, Path]:
-        """Return each picture's path: in the folder that holds most of a sample, or else in any other."""
+    def _paths(self, *, thorough: bool) -> dict[str, Path]:
+        """Return each picture's path: in the folder that holds most of a sample, or, if thorough, in any other."""
         folders = _folders(self.folder)
         whole = {name: name for name in self._pictures}
         short = {name: PurePosixPath(name).name for name in whole}  # Karpathy's val2014/x.jpg may lie as x.jpg
@@ -179,7 +179,8 @@ class Gathering:
 
         def path(name: str) -> Path:
             own = best / names[name]
-            return own if _is_file(own) else next((p for f in folders if _is_file(p := f / names[name])), own)
+            others = (folder / names[name] for folder in folders)
+            return own if not thorough or _is_file(own) else next(filter(_is_file, others), own)
 
         return {name: path(name) for name in whole}
 

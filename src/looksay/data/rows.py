@@ -21,6 +21,7 @@ _JSON_LINES = (".jsonl", ".ndjson")
 _DELIMITERS = {",": "comma", "\t": "tab", ";": "semicolon", "|": "|"}
 # What people call their columns, the surest first; letters only, as image_name, Image Name and imageName are alike.
 _IMAGE = "image imagename imagefile imagepath filename filepath file path img imgname imgpath photo picture imageid id"
+_NUMBER = re.compile(r"#\d+$")  # of a caption, in Flickr's own files: NAME.jpg#0
 _SPLIT = "split subset partition"
 _MAYBE_SPLIT = "set part phase fold"  # if the first row holds the name of a split
 
@@ -100,7 +101,8 @@ class Table:
             text = texts.read(file)
             delimiter = _delimiter(text, file, options, wanted)
             first = next(cells for _, cells in _parted(text, delimiter, file))
-            self.header = ("image", "caption") if _is_picture(first) else tuple(first)
+            self._has_header = not _is_picture(first)
+            self.header = tuple(first) if self._has_header else ("image", "caption")
             rows = self._named(text, delimiter)
         rows = iter(rows)
         start = list(islice(rows, 1))
@@ -131,8 +133,10 @@ class Table:
     def _named(self, text: str, delimiter: str) -> Iterator[Row]:
         for number, (line, cells) in enumerate(_parted(text, delimiter, self.file)):
             place = f"{self.file.name}, line {line}"
-            if number == 0 and tuple(cells) == self.header:
+            if self._has_header and number == 0:
                 continue
+            if not self._has_header:
+                cells[0] = _NUMBER.sub("", cells[0])
             lacks_one = delimiter == "|" and len(cells) == len(self.header) - 1
             if lacks_one and (found := re.match(r"(\d+)\s+(.+)", cells[-1])):  # one row of Kaggle's Flickr30k
                 self.mended.append(place)
@@ -221,7 +225,7 @@ def _delimiter(text: str, file: Path, options: ReadOptions, wanted: Wanted) -> s
 
 def _is_picture(cells: Sequence[str]) -> bool:
     """Is this a row of a picture and a caption, of a table without a header?"""
-    return len(cells) == 2 and Path(cells[0]).suffix.lower() in EXTENSIONS
+    return len(cells) == 2 and Path(_NUMBER.sub("", cells[0])).suffix.lower() in EXTENSIONS
 
 
 def _known(names: Sequence[str], options: ReadOptions, file: Path, wanted: Wanted) -> bool:

@@ -32,7 +32,7 @@ def draw(names: Iterable[str], seed: int) -> dict[str, str]:
     It depends on the picture's name and the seed alone, so it is the same on every machine and whatever other pictures
     there are; only where so few pictures would leave val or test empty, one is taken from train.
     """
-    marks = {name: hashlib.sha256(f"{seed}/{name}".encode(errors="surrogateescape")).digest() for name in names}
+    marks = {name: hashlib.sha256(f"{seed}/{name}".encode(errors="surrogatepass")).digest() for name in names}
     drawn = {name: {6: "val", 7: "test"}.get(mark[0] % 8, "train") for name, mark in marks.items()}
     spare = sorted((name for name, split in drawn.items() if split == "train"), key=lambda name: marks[name])
     for split in ("val", "test"):

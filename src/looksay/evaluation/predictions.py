@@ -11,6 +11,8 @@ from looksay.data import Dataset, ReadOptions, Record, texts
 from looksay.data.rows import ENDINGS, PREDICTIONS, Table
 from looksay.errors import DataError
 
+_ENDINGS = (*ENDINGS, ".json", ".txt", ".token")
+
 
 @dataclass(frozen=True)
 class Predictions:
@@ -140,8 +142,8 @@ def _rows(file: Path, column: str) -> Iterator[tuple[str, str, str | None]]:
     """Yield place, image and caption; the caption is None where there is none."""
     if not file.is_file():
         raise DataError(f"{file}: there is no such file; it should hold the captions to be scored")
-    if file.suffix.lower() not in (*ENDINGS, ".json"):
-        raise DataError(f"{file}: looksay scores captions in {', '.join(ENDINGS)} and .json files")
+    if file.suffix.lower() not in _ENDINGS:
+        raise DataError(f"{file}: looksay scores captions in {', '.join(_ENDINGS)} files")
     for entry in Table(file, ReadOptions(caption_column=column), PREDICTIONS):
         if len(entry.captions) > 1:
             raise DataError(f"{entry.place}: {len(entry.captions)} captions; one caption a picture can be scored")
