@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
 from looksay import RecipeError
 from looksay.nets.attention import MultiHeadAttention
-from looksay.nets.decoders import DECODERS, Decoder, build
+from looksay.nets.decoder import Decoder
+from looksay.nets.decoders import DECODERS, build
+from looksay.nets.words import WordVectors
 
 
 def small(name: str) -> Decoder:
     torch.manual_seed(0)
-    return build(name, 12, 20, size=16, heads=4, dropout=0.5).eval()
+    return build(name, 12, WordVectors(20, 16, 16, 0.5), 20, size=16, heads=4, dropout=0.5).eval()
 
 
 @pytest.mark.parametrize("name", DECODERS)
 def test_teacher_forcing_scores_what_stepping_scores(name: str) -> None:
     decoder, grid, tokens = small(name), torch.randn(2, 9, 12), torch.randint(20, (6, 5))
-    scores = decoder(grid, tokens)
+    scores, looks = decoder(grid, tokens)
     assert scores.shape == (6, 5, 20)
     memory, state = decoder.begin(grid)
     memory = {k: v.repeat_interleave(3, 0) for k, v in memory.items()}
@@ -27,24 +30,25 @@ def test_teacher_forcing_scores_what_stepping_scores(name: str) -> None:
         output, state, attention = decoder.step(decoder.embedding(tokens[:, step]), memory, state)
         torch.testing.assert_close(decoder.words(output), scores[:, step])
         torch.testing.assert_close(attention.sum(dim=1), torch.ones(6))
+        torch.testing.assert_close(attention, looks[:, step])
 
 
 @pytest.mark.parametrize("name", DECODERS)
 def test_a_score_depends_on_the_picture_and_on_earlier_words_alone(name: str) -> None:
     decoder, grid, tokens = small(name), torch.randn(1, 9, 12), torch.randint(20, (1, 5))
-    scores = decoder(grid, tokens)
+    scores, _ = decoder(grid, tokens)
     other = tokens.clone()
     other[0, 3] = (other[0, 3] + 1) % 20
-    changed = (decoder(grid, other) - scores).abs().amax(dim=2)[0]
+    changed = (decoder(grid, other)[0] - scores).abs().amax(dim=2)[0]
     assert changed[:3].max() == 0
     assert changed[3:].min() > 0
-    assert (decoder(grid + 1, tokens) - scores).abs().amax(dim=2).min() > 0
+    assert (decoder(grid + 1, tokens)[0] - scores).abs().amax(dim=2).min() > 0
 
 
 @pytest.mark.parametrize("name", DECODERS)
 def test_every_weight_learns(name: str) -> None:
     decoder = small(name).train()
-    decoder(torch.randn(2, 9, 12), torch.randint(20, (4, 5))).square().sum().backward()
+    decoder(torch.randn(2, 9, 12), torch.randint(20, (4, 5)))[0].square().sum().backward()
     assert [n for n, p in decoder.named_parameters() if p.grad is None or not p.grad.any()] in (
         [],
         ["attention.key.bias"],
@@ -65,7 +69,52 @@ def test_keys_are_projected_once_a_picture_not_once_a_word(monkeypatch: pytest.M
 
 
 def test_mistakes_name_the_key() -> None:
-    with pytest.raises(RecipeError, match=r"decoder\.name=gru: .* there are top-down"):
-        build("gru", 12, 20, size=16, heads=4, dropout=0)
+    words = WordVectors(20, 8, 16, 0)
+    with pytest.raises(RecipeError, match=r"words\.tied=true needs words\.size \(8\) to be decoder\.size \(16\)"):
+        build("merge", 12, words, 20, size=16, heads=4, dropout=0, tied=True)
+    with pytest.raises(RecipeError, match=r"decoder\.name=gru: .* there are merge, .*top-down"):
+        build("gru", 12, words, 20, size=16, heads=4, dropout=0)
     with pytest.raises(RecipeError, match=r"decoder\.size=10 is not a multiple of decoder\.heads=4"):
-        build("top-down", 12, 20, size=10, heads=4, dropout=0)
+        build("top-down", 12, words, 20, size=10, heads=4, dropout=0)
+
+
+@pytest.mark.parametrize("name", DECODERS)
+def test_tied_words_are_read_and_scored_with_the_same_vectors(name: str) -> None:
+    words = WordVectors(20, 16, 16, 0.0)
+    decoder = build(name, 12, words, 20, size=16, heads=4, dropout=0.0, tied=True)
+    decoder(torch.randn(2, 9, 12), torch.zeros(2, 3, dtype=torch.int64))[0].sum().backward()
+    assert decoder.words[-1].weight is words.table.weight
+    assert words.table.weight.grad is not None
+    assert words.table.weight.grad[1:].any()  # words that were never read learn by being scored
+
+
+def test_vectors_are_projected_to_the_decoders_size_and_may_be_kept_as_they_are() -> None:
+    vectors = np.random.default_rng(0).normal(size=(20, 5)).astype(np.float32)
+    words = WordVectors(20, 5, 16, 0.0, vectors, trainable=False)
+    assert words(torch.zeros(2, 3, dtype=torch.int64)).shape == (2, 3, 16)
+    words(torch.arange(20)).sum().backward()
+    assert words.table.weight.grad is None
+    torch.testing.assert_close(words.table.weight, torch.from_numpy(vectors))
+    (projection, _) = words.projection.parameters()
+    assert projection.grad is not None
+
+
+@pytest.mark.parametrize("name", ["soft-attention", "adaptive", "top-down"])
+def test_attention_goes_where_the_picture_has_something(name: str) -> None:
+    """A decoder that learns to name the cell that is lit looks at it."""
+    torch.manual_seed(0)
+    decoder = build(name, 8, WordVectors(6, 32, 32, 0.0), 6, size=32, heads=1, dropout=0.0)
+    optimizer = torch.optim.Adam(decoder.parameters(), 5e-3)
+    kind, place = torch.randint(6, (64,)), torch.randint(9, (64,))
+    grid = torch.zeros(64, 9, 8)
+    grid[torch.arange(64), place, kind] = 1
+    grid[:, :, 6] = torch.rand(64, 9)
+    tokens = torch.zeros(64, 2, dtype=torch.int64)
+    for _ in range(150):
+        scores, looks = decoder(grid, tokens)
+        loss = torch.nn.functional.cross_entropy(scores[:, 1], kind)
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+    assert (scores[:, 1].argmax(dim=1) == kind).float().mean() > 0.95
+    assert looks[torch.arange(64), 1, place].mean() > 2 / 9

@@ -38,6 +38,31 @@ def test_any_cnn_gives_a_grid(name: str) -> None:
     assert encoder.grid == (2, 2)
 
 
+@pytest.mark.parametrize(
+    ("name", "size", "channels"),
+    [("vgg11", 64, 4096), ("inception_v3", 128, 2048), ("legacy_xception", 96, 2048), ("resnet50", 64, 2048)],
+)
+def test_any_cnn_gives_the_one_vector_that_its_classifier_would_get(name: str, size: int, channels: int) -> None:
+    encoder = Encoder(name, ImageSpec(size=size), RANDOM, pooled=True)
+    assert encoder(torch.zeros(2, 3, size, size)).shape == (2, 1, channels)
+    assert (encoder.grid, encoder.channels) == ((1, 1), channels)
+
+
+def test_a_pooled_cnn_without_dense_layers_gives_the_mean_of_its_grid() -> None:
+    torch.manual_seed(0)
+    pixels = torch.randn(1, 3, 64, 64)
+    torch.manual_seed(1)
+    grid = Encoder("resnet18", SMALL, RANDOM)(pixels)
+    torch.manual_seed(1)
+    pooled = Encoder("resnet18", SMALL, RANDOM, pooled=True)(pixels)
+    torch.testing.assert_close(pooled[:, 0], grid.mean(dim=1))
+
+
+def test_vggs_dense_layers_are_no_part_of_its_grid() -> None:
+    names = Encoder("vgg11", SMALL, RANDOM).state_dict()
+    assert not any("pre_logits" in name for name in names)
+
+
 def test_weights_of_a_file_are_the_weights_used(weights: Path) -> None:
     encoder = Encoder("test_resnet", SMALL, str(weights))
     whole = timm.create_model("test_resnet")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from looksay.train.losses import PADDING, cross_entropy, word_accuracy
+from looksay.train.losses import PADDING, cross_entropy, doubly_stochastic, word_accuracy
 from looksay.train.module import warm_cosine
 
 
@@ -31,3 +31,19 @@ def test_the_learning_rate_rises_falls_and_ends_at_zero() -> None:
     assert rates[55] == pytest.approx(0.5)
     assert rates[100] == pytest.approx(0)
     assert rates[10:] == sorted(rates[10:], reverse=True)
+
+
+def test_the_doubly_stochastic_term_is_zero_where_every_cell_is_looked_at_alike_often() -> None:
+    targets = torch.tensor([[1, 2, PADDING]])
+    fair = torch.tensor([[[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]]])
+    unfair = torch.tensor([[[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]])
+    assert doubly_stochastic(fair, targets) == 0
+    assert doubly_stochastic(unfair, targets) == 1  # (2 - 1)^2 and (0 - 1)^2
+
+
+def test_its_gradient_is_that_of_the_papers_term() -> None:
+    targets = torch.ones(2, 5, dtype=torch.int64)
+    energies = torch.randn(2, 5, 7, requires_grad=True)
+    ours = torch.autograd.grad(doubly_stochastic(energies.softmax(-1), targets), energies)[0]
+    paper = (1 - energies.softmax(-1).sum(dim=1)).square().mean()
+    torch.testing.assert_close(ours, torch.autograd.grad(paper, energies)[0])

@@ -198,7 +198,7 @@ def _look(path: Path, captioner: Captioner, search: SearchChanges) -> str:
     except ImageError:
         return ""
     small = thumbnail(path)
-    if caption.attention is None or small is None:
+    if caption.attention is None or small is None or np.ptp(caption.attention) == 0:  # looks everywhere alike
         return ""
     cells = '<span><i style="background-image: var(--picture)"></i></span>' + "".join(
         f"<span><i style=\"background-image: url('{shade(attention)}'), var(--picture)\"></i>{html.escape(word)}</span>"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import torch
 from torch import Tensor, nn
 
 
@@ -54,3 +55,50 @@ class MultiHeadAttention(nn.Module):
         weights = (queries @ by_head / math.sqrt(depth)).softmax(dim=-1)
         context = weights @ values.view(pictures, cells, self.heads, depth).transpose(1, 2)
         return context.transpose(1, 2).reshape(-1, size), weights.mean(dim=1).reshape(-1, cells)
+
+
+class AdditiveAttention(nn.Module):
+    """Attention by a small network over each cell and the query (Bahdanau et al. 2015): ``v · tanh(W a + U h)``.
+
+    Parameters
+    ----------
+    query_size, grid_size : int
+        Features of a query and of a grid cell.
+    size : int
+        Features of the small network.
+    """
+
+    def __init__(self, query_size: int, grid_size: int, size: int) -> None:
+        super().__init__()
+        self.key = nn.Linear(grid_size, size)
+        self.query = nn.Linear(query_size, size, bias=False)
+        self.energy = nn.Linear(size, 1, bias=False)
+
+    def project(self, grid: Tensor) -> Tensor:
+        """Return the keys (pictures, cells, size) of a grid, once for all words."""
+        keys: Tensor = self.key(grid)
+        return keys
+
+    def scores(self, query: Tensor, keys: Tensor) -> Tensor:
+        """Return how much each row wants to look at each cell, before the softmax: (rows, cells)."""
+        pictures, cells, size = keys.shape
+        queries = self.query(query).view(pictures, -1, 1, size)
+        energies: Tensor = self.energy(torch.tanh(keys.unsqueeze(1) + queries))
+        return energies.reshape(-1, cells)
+
+
+def look(weights: Tensor, values: Tensor) -> Tensor:
+    """Sum a grid by weights.
+
+    Parameters
+    ----------
+    weights : Tensor, shape (rows, cells)
+        The rows of a picture stand together.
+    values : Tensor, shape (pictures, cells, size)
+
+    Returns
+    -------
+    Tensor, shape (rows, size)
+    """
+    pictures, cells, size = values.shape
+    return (weights.view(pictures, -1, cells) @ values).reshape(-1, size)

@@ -1,4 +1,4 @@
-"""The CNN that looks: any timm network as a feature grid."""
+"""The CNN that looks: any timm network, as a feature grid or as one vector."""
 
 from __future__ import annotations
 
@@ -29,6 +29,8 @@ class Encoder(nn.Module):
     weights : str
         ``hub``: timm's pretrained weights, from its hub; ``random``: none; else a safetensors file under timm's
         names, of any floating-point type, with or without the classifier.
+    pooled : bool
+        One vector for the picture, as its classifier would get it (VGG's dense layers included), in place of a grid.
     trainable : bool
         Whether gradients reach the CNN. The BatchNorm statistics are kept as they are in any case.
 
@@ -36,7 +38,7 @@ class Encoder(nn.Module):
     ----------
     name : str
     grid : tuple of int
-        Rows and columns of the feature grid.
+        Rows and columns of the feature grid; (1, 1) where it is pooled.
     channels : int
         Features in a cell of the grid.
 
@@ -46,7 +48,9 @@ class Encoder(nn.Module):
         If timm has no such network, if it gives no feature grid, or if the weights cannot be had or do not fit.
     """
 
-    def __init__(self, name: str, image: ImageSpec, weights: str = HUB, *, trainable: bool = False) -> None:
+    def __init__(
+        self, name: str, image: ImageSpec, weights: str = HUB, *, pooled: bool = False, trainable: bool = False
+    ) -> None:
         super().__init__()
         try:
             cnn: Any = timm.create_model(name, pretrained=weights == HUB, num_classes=0)
@@ -57,8 +61,11 @@ class Encoder(nn.Module):
             ) from error
         if weights not in (HUB, RANDOM):
             _load(cnn, Path(weights))
+        if not pooled and hasattr(cnn, "pre_logits"):
+            cnn.pre_logits = nn.Identity()  # VGG's dense layers are most of its weights, and no part of the grid
         self.cnn = cnn.to(memory_format=torch.channels_last).requires_grad_(trainable)
         self.name = name
+        self.pooled = pooled
         self.trainable = trainable
         self.train()
         try:
@@ -73,6 +80,16 @@ class Encoder(nn.Module):
         features = features.movedim(-1, 1) if self._channels_last else features
         self.channels: int = features.shape[1]
         self.grid: tuple[int, int] = (features.shape[2], features.shape[3])
+        if pooled:
+            with torch.no_grad():
+                self.channels = self(torch.zeros(1, 3, image.size, image.size)).shape[-1]
+            self.grid = (1, 1)
+
+    def learn(self, trainable: bool) -> None:
+        """Let the CNN learn from now on, or freeze it; in training mode."""
+        self.trainable = trainable
+        self.cnn.requires_grad_(trainable)
+        self.train()
 
     def train(self, mode: bool = True) -> Self:
         """Switch to training mode, save for BatchNorm, or for everything if the CNN is frozen."""
@@ -83,7 +100,7 @@ class Encoder(nn.Module):
         return self
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """Return the feature grid.
+        """Return the feature grid, or its one cell.
 
         Parameters
         ----------
@@ -97,6 +114,9 @@ class Encoder(nn.Module):
         pixels = pixels.contiguous(memory_format=torch.channels_last)
         with torch.set_grad_enabled(self.trainable and torch.is_grad_enabled()):
             features: Tensor = self.cnn.forward_features(pixels)
+            if self.pooled:
+                pooled: Tensor = self.cnn.forward_head(features, pre_logits=True)
+                return pooled.flatten(1).unsqueeze(1)
         return features.flatten(1, 2) if self._channels_last else features.flatten(2).transpose(1, 2)
 
 

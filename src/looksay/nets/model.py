@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from looksay.nets.decoders import Decoder
+from looksay.nets.decoder import Decoder
 from looksay.nets.encoder import Encoder
 from looksay.search import DecoderState, Hypothesis, Tokens, search
 from looksay.specs import SearchOptions

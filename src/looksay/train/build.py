@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import logging
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from looksay.data import vectors
+from looksay.errors import RecipeError
 from looksay.nets import decoders
 from looksay.nets.encoder import RANDOM, Encoder, image_spec
 from looksay.nets.model import CaptionModel
+from looksay.nets.words import WordVectors
 from looksay.specs import ImageSpec
 from looksay.train.config import Recipe
 from looksay.vocabulary import Vocabulary
+
+log = logging.getLogger(__name__)
 
 
 def picture_spec(recipe: Recipe) -> ImageSpec:
@@ -21,18 +32,46 @@ def caption_model(recipe: Recipe, vocabulary: Vocabulary, *, pretrained: bool = 
     Parameters
     ----------
     pretrained : bool
-        Whether the encoder's weights are loaded; not wanted where trained ones follow.
+        Whether the encoder's weights and word vectors are loaded; not wanted where trained ones follow.
 
     Raises
     ------
     RecipeError
         If the encoder or the decoder cannot be built.
+    DataError
+        If the word vectors cannot be read.
     """
     options = recipe.encoder
     weights = options.weights if pretrained else RANDOM
-    encoder = Encoder(options.name, picture_spec(recipe), weights, trainable=options.trainable)
-    sizes = recipe.decoder
+    encoder = Encoder(
+        options.name, picture_spec(recipe), weights, pooled=options.features == "pooled", trainable=options.trainable
+    )
+    sizes, words = recipe.decoder, recipe.words
+    embedding = WordVectors(
+        len(vocabulary),
+        words.size or sizes.size,
+        sizes.size,
+        sizes.dropout,
+        _vectors(recipe, vocabulary) if pretrained and words.vectors else None,
+        trainable=words.trainable,
+    )
     decoder = decoders.build(
-        sizes.name, encoder.channels, len(vocabulary), size=sizes.size, heads=sizes.heads, dropout=sizes.dropout
+        sizes.name,
+        encoder.channels,
+        embedding,
+        len(vocabulary),
+        size=sizes.size,
+        heads=sizes.heads,
+        dropout=sizes.dropout,
+        tied=words.tied,
     )
     return CaptionModel(encoder, decoder)
+
+
+def _vectors(recipe: Recipe, vocabulary: Vocabulary) -> NDArray[np.float32]:
+    words, size = recipe.words, recipe.words.size or recipe.decoder.size
+    found, count = vectors.read(Path(words.vectors), vocabulary.words, recipe.training.seed)
+    if found.shape[1] != size:
+        raise RecipeError(f"words.vectors={words.vectors} has {found.shape[1]} numbers a word; set words.size to that")
+    log.info("word vectors: %d of %d words are in %s", count, len(vocabulary), words.vectors)
+    return found

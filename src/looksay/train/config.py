@@ -71,15 +71,55 @@ class ImageOptions:
 
 @dataclass(frozen=True)
 class EncoderOptions:
-    """Any timm CNN; ``weights`` is ``hub``, ``random`` or a safetensors file."""
+    """Any timm CNN.
+
+    Attributes
+    ----------
+    weights : str
+        ``hub``, ``random`` or a safetensors file.
+    features : {"grid", "pooled"}
+        Its feature grid, or one vector for the picture.
+    trainable : bool
+        Whether it learns, after ``frozen_epochs`` epochs.
+    learning_rate : float
+        Of the encoder; its BatchNorm statistics are kept.
+    """
 
     name: str = "tf_efficientnet_lite1"
     weights: str = "hub"
+    features: Literal["grid", "pooled"] = "grid"
     trainable: bool = False
+    frozen_epochs: int = 0
     learning_rate: float = 1e-5
 
     def __post_init__(self) -> None:
+        require(self.frozen_epochs >= 0, f"frozen_epochs is {self.frozen_epochs}; it must be 0 or more")
         require(0 < self.learning_rate < 1, f"learning_rate is {self.learning_rate}; it must be between 0 and 1")
+
+
+@dataclass(frozen=True)
+class WordOptions:
+    """The vectors of words.
+
+    Attributes
+    ----------
+    size : int
+        Features of a vector; 0 for the decoder's size.
+    vectors : str
+        A file in GloVe's text format that they start from; empty for random ones.
+    trainable : bool
+        Whether they learn.
+    tied : bool
+        Whether words are scored with the very vectors they are read with.
+    """
+
+    size: int = 0
+    vectors: str = ""
+    trainable: bool = True
+    tied: bool = False
+
+    def __post_init__(self) -> None:
+        require(self.size >= 0, f"size is {self.size}; it must be 1 or more, or 0 for the decoder's size")
 
 
 @dataclass(frozen=True)
@@ -114,6 +154,8 @@ class TrainingOptions:
     clip : float
         Largest norm of the gradient.
     label_smoothing : float
+    doubly_stochastic : float
+        Weight of the wish that over a caption every cell is looked at alike often (Xu et al. 2015); 0 for none.
     flip : bool
         Whether half of the training pictures are mirrored.
     captions : int
@@ -133,6 +175,7 @@ class TrainingOptions:
     warmup: float = 0.05
     clip: float = 1.0
     label_smoothing: float = 0.1
+    doubly_stochastic: float = 0.0
     flip: bool = True
     captions: int = 5
     max_words: int = 20
@@ -145,6 +188,7 @@ class TrainingOptions:
         for name in ("weight_decay", "warmup", "label_smoothing"):
             require(0 <= getattr(self, name) < 1, f"{name} is {getattr(self, name)}; it must be from 0 to below 1")
         require(0 < self.learning_rate < 1, f"learning_rate is {self.learning_rate}; it must be between 0 and 1")
+        require(self.doubly_stochastic >= 0, f"doubly_stochastic is {self.doubly_stochastic}; it must be 0 or more")
         require(0 < self.clip < float("inf"), f"clip is {self.clip}; it must be above 0")
         require(self.seed >= 0, f"seed is {self.seed}; it must be 0 or more")
 
@@ -158,6 +202,7 @@ class Recipe:
     vocabulary: VocabularyOptions = field(default_factory=VocabularyOptions)
     image: ImageOptions = field(default_factory=ImageOptions)
     encoder: EncoderOptions = field(default_factory=EncoderOptions)
+    words: WordOptions = field(default_factory=WordOptions)
     decoder: DecoderOptions = field(default_factory=DecoderOptions)
     training: TrainingOptions = field(default_factory=TrainingOptions)
     search: SearchOptions = field(default_factory=SearchOptions)

@@ -60,7 +60,7 @@ class Grids:
     """
 
     def __init__(self, pixels: Pixels, cache: PictureCache, count: int, encoder: Encoder, *, bf16: bool) -> None:
-        facts = hashlib.sha256(f"{cache.file.name} {encoder.name} {bf16}".encode())
+        facts = hashlib.sha256(f"{cache.file.name} {encoder.name} {encoder.grid} {bf16}".encode())
         for name, value in encoder.state_dict().items():
             facts.update(name.encode() + value.numpy().tobytes())
         file = cache.file.with_name(f"grids-{facts.hexdigest()[:16]}.npy")

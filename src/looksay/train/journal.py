@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning
+import torch
 from safetensors.torch import save_file
 
 from looksay.data.cache import replacing
@@ -59,7 +60,10 @@ class Journal(lightning.Callback):
         # In a tie the later weights win: they have seen more at a lower rate.
         is_best = row[DECIDING] >= max((past[DECIDING] for past in earlier), default=float("-inf"))
         if is_best:
-            weights = {name: value.contiguous() for name, value in module.model.state_dict().items()}
+            weights = {  # each whole and its own, as safetensors wants it: words may be tied
+                name: value.clone(memory_format=torch.contiguous_format)
+                for name, value in module.model.state_dict().items()
+            }
             with replacing(self.run / BEST) as file:
                 save_file(weights, file)
         rows = [*earlier, row]

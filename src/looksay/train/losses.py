@@ -34,3 +34,26 @@ def word_accuracy(scores: Tensor, targets: Tensor) -> Tensor:
     """Return the part of the words that are the likeliest where they stand, 0 to 1."""
     counted = targets != PADDING
     return (scores.argmax(dim=-1) == targets)[counted].float().mean()
+
+
+def doubly_stochastic(attention: Tensor, targets: Tensor) -> Tensor:
+    """Return how far the attention of whole captions is from looking at every cell alike often.
+
+    ``mean over captions and cells of (mean - sum over words of attention)^2``: the term of Xu et al. 2015, equation 14,
+    per cell and but for a constant. (There stands 1 for the mean; as all attention of a caption sums to its number of
+    words, the gradients are the same.)
+
+    Parameters
+    ----------
+    attention : Tensor, shape (rows, steps, cells)
+        Each step sums to 1.
+    targets : Tensor of int, shape (rows, steps)
+        Steps that are `PADDING` do not count.
+
+    Returns
+    -------
+    Tensor, shape ()
+    """
+    counted = (targets != PADDING).unsqueeze(-1)
+    looked = (attention * counted).sum(dim=1)
+    return (looked - looked.mean(dim=1, keepdim=True)).square().mean()

@@ -18,7 +18,7 @@ from looksay.metrics import Scorer
 from looksay.nets.model import CaptionModel
 from looksay.train.batches import Batch, Pictures, TrainBatches, ValBatches
 from looksay.train.config import Recipe
-from looksay.train.losses import cross_entropy, word_accuracy
+from looksay.train.losses import cross_entropy, doubly_stochastic, word_accuracy
 from looksay.vocabulary import Vocabulary
 
 DECIDING = "val_CIDEr-D"
@@ -62,14 +62,22 @@ class CaptionModule(lightning.LightningModule):
         """Return the batches of the val split."""
         return DataLoader(ValBatches(self.pictures["val"], self.recipe.training), batch_size=None)
 
+    def on_train_epoch_start(self) -> None:
+        """Let the encoder learn once its frozen epochs are over."""
+        options = self.recipe.encoder
+        self.model.encoder.learn(options.trainable and self.current_epoch >= options.frozen_epochs)
+
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
         """Draw dropout from the seed and the step, so that a resumed run is the run it continues."""
         torch.manual_seed(self.recipe.training.seed + self.global_step)
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """Return the loss of a batch."""
-        scores = self.model.decoder(self._grid(batch), batch.tokens)
-        loss = cross_entropy(scores, batch.targets, self.recipe.training.label_smoothing)
+        scores, attention = self.model.decoder(self._grid(batch), batch.tokens)
+        options = self.recipe.training
+        loss = cross_entropy(scores, batch.targets, options.label_smoothing)
+        if options.doubly_stochastic:
+            loss = loss + options.doubly_stochastic * doubly_stochastic(attention, batch.targets)
         self._log("train", batch, loss=loss, word_accuracy=word_accuracy(scores, batch.targets))
         return loss
 
@@ -77,7 +85,7 @@ class CaptionModule(lightning.LightningModule):
         """Measure the loss of a batch, and caption its pictures."""
         batch, indices = item
         grid = self._grid(batch)
-        scores = self.model.decoder(grid, batch.tokens)
+        scores, _ = self.model.decoder(grid, batch.tokens)
         self._log(
             "val",
             batch,

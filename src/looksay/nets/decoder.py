@@ -1,0 +1,103 @@
+"""What every LSTM that says can do.
+
+`begin` looks at a picture once, `step` reads a word, `words` scores the next one. Teacher forcing (`forward`) is
+written once, here.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor, nn
+
+Tensors = dict[str, Tensor]
+
+
+class Decoder(nn.Module, ABC):
+    """The interface of all designs.
+
+    Attributes
+    ----------
+    embedding : Module
+        Word ids (rows,) to vectors.
+    words : Module
+        The output of a step (rows, size) to the scores of all words (rows, vocabulary), before the softmax.
+    """
+
+    embedding: nn.Module
+    words: nn.Sequential
+
+    @abstractmethod
+    def begin(self, grid: Tensor) -> tuple[Tensors, Tensors]:
+        """Look at pictures, once for all their captions.
+
+        Parameters
+        ----------
+        grid : Tensor, shape (pictures, cells, channels)
+            One cell where the encoder's features are pooled.
+
+        Returns
+        -------
+        memory : dict of Tensor, shape (pictures, ...)
+            What every step looks at.
+        state : dict of Tensor, shape (pictures, size)
+            The hidden and cell states before the first word.
+        """
+
+    @abstractmethod
+    def step(self, embedded: Tensor, memory: Tensors, state: Tensors) -> tuple[Tensor, Tensors, Tensor]:
+        """Read one word in every row.
+
+        Parameters
+        ----------
+        embedded : Tensor, shape (rows, embedding)
+            The words. `rows` is a multiple of `pictures`; the rows of a picture stand together.
+        memory : dict of Tensor, shape (pictures, ...)
+        state : dict of Tensor, shape (rows, size)
+
+        Returns
+        -------
+        output : Tensor, shape (rows, size)
+            What `words` scores the next word from.
+        state : dict of Tensor, shape (rows, size)
+        attention : Tensor, shape (rows, cells)
+            Where the decoder looked; each row sums to 1. A design without attention looks everywhere alike.
+        """
+
+    def forward(self, grid: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Score every next word of given captions (teacher forcing).
+
+        Parameters
+        ----------
+        grid : Tensor, shape (pictures, cells, channels)
+        tokens : Tensor of int, shape (rows, steps)
+            ``<start>`` and the caption's words; the captions of a picture stand together.
+
+        Returns
+        -------
+        scores : Tensor, shape (rows, steps, vocabulary)
+            Before the softmax.
+        attention : Tensor, shape (rows, steps, cells)
+        """
+        memory, state = self.begin(grid)
+        captions = len(tokens) // len(grid)
+        state = {name: value.repeat_interleave(captions, dim=0) for name, value in state.items()}
+        outputs, looks = [], []
+        for embedded in self.embedding(tokens).unbind(dim=1):
+            output, state, attention = self.step(embedded, memory, state)
+            outputs.append(output)
+            looks.append(attention)
+        return self.words(torch.stack(outputs, dim=1)), torch.stack(looks, dim=1)
+
+
+def for_rows(remembered: Tensor, embedded: Tensor) -> Tensor:
+    """Repeat what is remembered of each picture (pictures, size) for each of its rows (rows, size)."""
+    rows, pictures = embedded.shape[0], remembered.shape[0]  # len() would fix them in an exported graph
+    return remembered if rows == pictures else remembered.repeat_interleave(rows // pictures, dim=0)
+
+
+def everywhere(grid_like: Tensor, rows: Tensor) -> Tensor:
+    """Return the attention of a design that has none: the same for every cell of `grid_like` (pictures, cells)."""
+    weights = torch.full_like(grid_like, 1 / grid_like.shape[1])
+    return for_rows(weights, rows)

@@ -1,0 +1,73 @@
+"""Inject: the picture goes into the LSTM, at its start or with every word (Tanti et al. 2018)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from looksay.nets.decoder import Decoder, Tensors, everywhere, for_rows
+from looksay.nets.words import WordVectors, speaker
+
+
+class InitInject(Decoder):
+    """The picture is the LSTM's first state; after that it reads words alone (as in Vinyals et al. 2015).
+
+    Parameters
+    ----------
+    channels : int
+        Features of a grid cell; the mean of the cells is what is looked at.
+    embedding : WordVectors
+        Of `size` features.
+    vocabulary : int
+        Number of words.
+    size : int
+        Features of the state.
+    dropout : float
+        On the picture, on the words read and on the output.
+    """
+
+    def __init__(self, channels: int, embedding: WordVectors, vocabulary: int, *, size: int, dropout: float) -> None:
+        super().__init__()
+        self.embedding = embedding
+        self.hidden = nn.Sequential(nn.Dropout(dropout), nn.Linear(channels, size), nn.Tanh())
+        self.cell = nn.Sequential(nn.Dropout(dropout), nn.Linear(channels, size), nn.Tanh())
+        self.lstm = nn.LSTMCell(size, size)
+        self.words = speaker(size, vocabulary, dropout)
+
+    def begin(self, grid: Tensor) -> tuple[Tensors, Tensors]:
+        """Look at the mean of the grid, and start from it."""
+        mean = grid.mean(dim=1)
+        return {"cells": grid[..., 0]}, {"hidden": self.hidden(mean), "cell": self.cell(mean)}
+
+    def step(self, embedded: Tensor, memory: Tensors, state: Tensors) -> tuple[Tensor, Tensors, Tensor]:
+        """See `Decoder.step`."""
+        hidden, cell = self.lstm(embedded, (state["hidden"], state["cell"]))
+        return hidden, {"hidden": hidden, "cell": cell}, everywhere(memory["cells"], embedded)
+
+
+class ParInject(Decoder):
+    """The LSTM reads the picture beside every word.
+
+    Parameters
+    ----------
+    channels, embedding, vocabulary, size, dropout
+        See `InitInject`.
+    """
+
+    def __init__(self, channels: int, embedding: WordVectors, vocabulary: int, *, size: int, dropout: float) -> None:
+        super().__init__()
+        self.embedding = embedding
+        self.look = nn.Sequential(nn.Dropout(dropout), nn.Linear(channels, size), nn.ReLU())
+        self.lstm = nn.LSTMCell(2 * size, size)
+        self.words = speaker(size, vocabulary, dropout)
+
+    def begin(self, grid: Tensor) -> tuple[Tensors, Tensors]:
+        """Look at the mean of the grid; start from zeros."""
+        seen = self.look(grid.mean(dim=1))
+        return {"seen": seen, "cells": grid[..., 0]}, dict.fromkeys(("hidden", "cell"), torch.zeros_like(seen))
+
+    def step(self, embedded: Tensor, memory: Tensors, state: Tensors) -> tuple[Tensor, Tensors, Tensor]:
+        """See `Decoder.step`."""
+        both = torch.cat([embedded, for_rows(memory["seen"], embedded)], dim=1)
+        hidden, cell = self.lstm(both, (state["hidden"], state["cell"]))
+        return hidden, {"hidden": hidden, "cell": cell}, everywhere(memory["cells"], embedded)

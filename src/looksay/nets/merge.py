@@ -1,0 +1,46 @@
+"""Merge: the LSTM reads words alone, and the picture is added to what it has read (Tanti et al. 2018)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from looksay.nets.decoder import Decoder, Tensors, everywhere, for_rows
+from looksay.nets.words import WordVectors, speaker
+
+
+class Merge(Decoder):
+    """The design of the classic Keras tutorials: dense(picture) + LSTM(words), a dense layer, the words.
+
+    Parameters
+    ----------
+    channels : int
+        Features of a grid cell; the mean of the cells is what is looked at.
+    embedding : WordVectors
+        Of `size` features.
+    vocabulary : int
+        Number of words.
+    size : int
+        Features of the state and of the dense layers.
+    dropout : float
+        On the picture, on the words read and on the output.
+    """
+
+    def __init__(self, channels: int, embedding: WordVectors, vocabulary: int, *, size: int, dropout: float) -> None:
+        super().__init__()
+        self.embedding = embedding
+        self.look = nn.Sequential(nn.Dropout(dropout), nn.Linear(channels, size), nn.ReLU())
+        self.lstm = nn.LSTMCell(size, size)
+        self.merge = nn.Sequential(nn.Linear(size, size), nn.ReLU())
+        self.words = speaker(size, vocabulary, dropout)
+
+    def begin(self, grid: Tensor) -> tuple[Tensors, Tensors]:
+        """Look at the mean of the grid; start from zeros."""
+        seen = self.look(grid.mean(dim=1))
+        return {"seen": seen, "cells": grid[..., 0]}, dict.fromkeys(("hidden", "cell"), torch.zeros_like(seen))
+
+    def step(self, embedded: Tensor, memory: Tensors, state: Tensors) -> tuple[Tensor, Tensors, Tensor]:
+        """See `Decoder.step`."""
+        hidden, cell = self.lstm(embedded, (state["hidden"], state["cell"]))
+        output = self.merge(hidden + for_rows(memory["seen"], embedded))
+        return output, {"hidden": hidden, "cell": cell}, everywhere(memory["cells"], embedded)

@@ -1,0 +1,69 @@
+"""Top-down attention: two LSTMs, one to look and one to say (Anderson et al. 2018, "Up-Down")."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from looksay.nets.attention import MultiHeadAttention
+from looksay.nets.decoder import Decoder, Tensors, for_rows
+from looksay.nets.words import WordVectors, speaker
+
+
+class TopDown(Decoder):
+    """Two LSTMs: one decides where to look, the other what to say.
+
+    At each word the attention LSTM reads the language LSTM's last output, the mean of the grid and the word; its
+    output asks where to look. The language LSTM reads what was seen and the attention LSTM's output, and speaks.
+    Here the regions are the cells of a CNN's grid, and the attention has several heads.
+
+    Parameters
+    ----------
+    channels : int
+        Features of a grid cell.
+    embedding : WordVectors
+        Of `size` features.
+    vocabulary : int
+        Number of words.
+    size : int
+        Features of the states and of the projected grid; a multiple of `heads`.
+    heads : int
+        Of the attention.
+    dropout : float
+        On the projected grid, on the words read and on the output.
+    """
+
+    def __init__(
+        self, channels: int, embedding: WordVectors, vocabulary: int, *, size: int, heads: int, dropout: float
+    ) -> None:
+        super().__init__()
+        self.embedding = embedding
+        self.look = nn.Sequential(nn.Linear(channels, size), nn.ReLU(), nn.Dropout(dropout))
+        self.attention = MultiHeadAttention(size, size, size, heads)
+        self.attention_lstm = nn.LSTMCell(3 * size, size)
+        self.language_lstm = nn.LSTMCell(2 * size, size)
+        self.words = speaker(size, vocabulary, dropout)
+
+    def begin(self, grid: Tensor) -> tuple[Tensors, Tensors]:
+        """Project the grid, its mean, the keys and the values; start from zeros."""
+        seen = self.look(grid)
+        keys, values = self.attention.project(seen)
+        mean = seen.mean(dim=1)
+        names = ("attention_hidden", "attention_cell", "language_hidden", "language_cell")
+        return {"keys": keys, "values": values, "mean": mean}, dict.fromkeys(names, torch.zeros_like(mean))
+
+    def step(self, embedded: Tensor, memory: Tensors, state: Tensors) -> tuple[Tensor, Tensors, Tensor]:
+        """See `Decoder.step`."""
+        read = [state["language_hidden"], for_rows(memory["mean"], embedded), embedded.relu()]
+        hidden, cell = self.attention_lstm(torch.cat(read, dim=1), (state["attention_hidden"], state["attention_cell"]))
+        context, weights = self.attention(hidden, memory["keys"], memory["values"])
+        output, output_cell = self.language_lstm(
+            torch.cat([context, hidden], dim=1), (state["language_hidden"], state["language_cell"])
+        )
+        after = {
+            "attention_hidden": hidden,
+            "attention_cell": cell,
+            "language_hidden": output,
+            "language_cell": output_cell,
+        }
+        return output, after, weights
