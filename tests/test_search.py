@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from dataclasses import dataclass
 from typing import Any, Self
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from looksay import OptionError
+from looksay import OptionError, rules
 from looksay.search import DecoderState, Hypothesis, Rows, Tokens, search
 from looksay.specs import SearchOptions
 
@@ -40,12 +41,12 @@ def tables(seed: int, images: int, words: int = 5) -> Table:
     return normal
 
 
-def decode(table: Table, options: SearchOptions, forbidden: tuple[int, ...] = ()) -> list[list[Hypothesis]]:
+def decode(table: Table, options: SearchOptions, *more: rules.Rule) -> list[list[Hypothesis]]:
     def step(tokens: Tokens, state: Toy) -> tuple[Any, Toy]:
         return table[state.image, state.before, tokens].copy(), Toy(state.image, tokens)
 
     state = Toy(np.arange(len(table)), np.zeros(len(table), dtype=np.int64))
-    return search(step, state, options, start=START, end=END, forbidden=forbidden)
+    return search(step, state, options, start=START, end=END, rules=[rules.never([START]), *more])
 
 
 def log_prob(table: Table, words: tuple[int, ...]) -> float:
@@ -114,7 +115,7 @@ def test_captions_are_sorted_different_and_within_the_limit(seed: int, beam: int
 
 @given(st.integers(0, 10_000), st.integers(1, 3))
 def test_a_forbidden_word_is_never_said(seed: int, beam: int) -> None:
-    for found in decode(tables(seed, images=2), SearchOptions(beam=beam, max_words=5), forbidden=(2,)):
+    for found in decode(tables(seed, images=2), SearchOptions(beam=beam, max_words=5), rules.never([2])):
         assert 2 not in found[0].tokens
 
 
@@ -137,8 +138,106 @@ def test_memory_is_copied_only_when_pictures_change_place() -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{"beam": 0}, {"n_best": 4}, {"n_best": 0}, {"max_words": 0}, {"length_exponent": -1}]
+    "options",
+    [
+        {"beam": 0},
+        {"n_best": 4},
+        {"n_best": 0},
+        {"max_words": 0},
+        {"length_exponent": -1},
+        {"min_words": 21},
+        {"groups": 2},
+        {"temperature": -1},
+        {"top_p": 0},
+        {"top_k": -1},
+        {"no_repeat": -1},
+        {"forbidden": "a"},
+    ],
 )
 def test_options_out_of_range_are_refused_by_name(options: dict[str, Any]) -> None:
     with pytest.raises(OptionError, match=next(iter(options))):
         SearchOptions(**options)
+
+
+ids = st.integers(0, 10_000)
+beams = st.sampled_from([SearchOptions(beam=1, max_words=6), SearchOptions(beam=4, n_best=3, max_words=6)])
+
+
+def said(table: Table, options: SearchOptions, *obeyed: rules.Rule) -> list[tuple[int, ...]]:
+    return [caption.tokens for found in decode(table, options, *obeyed) for caption in found]
+
+
+@given(ids, beams)
+def test_a_run_of_words_is_not_said_twice(seed: int, options: SearchOptions) -> None:
+    for length in (1, 2):
+        for words in said(tables(seed, images=2), options, rules.no_repeat(length)):
+            runs = [words[start : start + length] for start in range(len(words) - length + 1)]
+            assert len(set(runs)) == len(runs)
+
+
+@given(ids, beams)
+def test_captions_have_the_least_length_and_do_not_end_in_forbidden_words(seed: int, options: SearchOptions) -> None:
+    table = tables(seed, images=2)
+    assert all(len(words) >= 3 for words in said(table, options, rules.at_least(3, END)))
+    for words in said(table, options, rules.not_after([2, 3], END)):
+        assert len(words) == 6 or not words or words[-1] == 4
+
+
+@given(ids, beams)
+def test_captions_begin_as_told_and_go_on_as_the_model_likes(seed: int, options: SearchOptions) -> None:
+    table = tables(seed, images=2)
+    for image, found in enumerate(decode(table, options, rules.beginning([4, 4]))):
+        for caption in found:
+            assert caption.tokens[:2] == (4, 4)
+            assert caption.log_prob == pytest.approx(log_prob(table[image], caption.tokens), abs=1e-4)
+
+
+@given(ids, beams)
+def test_a_caption_that_may_not_go_on_ends(seed: int, options: SearchOptions) -> None:
+    table = tables(seed, images=2)
+    for image, found in enumerate(decode(table, options, rules.never([2, 3, 4]), rules.at_least(9, END))):
+        assert [caption.tokens for caption in found] == [()]
+        assert found[0].log_prob == pytest.approx(log_prob(table[image], ()), abs=1e-4)
+
+
+def test_drawing_follows_the_models_probabilities() -> None:
+    table = tables(3, images=1)
+    options = SearchOptions(n_best=100, max_words=1, temperature=1.0)
+    counts: dict[tuple[int, ...], int] = {}
+    for seed in range(100):
+        for caption in decode(table, dataclasses.replace(options, seed=seed))[0]:
+            counts[caption.tokens] = counts.get(caption.tokens, 0) + 1
+    first = np.exp(table[0, START, START].astype(float))
+    first[START] = 0
+    for words in ((), (2,), (3,), (4,)):
+        expected = first[words[0] if words else END] / first.sum()
+        assert counts.get(words, 0) / 10_000 == pytest.approx(expected, abs=0.02)
+
+
+@given(ids)
+def test_drawing_is_the_same_for_a_seed_and_can_be_narrowed_to_greed(seed: int) -> None:
+    table = tables(seed, images=3)
+    options = SearchOptions(n_best=4, beam=4, max_words=6, temperature=1.5, seed=seed)
+    assert decode(table, options) == decode(table, options)
+    greedy = [found[0].tokens for found in decode(table, SearchOptions(beam=1, max_words=6))]
+    for narrow in ({"top_k": 1}, {"top_p": 1e-9}, {"temperature": 1e-3}):
+        drawn = decode(table, dataclasses.replace(options, **narrow))
+        assert [[caption.tokens for caption in found] for found in drawn] == [[words] * 4 for words in greedy]
+
+
+@given(ids)
+def test_groups_that_do_not_mind_each_other_are_beams_of_their_own(seed: int) -> None:
+    table = tables(seed, images=2)
+    alone = decode(table, SearchOptions(beam=2, n_best=2, max_words=5))
+    grouped = decode(table, SearchOptions(beam=4, groups=2, n_best=2, diversity=0.0, max_words=5))
+    assert grouped == alone
+
+
+def test_groups_that_mind_each_other_say_more_different_words() -> None:
+    def distinct(diversity: float) -> int:
+        options = SearchOptions(beam=4, groups=4, n_best=4, diversity=diversity, max_words=5)
+        return sum(len({c.tokens[:1] for c in found}) for found in decode(tables(5, images=50), options))
+
+    assert distinct(0.0) == 50
+    assert distinct(0.5) > 60
+    assert distinct(5.0) > distinct(0.5)

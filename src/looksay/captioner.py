@@ -13,7 +13,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from looksay import images
+from looksay import images, rules
 from looksay.bundle import DECODER, ENCODER, Bundle
 from looksay.errors import BundleError, ImageError, OptionError
 from looksay.hub import DEFAULT, locate
@@ -144,7 +144,7 @@ class Captioner:
     def search(self, state: DecoderState, options: SearchOptions) -> list[list[Hypothesis]]:
         """Find the best captions of encoded pictures."""
         words = self.bundle.vocabulary
-        return search(self.step, state, options, start=words.start, end=words.end, forbidden=[words.unknown])
+        return search(self.step, state, options, start=words.start, end=words.end, rules=rules.of(options, words))
 
     def _caption(self, pixels: NDArray[np.float32], options: SearchOptions, attention: bool) -> list[list[Caption]]:
         state = self.encode(pixels)

@@ -1,4 +1,4 @@
-"""Word by word to whole captions: greedy and beam search, batched over images.
+"""Word by word to whole captions: greedy, beam and diverse beam search, and sampling, batched over images.
 
 Search knows nothing of networks. All it sees of a model is::
 
@@ -13,11 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from looksay.rules import Rule
 from looksay.specs import SearchOptions
 
 Tokens = NDArray[np.int64]
@@ -103,9 +104,9 @@ def search(
     *,
     start: int,
     end: int,
-    forbidden: Sequence[int] = (),
+    rules: Sequence[Rule] = (),
 ) -> list[list[Hypothesis]]:
-    """Find the best captions of each image.
+    """Find the best captions of each image, or draw some.
 
     Parameters
     ----------
@@ -114,32 +115,37 @@ def search(
     state : State
         The decoder's state before the first word: one row an image.
     options : SearchOptions
-        Beam, length and number of captions wanted.
+        Beam, length and number of captions wanted; its rules must be in `rules`.
     start, end : int
         Ids of ``<start>`` and ``<end>``.
-    forbidden : sequence of int
-        Ids that are never said.
+    rules : sequence of Rule
+        What may not be said; `looksay.rules.of` makes those of the options.
 
     Returns
     -------
     list of list of Hypothesis
         For each image, at most ``options.n_best`` captions, the best first.
     """
-    banned = np.array([start, *forbidden])
 
-    def allowed_step(tokens: Tokens, state: S, written: int) -> tuple[NDArray[np.float64], S]:
+    def allowed_step(tokens: Tokens, state: S, written: Tokens) -> tuple[NDArray[np.float64], S]:
         narrow, state = step(tokens, state)
         log_probs = narrow.astype(np.float64)
-        log_probs[:, banned] = -np.inf
-        if written == options.max_words:  # a caption that has run to its limit can only end
-            log_probs[:, np.arange(log_probs.shape[1]) != end] = -np.inf
+        ending = log_probs[:, end].copy()
+        for rule in rules:
+            rule(log_probs, written)
+        # A caption that has run to its limit, or may not go on, can only end.
+        over = ~np.isfinite(log_probs).any(axis=1) | (written.shape[1] == options.max_words)
+        log_probs[over] = -np.inf
+        log_probs[over, end] = ending[over]
         return log_probs, state
 
+    if options.temperature:
+        return _draw(allowed_step, state, options, start, end)
     find = _greedy if options.beam == 1 else _beam
     return find(allowed_step, state, options, start, end)
 
 
-_AllowedStep = Callable[[Tokens, S, int], tuple[NDArray[np.float64], S]]
+_AllowedStep = Callable[[Tokens, S, Tokens], tuple[NDArray[np.float64], S]]
 
 
 def _finish(tokens: Sequence[int], log_prob: float, options: SearchOptions) -> Hypothesis:
@@ -149,15 +155,49 @@ def _finish(tokens: Sequence[int], log_prob: float, options: SearchOptions) -> H
 
 def _greedy(step: _AllowedStep[S], state: S, options: SearchOptions, start: int, end: int) -> list[list[Hypothesis]]:
     """Always say the likeliest word."""
-    images = len(state)
-    captions: list[list[Hypothesis]] = [[] for _ in range(images)]
-    active = np.arange(images)
-    tokens = np.zeros((images, 0), dtype=np.int64)
-    log_prob = np.zeros(images)
-    last = np.full(images, start, dtype=np.int64)
+    return _walk(step, state, options, start, end, lambda log_probs: log_probs.argmax(axis=1))
+
+
+def _draw(step: _AllowedStep[S], state: S, options: SearchOptions, start: int, end: int) -> list[list[Hypothesis]]:
+    """Draw `n_best` captions of each image, word by word."""
+    draw = np.random.default_rng(options.seed)
+
+    def choose(log_probs: NDArray[np.float64]) -> NDArray[np.intp]:
+        likely = np.exp((log_probs - log_probs.max(axis=1, keepdims=True)) / options.temperature)
+        likely /= likely.sum(axis=1, keepdims=True)
+        order = np.argsort(-likely, axis=1, kind="stable")
+        ranked = np.take_along_axis(likely, order, axis=1)
+        before = np.cumsum(ranked, axis=1) - ranked
+        ranked[before >= options.top_p] = 0
+        if options.top_k:
+            ranked[:, options.top_k :] = 0
+        reached = np.cumsum(ranked, axis=1)
+        rank = (reached < draw.random((len(ranked), 1)) * reached[:, -1:]).sum(axis=1)
+        return np.take_along_axis(order, rank[:, None], axis=1)[:, 0]
+
+    rows = np.repeat(np.arange(len(state)), options.n_best)
+    found = _walk(step, state.take(rows), options, start, end, choose)
+    each = [found[first : first + options.n_best] for first in range(0, len(rows), options.n_best)]
+    return [sorted((caption for (caption,) in drawn), key=lambda caption: -caption.score) for drawn in each]
+
+
+def _walk(
+    step: _AllowedStep[S],
+    state: S,
+    options: SearchOptions,
+    start: int,
+    end: int,
+    choose: Callable[[NDArray[np.float64]], NDArray[np.intp]],
+) -> list[list[Hypothesis]]:
+    """Write one caption a row, `choose` saying the next word of each."""
+    captions: list[list[Hypothesis]] = [[] for _ in range(len(state))]
+    active = np.arange(len(captions))
+    tokens = np.zeros((len(captions), 0), dtype=np.int64)
+    log_prob = np.zeros(len(captions))
+    last = np.full(len(captions), start, dtype=np.int64)
     while active.size:
-        log_probs, state = step(last, state, tokens.shape[1])
-        last = log_probs.argmax(axis=1)
+        log_probs, state = step(last, state, tokens)
+        last = choose(log_probs)
         log_prob = log_prob + log_probs[np.arange(active.size), last]
         for row in np.flatnonzero(last == end):
             captions[active[row]].append(_finish(tokens[row], float(log_prob[row]), options))
@@ -168,44 +208,87 @@ def _greedy(step: _AllowedStep[S], state: S, options: SearchOptions, start: int,
     return captions
 
 
+@dataclass
+class _Group(Generic[S]):
+    """The beginnings of one group of the beam.
+
+    Attributes
+    ----------
+    active : images that are not done
+    tokens : (active, width, words so far)
+    log_prob : (active, width)
+    last : the last word of every row, (active * width,)
+    state : of every row
+    """
+
+    active: NDArray[np.intp]
+    tokens: Tokens
+    log_prob: NDArray[np.float64]
+    last: Tokens
+    state: S
+
+
 def _beam(step: _AllowedStep[S], state: S, options: SearchOptions, start: int, end: int) -> list[list[Hypothesis]]:
     """Keep the `beam` likeliest beginnings of each image; an image is done when `beam` of its captions have ended.
 
     A caption ends only if its ``<end>`` is among the `beam` likeliest continuations, so that a beam of 1 is greedy
-    search.
+    search. With several groups each is a beam of its own, and a word costs what earlier groups say at the same step.
     """
-    beam, images = options.beam, len(state)
-    done: list[list[Hypothesis]] = [[] for _ in range(images)]
-    active = np.arange(images)
-    tokens = np.zeros((images, 1, 0), dtype=np.int64)  # (active image, beam, words so far)
-    log_prob = np.zeros((images, 1))
-    last = np.full(images, start, dtype=np.int64)
-    while active.size:
-        width = log_prob.shape[1]
-        log_probs, state = step(last, state, tokens.shape[2])
-        vocabulary = log_probs.shape[1]
-        total = (log_prob.reshape(-1, 1) + log_probs).reshape(active.size, width * vocabulary)
-        # At most `beam` of the best 2 * beam continuations end, so `beam` are left that go on.
-        best = _top(total, 2 * beam)
-        value = np.take_along_axis(total, best, axis=1)
-        parent, word = np.divmod(best, vocabulary)
+    images, width = len(state), options.beam // options.groups
+    done: list[list[list[Hypothesis]]] = [[[] for _ in range(images)] for _ in range(options.groups)]
+    groups = [
+        _Group(np.arange(images), np.zeros((images, 1, 0), dtype=np.int64), np.zeros((images, 1)),
+               np.full(images, start, dtype=np.int64), state)
+        for _ in range(options.groups)
+    ]  # fmt: skip
+    while any(group.active.size for group in groups):
+        said: NDArray[np.float64] | None = None  # how often each word was said at this step, (images, words)
+        for group, ended in zip(groups, done, strict=True):
+            if group.active.size:
+                log_probs, group.state = step(group.last, group.state, group.tokens.reshape(len(group.last), -1))
+                if said is None:
+                    said = np.zeros((images, log_probs.shape[1]))
+                _advance(group, log_probs, options.diversity * said[group.active], ended, width, options, end)
+                new = group.tokens[:, :, -1]
+                np.add.at(said, (np.repeat(group.active, new.shape[1]), new.ravel()), 1)
+    found = [{caption.tokens: caption for group in done for caption in group[image]} for image in range(images)]
+    return [sorted(each.values(), key=lambda caption: -caption.score)[: options.n_best] for each in found]
 
-        for image, rank in np.argwhere((word[:, :beam] == end) & np.isfinite(value[:, :beam])):
-            beginning = tokens[image, parent[image, rank]]
-            done[active[image]].append(_finish(beginning, float(value[image, rank]), options))
 
-        # A stable sort moves endings behind what goes on, and keeps both in order of probability.
-        alive = np.argsort(word == end, axis=1, kind="stable")[:, :beam]
-        log_prob = np.take_along_axis(np.where(word == end, -np.inf, value), alive, axis=1)
-        parent, word = (np.take_along_axis(array, alive, axis=1) for array in (parent, word))
-        tokens = np.concatenate([np.take_along_axis(tokens, parent[:, :, None], axis=1), word[:, :, None]], axis=2)
+def _advance(
+    group: _Group[S],
+    log_probs: NDArray[np.float64],
+    penalty: NDArray[np.float64],
+    done: list[list[Hypothesis]],
+    beam: int,
+    options: SearchOptions,
+    end: int,
+) -> None:
+    """Write one more word in every row of a group."""
+    images, width = group.log_prob.shape
+    vocabulary = log_probs.shape[1]
+    total = (group.log_prob.reshape(-1, 1) + log_probs).reshape(images, width * vocabulary)
+    # At most `beam` of the best 2 * beam continuations end, so `beam` are left that go on.
+    best = _top(total - np.tile(penalty, width), 2 * beam)
+    value = np.take_along_axis(total, best, axis=1)
+    parent, word = np.divmod(best, vocabulary)
 
-        going = np.array([len(done[image]) < beam for image in active]) & np.isfinite(log_prob[:, 0])
-        rows = (np.arange(active.size)[:, None] * width + parent)[going].ravel()
-        active, tokens, log_prob = active[going], tokens[going], log_prob[going]
-        last = word[going].ravel()
-        state = state.take(rows)
-    return [sorted(found, key=lambda caption: -caption.score)[: options.n_best] for found in done]
+    for image, rank in np.argwhere((word[:, :beam] == end) & np.isfinite(value[:, :beam])):
+        beginning = group.tokens[image, parent[image, rank]]
+        done[group.active[image]].append(_finish(beginning, float(value[image, rank]), options))
+
+    # A stable sort moves endings behind what goes on, and keeps both in order of probability.
+    alive = np.argsort(word == end, axis=1, kind="stable")[:, :beam]
+    log_prob = np.take_along_axis(np.where(word == end, -np.inf, value), alive, axis=1)
+    parent, word = (np.take_along_axis(array, alive, axis=1) for array in (parent, word))
+    before = np.take_along_axis(group.tokens, parent[:, :, None], axis=1)
+    tokens = np.concatenate([before, word[:, :, None]], axis=2)
+
+    going = np.array([len(done[image]) < beam for image in group.active]) & np.isfinite(log_prob[:, 0])
+    rows = (np.arange(images)[:, None] * width + parent)[going].ravel()
+    group.active, group.tokens, group.log_prob = group.active[going], tokens[going], log_prob[going]
+    group.last = word[going].ravel()
+    group.state = group.state.take(rows)
 
 
 def _top(values: NDArray[np.float64], count: int) -> NDArray[np.intp]:

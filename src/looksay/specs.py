@@ -77,6 +77,30 @@ class SearchOptions:
     length_exponent : float
         Finished captions are ranked by ``log_prob / steps ** length_exponent`` (``<end>`` is a step):
         0 favours short captions, 1 ranks by the mean log-probability of a word.
+    min_words : int
+        Shortest caption.
+    no_repeat : int
+        No run of so many words is said twice; 0 for no such rule.
+    no_dangling : bool
+        No caption ends in an article, a preposition or a conjunction.
+    forbidden : tuple of str
+        Words that are never said.
+    prefix : str
+        How every caption begins.
+    groups : int
+        Groups of the beam that keep away from each other's words (diverse beam search, Vijayakumar et al. 2018);
+        ``beam`` is a multiple of it.
+    diversity : float
+        How much a word costs, in log-probability, that an earlier group says at the same step.
+    temperature : float
+        Above 0, captions are drawn at random and not searched for: `n_best` of them, whatever the beam. 1 draws from
+        the model's own probabilities, less is more cautious.
+    top_k : int
+        Draw from the so many likeliest words; 0 for all.
+    top_p : float
+        Draw from the likeliest words that have this much probability together (Holtzman et al. 2020).
+    seed : int
+        Of drawing.
 
     Raises
     ------
@@ -88,14 +112,36 @@ class SearchOptions:
     n_best: int = 1
     max_words: int = 20
     length_exponent: float = 0.7
+    min_words: int = 0
+    no_repeat: int = 0
+    no_dangling: bool = False
+    forbidden: tuple[str, ...] = ()
+    prefix: str = ""
+    groups: int = 1
+    diversity: float = 0.5
+    temperature: float = 0.0
+    top_k: int = 0
+    top_p: float = 1.0
+    seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("beam", "n_best", "max_words"):
+        for name in ("beam", "n_best", "max_words", "min_words", "no_repeat", "groups", "top_k", "seed"):
             require(type(getattr(self, name)) is int, f"{name} is {getattr(self, name)!r}; it must be a whole number")
         require(1 <= self.beam <= 100, f"beam is {self.beam}; it must be from 1 to 100")
-        require(1 <= self.n_best <= self.beam, f"n_best is {self.n_best}; it must be from 1 to beam ({self.beam})")
+        most, name = (100, "100") if self.temperature else (self.beam, f"beam ({self.beam})")
+        require(1 <= self.n_best <= most, f"n_best is {self.n_best}; it must be from 1 to {name}")
         require(self.max_words >= 1, f"max_words is {self.max_words}; it must be 1 or more")
         require(0 <= self.length_exponent <= 2, f"length_exponent is {self.length_exponent}; it must be from 0 to 2")
+        least = f"min_words is {self.min_words}; it must be from 0 to max_words ({self.max_words})"
+        require(0 <= self.min_words <= self.max_words, least)
+        for name in ("no_repeat", "top_k", "seed", "diversity"):
+            require(getattr(self, name) >= 0, f"{name} is {getattr(self, name)}; it must be 0 or more")
+        fits = self.groups >= 1 and self.beam % self.groups == 0
+        require(fits, f"groups is {self.groups}; the beam ({self.beam}) must be a multiple of it")
+        require(0 <= self.temperature <= 10, f"temperature is {self.temperature}; it must be from 0 to 10")
+        require(0 < self.top_p <= 1, f"top_p is {self.top_p}; it must be above 0 and at most 1")
+        texts = isinstance(self.forbidden, tuple) and all(isinstance(word, str) for word in self.forbidden)
+        require(texts and isinstance(self.prefix, str), "forbidden is a tuple of words, and prefix a text")
 
 
 class SearchChanges(TypedDict, total=False):
@@ -105,6 +151,17 @@ class SearchChanges(TypedDict, total=False):
     n_best: int
     max_words: int
     length_exponent: float
+    min_words: int
+    no_repeat: int
+    no_dangling: bool
+    forbidden: tuple[str, ...]
+    prefix: str
+    groups: int
+    diversity: float
+    temperature: float
+    top_k: int
+    top_p: float
+    seed: int
 
 
 @dataclass(frozen=True)
@@ -158,8 +215,10 @@ class ModelSpec:
         values, image = _known(cls, data), _known(ImageSpec, data["image"])
         image.update(mean=tuple(image["mean"]), std=tuple(image["std"]))
         rows, columns = values["grid"]
-        search = SearchOptions(**_known(SearchOptions, data["search"]))
-        values.update(image=ImageSpec(**image), search=search, grid=(rows, columns), files=dict(values["files"]))
+        search = _known(SearchOptions, data["search"])
+        search.update(forbidden=tuple(search.get("forbidden", ())))
+        values.update(image=ImageSpec(**image), search=SearchOptions(**search))
+        values.update(grid=(rows, columns), files=dict(values["files"]))
         return cls(**values)
 
 

@@ -118,3 +118,25 @@ def test_attention_goes_where_the_picture_has_something(name: str) -> None:
         optimizer.step()
     assert (scores[:, 1].argmax(dim=1) == kind).float().mean() > 0.95
     assert looks[torch.arange(64), 1, place].mean() > 2 / 9
+
+
+def test_own_words_are_read_as_often_as_asked() -> None:
+    """A decoder that always says word 7 reads word 7 in place of people's words."""
+    torch.manual_seed(0)
+    decoder = small("init-inject")
+    with torch.no_grad():
+        bias = decoder.words[-1].get_parameter("bias")
+        bias.fill_(-100)
+        bias[7] = 100
+    tokens, grid = torch.randint(1, 6, (400, 3)), torch.randn(400, 9, 12)
+    read: list[torch.Tensor] = []
+    decoder.embedding.register_forward_pre_hook(lambda module, inputs: read.append(inputs[0]))
+    decoder(grid, tokens, 0.25)
+    _, second, third = read
+    for step, words in ((1, second), (2, third)):
+        own = words == 7
+        assert own.float().mean() == pytest.approx(0.25, abs=0.08)
+        assert torch.equal(words[~own], tokens[~own, step])
+    read.clear()
+    decoder(grid, tokens)
+    assert len(read) == 1

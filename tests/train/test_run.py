@@ -116,3 +116,31 @@ def test_precision_follows_the_wish() -> None:
     assert run.precision("32") == "32-true"
     assert run.precision("bf16") == "bf16-mixed"
     assert run.precision("auto") in ("32-true", "bf16-mixed")
+
+
+def test_a_run_that_gets_no_better_stops_after_its_patience(small_data: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    run.train(config.load(RECIPE, changes(
+        small_data, folder, "training.epochs=9", "training.learning_rate=1e-9", "training.patience=2"
+    )))  # fmt: skip
+    assert [row["epoch"] for row in journal.read(folder)] == [1, 2, 3]
+    assert (folder / journal.BEST).is_file()
+
+
+def test_gradients_of_several_batches_make_one_step(small_data: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    run.train(config.load(RECIPE, changes(small_data, folder, "training.epochs=1", "training.accumulate=4")))
+    assert journal.read(folder)[0]["step"] == 16 / 4  # 16 pictures, one a batch
+
+
+def test_the_encoder_begins_to_learn_after_its_frozen_epochs(small_data: Path, tmp_path: Path) -> None:
+    states = []
+    for epochs in (1, 2, 3):
+        folder = tmp_path / f"run{epochs}"
+        run.train(config.load(RECIPE, changes(
+            small_data, folder, f"training.epochs={epochs}", "encoder.trainable=true", "encoder.frozen_epochs=2",
+            "encoder.learning_rate=1e-2",
+        )))  # fmt: skip
+        states.append({k: v for k, v in load_file(folder / journal.BEST).items() if k.startswith("encoder.")})
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+    assert any(not torch.equal(states[0][name], states[2][name]) for name in states[0])

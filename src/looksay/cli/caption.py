@@ -11,23 +11,22 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any
 
 import click
 
+from looksay.cli.searching import search_changes, search_options
 from looksay.errors import ImageError
-from looksay.specs import Caption, SearchChanges
+from looksay.specs import Caption
 
 STDIN = "-"
 
 
 @click.command()
 @click.argument("paths", nargs=-1, required=True, metavar="PATHS...")
-@click.option("--beam", type=int, help="Captions searched in parallel, 1 (greedy) to 100.  [default: the model's own]")
 @click.option(
     "--n-best", type=int, default=1, show_default=True, help="Captions printed for each picture; widens the beam to it."
 )
-@click.option("--max-words", type=int, help="Longest caption.  [default: the model's own]")
 @click.option(
     "--model",
     default="default",
@@ -43,6 +42,7 @@ STDIN = "-"
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="A file in place of standard output.")
 @click.option("--write", type=click.Choice(["txt"]), help="Also write each caption beside its picture, as NAME.txt.")
 @click.option("--overwrite", is_flag=True, help="Let --write replace files that are there already.")
+@search_options
 def caption(
     paths: Sequence[str],
     model: str,
@@ -61,6 +61,8 @@ def caption(
     looksay photo.jpg
     looksay caption holiday/ --format jsonl --output captions.jsonl
     looksay caption 'scans/*.png' --beam 5 --n-best 3
+    looksay photo.jpg --prefix "a dog" --no-dangling --forbid brown
+    looksay photo.jpg --temperature 0.8 --top-p 0.9 --n-best 5
     looksay caption album/ --write txt
     curl -s https://example.org/photo.jpg | looksay -
 
@@ -75,7 +77,7 @@ def caption(
     beside = _sidecars(found, write, overwrite=overwrite) if write else {}
     if output and output.resolve() in {path.resolve() for path in found}:
         raise click.UsageError(f"--output {output} is one of the pictures; name another file")
-    chosen = cast("SearchChanges", {name: value for name, value in options.items() if value is not None})
+    chosen = search_changes(options)
     outcomes = captioner.load(model).outcomes((_open(path) for path in found), batch=batch, **chosen)
     failed = 0
     with _opened(output) as file:

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import click
 
 from looksay.cli.reading import read_options, reading_options
 from looksay.cli.scoring import publish, scoring_options, wants_meteor
-from looksay.specs import SearchChanges
+from looksay.cli.searching import search_changes, search_options
 
 
 @click.command()
 @click.argument("model", metavar="MODEL")
 @click.option("--data", type=click.Path(path_type=Path), required=True, help="The data set; see looksay data --help.")
 @click.option("--split", default="val", show_default=True, help="train, val, test or all.")
-@click.option("--beam", type=int, help="Captions searched in parallel.  [default: the model's own]")
-@click.option("--max-words", type=int, help="Longest caption.  [default: the model's own]")
-@click.option("--length-exponent", type=float, help="0 favours short captions.  [default: the model's own]")
 @click.option("--batch", type=click.IntRange(min=1), default=16, show_default=True, help="Pictures captioned together.")
+@search_options
 @scoring_options
 @reading_options
 def evaluate(
@@ -40,6 +38,6 @@ def evaluate(
     meteor, spice = options.pop("meteor"), options.pop("spice")
     dataset = datasets.read(data, read_options(options))
     loaded = captioner.load(model)
-    search = cast("SearchChanges", {name: value for name, value in options.items() if value is not None})
+    search = search_changes(options)
     found = evaluation.evaluate(loaded, dataset, split, batch=batch, meteor=wants_meteor(meteor), spice=spice, **search)
     publish(found, report, output, loaded)

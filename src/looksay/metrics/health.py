@@ -6,15 +6,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
-_Words = Sequence[str]
-# Articles, prepositions and conjunctions that want a word after them. ("outside" and "up" end captions as adverbs; of
-# Flickr8k's human captions 1.3 % end in one of these, as in "he puts his helmet on".)
-_DANGLING = frozenset(
-    "a an the of in on at by with from to into onto over under through across near behind beside between against along "
-    "among around before after during for above below beneath towards toward upon within without off "
-    "and or but nor as while that which who because if than".split()
-)
+from looksay.words import DANGLING
 
+_Words = Sequence[str]
 MEANING = {
     "mean words": "words a caption",
     "distinct-1": "part of all words that are different (Li et al. 2016), 0 to 1",
@@ -62,7 +56,7 @@ def health(
         "distinct words": len(words),
         "words never said": sum(count >= 2 and word not in words for word, count in images.items()),
         "unique captions %": 100 * len(set(captions)) / len(captions),
-        "dangling endings %": _percent(bool(caption) and caption[-1] in _DANGLING for caption in captions),
+        "dangling endings %": _percent(bool(caption) and caption[-1] in DANGLING for caption in captions),
         "repeated words %": _percent(any(a == b for a, b in pairwise(caption)) for caption in captions),
     }
     if seen:

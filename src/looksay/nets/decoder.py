@@ -65,7 +65,7 @@ class Decoder(nn.Module, ABC):
             Where the decoder looked; each row sums to 1. A design without attention looks everywhere alike.
         """
 
-    def forward(self, grid: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, grid: Tensor, tokens: Tensor, own_words: float = 0.0) -> tuple[Tensor, Tensor]:
         """Score every next word of given captions (teacher forcing).
 
         Parameters
@@ -73,6 +73,9 @@ class Decoder(nn.Module, ABC):
         grid : Tensor, shape (pictures, cells, channels)
         tokens : Tensor of int, shape (rows, steps)
             ``<start>`` and the caption's words; the captions of a picture stand together.
+        own_words : float
+            Probability, 0 to 1, that after the first step the word read is one drawn from the model's own scores
+            instead (scheduled sampling, Bengio et al. 2015).
 
         Returns
         -------
@@ -83,12 +86,21 @@ class Decoder(nn.Module, ABC):
         memory, state = self.begin(grid)
         captions = len(tokens) // len(grid)
         state = {name: value.repeat_interleave(captions, dim=0) for name, value in state.items()}
-        outputs, looks = [], []
-        for embedded in self.embedding(tokens).unbind(dim=1):
+        outputs: list[Tensor] = []
+        looks: list[Tensor] = []
+        for step, embedded in enumerate(self.embedding(tokens).unbind(dim=1)):
+            if own_words and step:
+                embedded = self.embedding(self._some_own(tokens[:, step], outputs[-1], own_words))  # noqa: PLW2901
             output, state, attention = self.step(embedded, memory, state)
             outputs.append(output)
             looks.append(attention)
         return self.words(torch.stack(outputs, dim=1)), torch.stack(looks, dim=1)
+
+    @torch.no_grad()
+    def _some_own(self, words: Tensor, output: Tensor, part: float) -> Tensor:
+        """Return words (rows,) of which a part is drawn from the model's scores."""
+        drawn = torch.multinomial(self.words(output).float().softmax(dim=-1), 1)[:, 0]
+        return torch.where(torch.rand(len(words), device=words.device) < part, drawn, words)
 
 
 def for_rows(remembered: Tensor, embedded: Tensor) -> Tensor:

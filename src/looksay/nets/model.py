@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from looksay import rules
 from looksay.nets.decoder import Decoder
 from looksay.nets.encoder import Encoder
 from looksay.search import DecoderState, Hypothesis, Tokens, search
@@ -38,9 +39,8 @@ class CaptionModel(nn.Module):
             What the encoder made of them.
         """
         state = DecoderState.begin(*self.decoder.begin(grid))
-        return search(
-            self.step, state, options, start=vocabulary.start, end=vocabulary.end, forbidden=[vocabulary.unknown]
-        )
+        obeyed = rules.of(options, vocabulary)
+        return search(self.step, state, options, start=vocabulary.start, end=vocabulary.end, rules=obeyed)
 
     def step(self, tokens: Tokens, state: DecoderState) -> tuple[NDArray[np.float32], DecoderState]:
         """Give `search` the log-probabilities of the next word."""

@@ -165,6 +165,13 @@ class TrainingOptions:
     precision : {"auto", "32", "bf16"}
         ``auto`` is bf16 where the hardware has it.
     seed : int
+    accumulate : int
+        Batches whose gradients are added up before a step.
+    patience : int
+        Stop after so many epochs without a better val CIDEr-D; 0 to go on to the end.
+    scheduled_sampling : float
+        Part of the words read, by the last epoch, that are the model's own instead of people's; it rises from 0 epoch
+        by epoch (Bengio et al. 2015).
     """
 
     run: str = "runs/flickr8k"
@@ -181,16 +188,20 @@ class TrainingOptions:
     max_words: int = 20
     precision: Literal["auto", "32", "bf16"] = "auto"
     seed: int = 0
+    accumulate: int = 1
+    patience: int = 0
+    scheduled_sampling: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch", "captions", "max_words"):
+        for name in ("epochs", "batch", "captions", "max_words", "accumulate"):
             require(getattr(self, name) >= 1, f"{name} is {getattr(self, name)}; it must be 1 or more")
-        for name in ("weight_decay", "warmup", "label_smoothing"):
+        for name in ("weight_decay", "warmup", "label_smoothing", "scheduled_sampling"):
             require(0 <= getattr(self, name) < 1, f"{name} is {getattr(self, name)}; it must be from 0 to below 1")
         require(0 < self.learning_rate < 1, f"learning_rate is {self.learning_rate}; it must be between 0 and 1")
         require(self.doubly_stochastic >= 0, f"doubly_stochastic is {self.doubly_stochastic}; it must be 0 or more")
         require(0 < self.clip < float("inf"), f"clip is {self.clip}; it must be above 0")
-        require(self.seed >= 0, f"seed is {self.seed}; it must be 0 or more")
+        for name in ("seed", "patience"):
+            require(getattr(self, name) >= 0, f"{name} is {getattr(self, name)}; it must be 0 or more")
 
 
 @dataclass(frozen=True)
@@ -285,6 +296,10 @@ def _check(where: str, value: Any, kind: Any) -> Any:
         if str(value) not in get_args(kind):
             raise RecipeError(f"{where} is {value!r}; it must be one of {', '.join(get_args(kind))}")
         return str(value)
+    if get_origin(kind) is tuple:
+        if not (isinstance(value, list) and all(isinstance(each, str) for each in value)):
+            raise RecipeError(f"{where} is {value!r}; it must be a list of texts")
+        return tuple(value)
     if kind is float and type(value) is int:
         return float(value)
     if kind is str and type(value) in (int, float):

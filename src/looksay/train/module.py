@@ -73,8 +73,9 @@ class CaptionModule(lightning.LightningModule):
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """Return the loss of a batch."""
-        scores, attention = self.model.decoder(self._grid(batch), batch.tokens)
         options = self.recipe.training
+        own_words = options.scheduled_sampling * self.current_epoch / max(1, options.epochs - 1)
+        scores, attention = self.model.decoder(self._grid(batch), batch.tokens, own_words)
         loss = cross_entropy(scores, batch.targets, options.label_smoothing)
         if options.doubly_stochastic:
             loss = loss + options.doubly_stochastic * doubly_stochastic(attention, batch.targets)

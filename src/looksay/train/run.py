@@ -12,7 +12,7 @@ from typing import Any
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import RichProgressBar
+from lightning.pytorch.callbacks import EarlyStopping, RichProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
 from safetensors.torch import load_file
 
@@ -26,7 +26,7 @@ from looksay.train.batches import Pictures
 from looksay.train.config import Recipe
 from looksay.train.inputs import Grids, Inputs, Pixels
 from looksay.train.journal import BEST, LAST, Journal
-from looksay.train.module import CaptionModule
+from looksay.train.module import DECIDING, CaptionModule
 from looksay.vocabulary import Vocabulary
 
 RECIPE = "recipe.toml"
@@ -123,6 +123,9 @@ def _vocabulary(folder: Path, dataset: Dataset, recipe: Recipe, *, resume: bool)
 def _fit(module: CaptionModule, recipe: Recipe, folder: Path) -> None:
     options = recipe.training
     bars: list[Any] = [RichProgressBar()] if sys.stderr.isatty() else []
+    # Checked when the epoch is over, after the journal has written it down.
+    patience = [EarlyStopping(DECIDING, mode="max", patience=options.patience, check_on_train_epoch_end=True)]
+    patience = patience if options.patience else []
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     with warnings.catch_warnings():
         for intended in (
@@ -137,9 +140,10 @@ def _fit(module: CaptionModule, recipe: Recipe, folder: Path) -> None:
             num_nodes=1,
             precision=precision(options.precision),
             gradient_clip_val=options.clip,
+            accumulate_grad_batches=options.accumulate,
             reload_dataloaders_every_n_epochs=1,
             logger=TensorBoardLogger(folder, name="tensorboard", version=""),
-            callbacks=[*bars, Journal(folder)],
+            callbacks=[*bars, Journal(folder), *patience],
             enable_progress_bar=bool(bars),
             enable_checkpointing=False,
             enable_model_summary=False,

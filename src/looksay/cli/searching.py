@@ -1,0 +1,42 @@
+"""Options of every command that lets a model write captions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, cast
+
+import click
+
+if TYPE_CHECKING:
+    from looksay.specs import SearchChanges
+
+_OWN = "  [default: the model's own]"
+_OPTIONS = (
+    click.option("--beam", type=int, help="Captions searched in parallel, 1 (greedy) to 100." + _OWN),
+    click.option("--max-words", type=int, help="Longest caption." + _OWN),
+    click.option("--min-words", type=int, help="Shortest caption."),
+    click.option("--length-exponent", type=float, help="0 favours short captions, 1 long ones." + _OWN),
+    click.option("--no-repeat", type=int, metavar="N", help="Say no run of N words twice."),
+    click.option("--no-dangling", is_flag=True, default=None, help="End in no article, preposition or conjunction."),
+    click.option("--forbid", "forbidden", multiple=True, metavar="WORD", help="Never say WORD; may be given again."),
+    click.option("--prefix", metavar="TEXT", help="Begin every caption so."),
+    click.option("--groups", type=int, help="Groups of the beam that keep away from each other's words."),
+    click.option("--diversity", type=float, help="How far away.  [default: 0.5]"),
+    click.option("--temperature", type=float, help="Above 0, draw captions at random; 1 as the model would."),
+    click.option("--top-k", type=int, help="Draw from the K likeliest words."),
+    click.option("--top-p", type=float, help="Draw from the likeliest words that have this probability together."),
+    click.option("--seed", type=int, help="Of drawing."),
+)
+
+
+def search_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options that `search_changes` collects."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def search_changes(values: dict[str, Any]) -> SearchChanges:
+    """Return those of a command's search options that were given."""
+    given = {name: value for name, value in values.items() if value not in (None, ())}
+    return cast("SearchChanges", given)

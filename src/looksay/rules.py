@@ -1,0 +1,123 @@
+"""What captions may not say: small rules that search obeys at every word.
+
+A rule gets the log-probabilities of the next word (rows, words) and the words written so far (rows, steps), and sets
+what is not allowed to minus infinity, in place. Rules know ids, not words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from looksay.errors import OptionError
+from looksay.specs import SearchOptions
+from looksay.vocabulary import Vocabulary
+from looksay.words import DANGLING, tokenize
+
+LogProbs = NDArray[np.float64]
+Written = NDArray[np.int64]
+Rule = Callable[[LogProbs, Written], None]
+
+
+def of(options: SearchOptions, vocabulary: Vocabulary) -> list[Rule]:
+    """Return the rules that search options ask for; ``<start>`` and ``<unknown>`` are never said.
+
+    Raises
+    ------
+    OptionError
+        If a forced beginning has a word that the model does not know, or is too long.
+    """
+    return list(_asked_for(options, vocabulary))
+
+
+def _asked_for(options: SearchOptions, vocabulary: Vocabulary) -> Iterator[Rule]:
+    prefix = _known(options, vocabulary)
+    if prefix:
+        yield beginning(prefix)
+    forbidden = [word for text in options.forbidden for word in vocabulary.encode(text)]
+    yield after(len(prefix), never([vocabulary.start, vocabulary.unknown, *forbidden]))
+    if options.no_repeat:
+        yield after(len(prefix), no_repeat(options.no_repeat))
+    if options.no_dangling:
+        dangling = set(vocabulary.encode(" ".join(DANGLING))) - {vocabulary.unknown}
+        yield not_after(sorted(dangling), vocabulary.end)
+    if options.min_words:
+        yield at_least(options.min_words, vocabulary.end)
+
+
+def _known(options: SearchOptions, vocabulary: Vocabulary) -> list[int]:
+    ids = vocabulary.encode(options.prefix) if options.prefix else []
+    if vocabulary.unknown in ids:
+        word = tokenize(options.prefix)[ids.index(vocabulary.unknown)]
+        raise OptionError(f"prefix is {options.prefix!r}; the model does not know {word!r}")
+    if len(ids) > options.max_words:
+        raise OptionError(f"prefix is {options.prefix!r}; it is longer than max_words ({options.max_words})")
+    return ids
+
+
+def never(ids: Sequence[int]) -> Rule:
+    """Never say these words."""
+    banned = np.array(ids)
+
+    def rule(log_probs: LogProbs, written: Written) -> None:  # noqa: ARG001
+        log_probs[:, banned] = -np.inf
+
+    return rule
+
+
+def at_least(words: int, end: int) -> Rule:
+    """Do not end before so many words."""
+
+    def rule(log_probs: LogProbs, written: Written) -> None:
+        if written.shape[1] < words:
+            log_probs[:, end] = -np.inf
+
+    return rule
+
+
+def not_after(ids: Sequence[int], end: int) -> Rule:
+    """Do not end after these words."""
+
+    def rule(log_probs: LogProbs, written: Written) -> None:
+        if written.shape[1]:
+            log_probs[np.isin(written[:, -1], ids), end] = -np.inf
+
+    return rule
+
+
+def no_repeat(length: int) -> Rule:
+    """Never say a run of so many words twice (Paulus et al. 2018)."""
+
+    def rule(log_probs: LogProbs, written: Written) -> None:
+        steps = written.shape[1]
+        if steps < length:
+            return
+        runs = np.lib.stride_tricks.sliding_window_view(written, length, axis=1)  # (rows, runs, length)
+        tail = written[:, steps - length + 1 :]
+        row, run = np.nonzero((runs[:, :, :-1] == tail[:, None, :]).all(axis=2))
+        log_probs[row, runs[row, run, -1]] = -np.inf
+
+    return rule
+
+
+def beginning(ids: Sequence[int]) -> Rule:
+    """Begin every caption with these words."""
+
+    def rule(log_probs: LogProbs, written: Written) -> None:
+        step = written.shape[1]
+        if step < len(ids):
+            log_probs[:, np.arange(log_probs.shape[1]) != ids[step]] = -np.inf
+
+    return rule
+
+
+def after(words: int, rule: Rule) -> Rule:
+    """Obey a rule once so many words are written."""
+
+    def later(log_probs: LogProbs, written: Written) -> None:
+        if written.shape[1] >= words:
+            rule(log_probs, written)
+
+    return later

@@ -1,0 +1,50 @@
+"""Who forbids a word, or gives a beginning, says it in words and not in ids."""
+
+from __future__ import annotations
+
+import pytest
+from conftest import EXAMPLES
+
+import looksay
+from looksay import OptionError
+
+PHOTO = EXAMPLES / "boats.jpg"
+
+
+@pytest.fixture(scope="module")
+def captioner() -> looksay.Captioner:
+    return looksay.load()
+
+
+def test_words_are_forbidden_and_beginnings_forced(captioner: looksay.Captioner) -> None:
+    best = captioner(PHOTO)
+    assert "boat" in best.words
+    without = captioner(PHOTO, forbidden=("boat", "boats"))
+    assert not {"boat", "boats"} & set(without.words)
+    forced = captioner(PHOTO, prefix="Two dogs")
+    assert forced.text.startswith("two dogs ")
+    assert forced.log_prob < best.log_prob
+
+
+def test_no_caption_dangles_or_repeats_a_word(captioner: looksay.Captioner) -> None:
+    found = captioner.candidates(PHOTO, n_best=10, no_dangling=True, no_repeat=1, min_words=8)
+    assert all(len(set(caption.words)) == len(caption.words) >= 8 for caption in found)
+    assert all(caption.words[-1] not in ("a", "the", "of", "with") for caption in found)
+
+
+def test_drawn_captions_differ_by_seed(captioner: looksay.Captioner) -> None:
+    drawn = [captioner(PHOTO, temperature=1.0, seed=seed).text for seed in range(5)]
+    assert len(set(drawn)) > 1
+    assert drawn[0] == captioner(PHOTO, temperature=1.0, seed=0).text
+
+
+def test_groups_give_other_captions(captioner: looksay.Captioner) -> None:
+    beam = captioner.candidates(PHOTO, beam=4, n_best=4)
+    groups = captioner.candidates(PHOTO, beam=4, n_best=4, groups=4, diversity=2.0)
+    assert len({c.words[:3] for c in groups}) > len({c.words[:3] for c in beam})
+
+
+@pytest.mark.parametrize("prefix", ["a xylophone", "a dog " * 11])
+def test_beginnings_that_cannot_be_said_are_refused(captioner: looksay.Captioner, prefix: str) -> None:
+    with pytest.raises(OptionError, match="prefix is"):
+        captioner(PHOTO, prefix=prefix)
