@@ -43,13 +43,13 @@ def norm_before_words(recipe: config.Recipe) -> dict[str, float]:
         batches = TrainBatches(run.pictures(records, recipe, vocabulary, model), recipe.training, epoch=0)
         decoder = model.decoder.train()
         if name == "without":
-            decoder.words[0] = nn.Identity()  # type: ignore[operator]
+            decoder.words[0] = nn.Identity()
         optimizer = torch.optim.AdamW(decoder.parameters(), lr=recipe.training.learning_rate)
         seen = []
         for step in range(STEPS):
             batch = batches[step]
             with torch.autocast("cpu", torch.bfloat16):
-                loss = cross_entropy(decoder(batch.pictures, batch.tokens), batch.targets, 0.1)
+                loss = cross_entropy(decoder(batch.pictures, batch.tokens)[0], batch.targets, 0.1)
             optimizer.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(decoder.parameters(), recipe.training.clip)
@@ -69,7 +69,7 @@ def encoder_share(loaded: run.Run, rounds: int = 5) -> float:
             start = time.perf_counter()
             grid = model.encoder(pixels)
             looked = time.perf_counter()
-            loss = cross_entropy(model.decoder(grid, tokens), tokens)
+            loss = cross_entropy(model.decoder(grid, tokens)[0], tokens)
         loss.backward()
         parts.append((looked - start) / (time.perf_counter() - start))
     model.eval()
