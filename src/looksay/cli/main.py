@@ -17,6 +17,7 @@ _COMMANDS = {
     "caption": "looksay.cli.caption",
     "data": "looksay.cli.data",
     "train": "looksay.cli.train",
+    "compare": "looksay.cli.compare",
     "evaluate": "looksay.cli.evaluate",
     "score": "looksay.cli.score",
     "export": "looksay.cli.export",

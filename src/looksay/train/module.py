@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -50,6 +51,7 @@ class CaptionModule(lightning.LightningModule):
         self.vocabulary = vocabulary
         self.pictures = {"train": train, "val": val}
         self.said: dict[int, str] = {}
+        self._decoding = 0.0  # seconds
         self._scorer = Scorer([record.references for record in val.records])
 
     def train_dataloader(self) -> DataLoader[Batch]:
@@ -93,12 +95,16 @@ class CaptionModule(lightning.LightningModule):
             loss=cross_entropy(scores, batch.targets, self.recipe.training.label_smoothing),
             word_accuracy=word_accuracy(scores, batch.targets),
         )
+        start = time.perf_counter()
         captions = self.model.captions(grid, self.vocabulary, self.recipe.search)
+        self._decoding += time.perf_counter() - start
         for index, found in zip(indices, captions, strict=True):
             self.said[index] = self.vocabulary.decode(found[0].tokens)
 
     def on_validation_epoch_end(self) -> None:
         """Score the captions."""
+        self.log("val_captions_a_second", len(self.said) / self._decoding)
+        self._decoding = 0.0
         scores = self._scorer.scores([self.said[index] for index in sorted(self.said)])
         for name, value in scores.items():
             self.log(f"val_{name}", value, prog_bar=f"val_{name}" == DECIDING)
