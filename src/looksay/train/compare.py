@@ -9,6 +9,7 @@ from pathlib import Path
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from safetensors import safe_open
 
 from looksay.errors import RunError
@@ -110,6 +111,7 @@ def chart(found: Sequence[Compared], file: Path) -> None:
         left.plot([row["epoch"] for row in rows], [100 * row[DECIDING] for row in rows], marker="o", markersize=3,
                   label=each.run.name)  # fmt: skip
     left.set(title="CIDEr-D of decoded val captions", xlabel="epoch")
+    left.xaxis.set_major_locator(MaxNLocator(integer=True))
     left.legend()
     for place, name in enumerate(_SCORES):
         offsets = [row + (place - 1) * 0.27 for row in range(len(found))]
@@ -119,7 +121,7 @@ def chart(found: Sequence[Compared], file: Path) -> None:
     right.invert_yaxis()
     right.set(title="val scores at the best epoch")
     right.margins(x=0.12)
-    right.legend(loc="lower right")
+    right.legend(loc="upper left", bbox_to_anchor=(1, 1))
     for axes in (left, right):
         axes.grid(alpha=0.3)
     FigureCanvasAgg(figure).print_figure(file, dpi=110, format="png")
