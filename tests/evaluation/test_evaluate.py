@@ -20,7 +20,7 @@ def test_the_captions_scored_are_those_that_users_get(small_bundle: Path, small_
     found = evaluation.evaluate(captioner, dataset, "val", batch=3, beam=2)
     assert found.said == [captioner(record.image, beam=2).text for record in dataset.split("val")]
     assert found.scores == pytest.approx(score(found.said, [record.references for record in found.records]))
-    assert found.facts["search"]["beam"] == 2
+    assert found.facts["search"] == {"beam": 2, "max_words": 20, "length_exponent": 0.7}
     assert found.references == (2, 2)
     assert found.people[1:] == (1, 4)
     assert found.health["novel captions %"] == 0

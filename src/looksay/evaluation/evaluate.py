@@ -20,7 +20,7 @@ from looksay.errors import DataError, ImageError
 from looksay.evaluation.judge import Evaluation, judge
 from looksay.metrics import java
 from looksay.search import DecoderState
-from looksay.specs import SearchChanges, require
+from looksay.specs import SearchChanges, SearchOptions, require
 
 
 def evaluate(
@@ -81,10 +81,20 @@ def evaluate(
         "model": captioner.bundle.spec.name,
         "data": dataset.layout,
         "split": split,
-        "search": {name: value for name, value in asdict(search).items() if name != "n_best"},
+        "search": _told(search),
     }
     judged = judge(records, said, facts, dataset=dataset, meteor=meteor, spice=spice, problems=problems)
     return replace(judged, health=judged.health | forced.figures())
+
+
+def _told(search: SearchOptions) -> dict[str, Any]:
+    """Return the options that shape every search, and those that are not as usual."""
+    usual = asdict(SearchOptions())
+    return {
+        name: value
+        for name, value in asdict(search).items()
+        if name in ("beam", "max_words", "length_exponent") or (value != usual[name] and name != "n_best")
+    }
 
 
 def _prepare(
