@@ -23,20 +23,20 @@ needs_java = pytest.mark.skipif(shutil.which("java") is None, reason="there is n
 @pytest.mark.slow
 def test_meteor_equals_pycocoevalcaps_and_its_process_is_kept() -> None:
     first = score(PREDICTIONS, REFERENCES, meteor=True)
-    process = java.meteor()._process.pid
+    process = java.meteor_process()._process.pid
     assert first == pytest.approx(GOLDEN["scores"], abs=1e-9)
     said, wanted = [caption.split() for caption in PREDICTIONS], [[c.split() for c in cs] for cs in REFERENCES]
-    corpus, images = java.meteor().scores(said, wanted)
+    corpus, images = java.meteor_process().scores(said, wanted)
     assert len(images) == len(said)
     assert 0 < corpus < 1
-    assert java.meteor().scores([[]], [[["a"]]]) == (0.0, [0.0])
-    assert java.meteor()._process.pid == process
-    java.meteor()._process.kill()
+    assert java.meteor_process().scores([[]], [[["a"]]]) == (0.0, [0.0])
+    assert java.meteor_process()._process.pid == process
+    java.meteor_process()._process.kill()
     with pytest.raises(MetricError, match="METEOR's Java process ended"):
         score(PREDICTIONS, REFERENCES, meteor=True)
     assert score(PREDICTIONS, REFERENCES, meteor=True)["METEOR"] == first["METEOR"]  # a new process
-    java.meteor().close()
-    java.meteor.cache_clear()
+    java.meteor_process().close()
+    java.meteor_process.cache_clear()
 
 
 @needs_java
@@ -50,7 +50,7 @@ def test_spice_says_which_files_it_lacks() -> None:
 
 def test_without_java_the_error_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: None)
-    java.meteor.cache_clear()
+    java.meteor_process.cache_clear()
     for metric in ("meteor", "spice"):
         with pytest.raises(MetricError, match="there is no java on the PATH; install"):
             score(PREDICTIONS, REFERENCES, **{metric: True})
@@ -58,7 +58,7 @@ def test_without_java_the_error_says_so(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_without_pycocoevalcap_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    java.meteor.cache_clear()
+    java.meteor_process.cache_clear()
     for metric in ("meteor", "spice"):
         with pytest.raises(MissingExtra, match=r'pip install "looksay\[metrics\]"'):
             score(PREDICTIONS, REFERENCES, **{metric: True})

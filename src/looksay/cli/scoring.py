@@ -25,7 +25,7 @@ def wants_meteor(asked: bool | None) -> bool:
     if asked is not None:
         return asked
     try:
-        java.check(["meteor"])
+        java.check(meteor=True)
     except (MissingExtra, MetricError) as error:
         click.echo(f"looksay: without METEOR: {error}", err=True)
         return False

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import math
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from typing import Any, Unpack
 
-import click
 import numpy as np
 from numpy.typing import NDArray
 
 from looksay import images
 from looksay.captioner import Captioner
 from looksay.data import Dataset, Record
+from looksay.data.cache import progress
 from looksay.errors import DataError, ImageError
 from looksay.evaluation.judge import Evaluation, judge
 from looksay.metrics import java
@@ -62,19 +61,20 @@ def evaluate(
     """
     search = replace(captioner.bundle.spec.search, **options)
     require(batch >= 1, f"batch is {batch}; it must be 1 or more")
-    java.check([*["meteor"] * meteor, *["spice"] * spice])
+    java.check(meteor=meteor, spice=spice)
     records, said, forced, problems = [], [], _Forced(), list(dataset.problems)
     wanted = dataset.split(split)
-    pictures = _with_bar(wanted)
-    while group := list(islice(pictures, batch)):
-        pixels, group_records = _prepare(captioner, group, problems)
-        if not group_records:
-            continue
-        state = captioner.encode(np.stack(pixels))
-        for record, found in zip(group_records, captioner.search(state, search), strict=True):
-            records.append(record)
-            said.append(captioner.bundle.vocabulary.decode(found[0].tokens))
-        forced.read(captioner, state, [record.references for record in group_records])
+    with progress(wanted, len(wanted), "captioning") as pictures:
+        coming = iter(pictures)
+        while group := list(islice(coming, batch)):
+            pixels, group_records = _prepare(captioner, group, problems)
+            if not group_records:
+                continue
+            state = captioner.encode(np.stack(pixels))
+            for record, found in zip(group_records, captioner.search(state, search), strict=True):
+                records.append(record)
+                said.append(captioner.bundle.vocabulary.decode(found[0].tokens))
+            forced.read(captioner, state, [record.references for record in group_records])
     if not records:
         raise DataError(f"none of the {len(wanted)} pictures of the {split} split could be read: {problems[-1]}")
     facts = {
@@ -141,9 +141,3 @@ class _Forced:
             "word accuracy %": 100 * self.right / self.words,
             "perplexity": math.exp(-self.log_prob / self.words),
         }
-
-
-def _with_bar(records: Sequence[Record]) -> Iterator[Any]:
-    """Show progress on standard error; none where it is no terminal."""
-    with click.progressbar(records, label="captioning", file=sys.stderr, hidden=not sys.stderr.isatty()) as bar:
-        yield from bar

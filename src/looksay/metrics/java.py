@@ -13,7 +13,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
@@ -108,31 +108,27 @@ class Meteor:
         self._process.wait()
         self._errors.seek(0)
         said = self._errors.read().decode(errors="replace").strip()
-        meteor.cache_clear()
+        meteor_process.cache_clear()
         return MetricError(f"METEOR's Java process ended: {said[-500:] or f'exit code {self._process.returncode}'}")
 
 
 @functools.cache
-def meteor() -> Meteor:
+def meteor_process() -> Meteor:
     """Return the one METEOR process, started on the first call: its tables take seconds to load."""
     return Meteor()
 
 
-def check(metrics: Collection[str]) -> None:
+def check(*, meteor: bool = False, spice: bool = False) -> None:
     """See that METEOR and SPICE can run, before anyone waits for captions to score.
-
-    Parameters
-    ----------
-    metrics : collection of {"meteor", "spice"}
 
     Raises
     ------
     MissingExtra, MetricError
-        If one cannot.
+        If one that is wanted cannot.
     """
-    if "meteor" in metrics:
-        meteor().scores([["a"]], [[["a"]]])
-    if "spice" in metrics:
+    if meteor:
+        meteor_process().scores([["a"]], [[["a"]]])
+    if spice:
         _spice_folder()
 
 

@@ -78,6 +78,9 @@ def check_references(references: Sequence[Sequence[str]]) -> None:
         raise DataError("references are a list of captions for each image, even where there is one caption")
     if not references or not all(references):
         raise DataError("there is nothing to score: every image needs at least one reference")
+    for caption in (caption for captions in references for caption in captions):
+        if not isinstance(caption, str):
+            raise DataError(f"a reference is a text; got {caption!r}")
 
 
 def check_predictions(predictions: Sequence[str], images: int) -> None:
@@ -92,12 +95,13 @@ def check_predictions(predictions: Sequence[str], images: int) -> None:
         raise DataError("captions are a list, even where there is one")
     if len(predictions) != images:
         raise DataError(f"{len(predictions)} captions cannot be scored against {images} sets of references")
-    if odd := next((caption for caption in predictions if not isinstance(caption, str)), None):
-        raise DataError(f"each image has one caption, a text; got {odd!r}")
+    for caption in predictions:
+        if not isinstance(caption, str):
+            raise DataError(f"each image has one caption, a text; got {caption!r}")
 
 
 class _Metrics:
-    """The metrics of one set of references, prepared when they are first asked for."""
+    """The metrics of one set of references, which are counted once for all."""
 
     def __init__(self, references: Sequence[Sequence[Caption]], *, meteor: bool, spice: bool) -> None:
         self.meteor = meteor
@@ -111,7 +115,7 @@ class _Metrics:
     def scores(self, said: Sequence[Caption]) -> dict[str, float]:
         scores = {f"BLEU-{n}": value for n, value in enumerate(self._bleu.scores(self._references.count(said)), 1)}
         if self.meteor:
-            scores["METEOR"] = java.meteor().scores(said, self._words)[0]
+            scores["METEOR"] = java.meteor_process().scores(said, self._words)[0]
         scores |= {name: sum(values) / len(values) for name, values in self.image_scores(said).items()}
         if self.spice:
             scores["SPICE"] = java.spice(said, self._words)[0]

@@ -15,6 +15,7 @@ from safetensors import safe_open
 from looksay.errors import RunError
 from looksay.train import config, journal
 from looksay.train.module import DECIDING
+from looksay.train.run import RECIPE
 
 _SCORES = {"BLEU-4": "val_BLEU-4", "ROUGE-L": "val_ROUGE-L", "CIDEr-D": DECIDING}
 
@@ -68,7 +69,7 @@ def _read(run: Path) -> Compared:
     rows = journal.read(run)
     if not rows or not (run / journal.BEST).is_file():
         raise RunError(f"{run} is not a run that has completed an epoch; make one with looksay train")
-    recipe = config.load(run / "recipe.toml")
+    recipe = config.load(run / RECIPE)
     best = max(rows, key=lambda row: (row[DECIDING], row["epoch"]))
     with safe_open(run / journal.BEST, framework="np") as weights:
         parameters = sum(math.prod(weights.get_slice(name).get_shape()) for name in weights.keys())  # noqa: SIM118
