@@ -11,10 +11,10 @@ from typing import Any
 from looksay import bundle, data
 from looksay.bundle import Bundle
 from looksay.captioner import Captioner
-from looksay.data import Record
-from looksay.errors import DataError, ImageError, ParityError, RunError
+from looksay.data import Dataset, Record
+from looksay.errors import DataError, ParityError, RunError
+from looksay.evaluation import evaluate
 from looksay.export import card, graphs, parity, quantize
-from looksay.metrics import score
 from looksay.specs import ModelSpec
 from looksay.train import build
 from looksay.train import run as runs
@@ -58,7 +58,8 @@ def export(run_folder: Path, folder: Path, *, int8: bool = False, data_folder: P
     if folder.exists():
         raise RunError(f"{folder} exists already; name a new folder for the bundle")
     run = runs.load(run_folder)
-    records = data.read(data_folder or Path(run.recipe.data.folder), run.recipe.data.reading).split(SPLIT)
+    dataset = data.read(data_folder or Path(run.recipe.data.folder), run.recipe.data.reading)
+    records = dataset.split(SPLIT)
     spec = ModelSpec(
         name=run.recipe.model.name,
         encoder=run.recipe.encoder.name,
@@ -81,7 +82,7 @@ def export(run_folder: Path, folder: Path, *, int8: bool = False, data_folder: P
             quantize.shrink(building)
             captioner = _open(building, spec)
             report += f"; then, in int8, {_compare(run, captioner, records)}"
-        spec = replace(spec, scores=_score(captioner, records))
+        spec = replace(spec, scores=_score(captioner, dataset))
         (building / "CARD.md").write_text(card.write(spec, run.recipe, report), encoding="utf-8")
         bundle.seal(building, spec)
         building.rename(folder)
@@ -108,25 +109,19 @@ def _check(run: runs.Run, captioner: Captioner, records: list[Record]) -> parity
     return found
 
 
-def _score(captioner: Captioner, records: list[Record]) -> dict[str, Any]:
-    """Caption the split with the bundle and score it."""
-    said, references = [], []
-    outcomes = captioner.outcomes(record.image for record in records)
-    for record, outcome in zip(records, outcomes, strict=True):
-        if isinstance(outcome, ImageError):
-            log.warning("not scored: %s", outcome)
-        else:
-            said.append(outcome[0].text)
-            references.append(record.references)
-    if len(said) < 2:
+def _score(captioner: Captioner, dataset: Dataset) -> dict[str, Any]:
+    """Caption the split with the bundle and score it, as ``looksay evaluate`` does."""
+    found = evaluate(captioner, dataset, SPLIT)
+    if len(found.said) < 2:
         raise DataError(f"one picture is too few to score: CIDEr-D compares several; the {SPLIT} split needs more")
-    scores = {name: round(value, 4) for name, value in score(said, references).items()}
-    log.info("%s of %d pictures: %s", SPLIT, len(said), scores)
-    most = max(map(len, references))
+    for problem in found.problems:
+        log.warning("%s", problem)
+    scores = {name: round(value, 4) for name, value in found.scores.items()}
+    log.info("%s of %d pictures: %s", SPLIT, len(found.said), scores)
     return {
         "split": SPLIT,
-        "pictures": len(said),
-        "references": most,
+        "pictures": len(found.said),
+        "references": found.references[1],
         "beam": captioner.bundle.spec.search.beam,
         **scores,
     }
