@@ -26,13 +26,14 @@ from looksay.specs import ModelSpec
 from looksay.train import build, config, run
 from looksay.train.batches import TrainBatches
 from looksay.train.losses import cross_entropy
+from looksay.train.recipe import Recipe
 from looksay.vocabulary import Vocabulary
 
 ROOT = Path(__file__).parent.parent
 STEPS = 100
 
 
-def norm_before_words(recipe: config.Recipe) -> dict[str, float]:
+def norm_before_words(recipe: Recipe) -> dict[str, float]:
     """Return the loss after `STEPS` steps, with the decoder's layer normalisation and without; mean of the last ten."""
     records = data.read(Path(recipe.data.folder)).split("train")
     vocabulary = Vocabulary.build((t for r in records for t in r.references), recipe.vocabulary.min_count)
@@ -40,7 +41,7 @@ def norm_before_words(recipe: config.Recipe) -> dict[str, float]:
     for name in ("with", "without"):
         torch.manual_seed(0)
         model = build.caption_model(recipe, vocabulary)
-        batches = TrainBatches(run.pictures(records, recipe, vocabulary, model), recipe.training, epoch=0)
+        batches = TrainBatches(run.pictures(records, recipe, vocabulary, model, augmented=True), recipe, epoch=0)
         decoder = model.decoder.train()
         if name == "without":
             decoder.words[0] = nn.Identity()

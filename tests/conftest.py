@@ -60,7 +60,7 @@ TINY = (
     "decoder.dropout=0.0",
     "training.batch=1",
     "training.label_smoothing=0.0",
-    "training.flip=false",
+    "augmentation.flip=false",
     "training.precision=32",
 )
 

@@ -14,7 +14,7 @@ from conftest import EXAMPLES, ROOT
 
 from looksay.cli.main import main
 from looksay.metrics.health import MEANING
-from looksay.train import config
+from looksay.train import config, recipe
 
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *ROOT.glob("C*.md"), EXAMPLES / "README.md"])
 
@@ -73,12 +73,12 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 def test_every_key_of_a_recipe_is_documented_with_its_default() -> None:
     text = (ROOT / "docs" / "reference" / "recipes.md").read_text(encoding="utf-8")
-    recipe = config.Recipe()
-    for section in fields(recipe):
+    everything = recipe.Recipe()
+    for section in fields(everything):
         assert f"## [{section.name}]" in text
-        options = getattr(recipe, section.name)
+        options = getattr(everything, section.name)
         for key in fields(options):
-            assert f"| `{key.name}` | `{config._toml(getattr(options, key.name))}` |" in text, key.name
+            assert f"| `{key.name}` | `{recipe._toml(getattr(options, key.name))}` |" in text, key.name
 
 
 def test_every_make_target_in_the_docs_exists() -> None:

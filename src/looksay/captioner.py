@@ -1,27 +1,29 @@
-"""Bundle + ONNX Runtime + search → captions."""
+"""Networks + search → captions."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Iterator
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Unpack
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from looksay import images, rules
-from looksay.bundle import DECODER, ENCODER, Bundle
+from looksay.bundle import Bundle
 from looksay.errors import BundleError, ImageError, OptionError
 from looksay.hub import DEFAULT, locate
 from looksay.images import ImageSource
+from looksay.network import Arrays, Network
 from looksay.search import DecoderState, Hypothesis, Tokens, search
 from looksay.specs import Caption, SearchChanges, SearchOptions
 
-Arrays = dict[str, NDArray[np.float32]]
+Prepared = tuple[NDArray[np.float32], ...]
+"""A picture as each model wants it: (3, size, size)."""
 
 
 class Captioner:
@@ -31,27 +33,31 @@ class Captioner:
     ----------
     bundle : Bundle
         The model; `looksay.load` opens one by its name.
+    *others : Bundle
+        Models of the same words that have a say in each word: the mean of all probabilities counts (an ensemble). The
+        search and the attention are those of `bundle`.
     threads : int, optional
         CPU threads for a picture; by default all cores.
 
     Raises
     ------
     BundleError
-        If ONNX Runtime cannot load the model.
+        If ONNX Runtime cannot load a model, or if models have different words.
     """
 
-    def __init__(self, bundle: Bundle, threads: int | None = None) -> None:
+    def __init__(self, bundle: Bundle, *others: Bundle, threads: int | None = None) -> None:
         self.bundle = bundle
-        settings = onnxruntime.SessionOptions()
-        settings.log_severity_level = 3  # errors only: standard error belongs to the user
-        settings.intra_op_num_threads = threads or 0
-        try:
-            self._encoder, self._decoder = (
-                onnxruntime.InferenceSession(bundle.folder / name, settings, providers=["CPUExecutionProvider"])
-                for name in (ENCODER, DECODER)
-            )
-        except Exception as error:  # ONNX Runtime's errors share no public base class
-            raise BundleError(f"ONNX Runtime {onnxruntime.__version__} cannot load {bundle.folder}: {error}") from error
+        for other in others:
+            if other.vocabulary != bundle.vocabulary:
+                raise BundleError(
+                    f"{other.folder} has other words than {bundle.folder}; train both on the same captions"
+                )
+        self._networks = [Network(one, threads, f"{place}.") for place, one in enumerate((bundle, *others))]
+
+    @property
+    def name(self) -> str:
+        """The model's name, or the names of all that have a say."""
+        return " + ".join(network.bundle.spec.name for network in self._networks)
 
     def __call__(self, image: ImageSource, *, attention: bool = False, **options: Unpack[SearchChanges]) -> Caption:
         """Return the best caption of a picture.
@@ -119,11 +125,11 @@ class Captioner:
         self, sources: Iterator[ImageSource], batch: int, options: SearchOptions, attention: bool
     ) -> Iterator[list[Caption] | ImageError]:
         while group := list(islice(sources, batch)):
-            prepared = [self._prepare(source) for source in group]
-            pictures = [pixels for pixels in prepared if not isinstance(pixels, ImageError)]
-            captions = iter(self._caption(np.stack(pictures), options, attention) if pictures else [])
-            for pixels in prepared:
-                yield pixels if isinstance(pixels, ImageError) else next(captions)
+            prepared = [self._try(source) for source in group]
+            pictures = [picture for picture in prepared if not isinstance(picture, ImageError)]
+            captions = iter(self._caption(pictures, options, attention) if pictures else [])
+            for picture in prepared:
+                yield picture if isinstance(picture, ImageError) else next(captions)
 
     def _options(self, changes: SearchChanges) -> SearchOptions:
         own = self.bundle.spec.search
@@ -135,19 +141,31 @@ class Captioner:
             changes["beam"] = max(own.beam, changes.get("n_best", 1))
         return replace(own, **changes)
 
-    def _prepare(self, source: ImageSource) -> NDArray[np.float32] | ImageError:
+    def _try(self, source: ImageSource) -> Prepared | ImageError:
         try:
-            return images.prepare(source, self.bundle.spec.image)
+            return self.prepare(source)
         except ImageError as error:
             return error
+
+    def prepare(self, source: ImageSource) -> Prepared:
+        """Read a picture; return it as each model wants it.
+
+        Raises
+        ------
+        ImageError
+            If it cannot be read.
+        """
+        picture = images.read(source)
+        specs = [network.bundle.spec.image for network in self._networks]
+        return tuple(images.normalise(images.resize(picture, spec), spec) for spec in specs)
 
     def search(self, state: DecoderState, options: SearchOptions) -> list[list[Hypothesis]]:
         """Find the best captions of encoded pictures."""
         words = self.bundle.vocabulary
         return search(self.step, state, options, start=words.start, end=words.end, rules=rules.of(options, words))
 
-    def _caption(self, pixels: NDArray[np.float32], options: SearchOptions, attention: bool) -> list[list[Caption]]:
-        state = self.encode(pixels)
+    def _caption(self, pictures: Sequence[Prepared], options: SearchOptions, attention: bool) -> list[list[Caption]]:
+        state = self.encode(pictures)
         return [
             [
                 self._describe(caption, self._look(state.take(np.array([row])), caption) if attention else None)
@@ -160,47 +178,46 @@ class Captioner:
         vocabulary = self.bundle.vocabulary
         return Caption(vocabulary.decode(caption.tokens), vocabulary.spell(caption.tokens), caption.log_prob, attention)
 
-    def encode(self, pixels: NDArray[np.float32]) -> DecoderState:
-        """Look at prepared pictures, shape (pictures, 3, size, size): the state before the first word."""
-        outputs = _run(self._encoder, {"image": pixels})
-        memory = {name: array for name, array in outputs.items() if name.startswith("memory.")}
-        hidden = {name: array for name, array in outputs.items() if name.startswith("state.")}
+    def encode(self, pictures: Sequence[Prepared]) -> DecoderState:
+        """Look at prepared pictures: the state before the first word."""
+        memory: Arrays = {}
+        hidden: Arrays = {}
+        for network, pixels in zip(self._networks, zip(*pictures, strict=True), strict=True):
+            for known, new in zip((memory, hidden), network.encode(np.stack(pixels)), strict=True):
+                known.update(new)
         return DecoderState.begin(memory, hidden)
 
     def step(self, tokens: Tokens, state: DecoderState) -> tuple[NDArray[np.float32], DecoderState]:
         """Give `search` the log-probabilities of the next word."""
-        outputs = self._run_decoder(tokens, state)
-        return outputs["log_probs"], _next(state, outputs)
+        log_probs, _, state = self._step(tokens, state)
+        return log_probs, state
 
-    def _run_decoder(self, tokens: Tokens, state: DecoderState) -> Arrays:
-        return _run(self._decoder, {"token": tokens, **state.memory, **state.hidden})
+    def _step(
+        self, tokens: Tokens, state: DecoderState
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], DecoderState]:
+        """Also return the first model's attention."""
+        said, attention, hidden = zip(*(network.step(tokens, state) for network in self._networks), strict=True)
+        log_probs = said[0] if len(said) == 1 else np.logaddexp.reduce(said) - math.log(len(said))
+        return log_probs, attention[0], replace(state, hidden={k: v for part in hidden for k, v in part.items()})
 
     def _look(self, state: DecoderState, caption: Hypothesis) -> NDArray[np.float32]:
         """Write a finished caption once more, to see the attention at each word: (words, rows, columns)."""
         maps = []
         for token in (self.bundle.vocabulary.start, *caption.tokens)[:-1]:
-            outputs = self._run_decoder(np.array([token]), state)
-            maps.append(outputs["attention"])
-            state = _next(state, outputs)
+            _, attention, state = self._step(np.array([token]), state)
+            maps.append(attention)
         return np.reshape(maps, (len(maps), *self.bundle.spec.grid))
 
 
-def _run(session: onnxruntime.InferenceSession, inputs: dict[str, Any]) -> Arrays:
-    names = [output.name for output in session.get_outputs()]
-    return dict(zip(names, session.run(names, inputs), strict=True))
-
-
-def _next(state: DecoderState, outputs: Arrays) -> DecoderState:
-    return replace(state, hidden={name: outputs[f"next.{name}"] for name in state.hidden})
-
-
-def load(model: str | Path = DEFAULT, *, threads: int | None = None) -> Captioner:
+def load(model: str | Path = DEFAULT, *others: str | Path, threads: int | None = None) -> Captioner:
     """Load a captioner.
 
     Parameters
     ----------
     model : str or Path
         The name of a model that ships with looksay, a model folder, or a hub id (``owner/name``).
+    *others : str or Path
+        Models of the same words that caption together with it, as an ensemble; see `Captioner`.
     threads : int, optional
         CPU threads; by default all cores.
 
@@ -211,9 +228,9 @@ def load(model: str | Path = DEFAULT, *, threads: int | None = None) -> Captione
     Raises
     ------
     BundleError
-        If there is no such model, or if it is damaged.
+        If there is no such model, if it is damaged, or if models have different words.
     """
-    return Captioner(Bundle.open(locate(model)), threads)
+    return Captioner(*(Bundle.open(locate(name)) for name in (model, *others)), threads=threads)
 
 
 @functools.cache

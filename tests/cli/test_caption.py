@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 from conftest import EXAMPLES, PHOTOS
+from PIL import Image
 
 import looksay
 from looksay.cli.main import main
@@ -190,3 +191,27 @@ def test_progress_is_shown_on_a_terminal_and_never_among_captions(album: Path) -
     os.close(outside)
     assert "captioning" in shown
     assert len(process.stdout.splitlines()) == len(PHOTOS)
+
+
+def test_where_the_model_looked_is_drawn_once_and_never_over_another_file(album: Path, tmp_path: Path) -> None:
+    looks = tmp_path / "looks"
+    arguments = ["caption", str(EXAMPLES / "boats.jpg"), "--attention", str(looks)]
+    assert CliRunner().invoke(main, arguments).exit_code == 0
+    with Image.open(looks / "boats.png") as drawn:
+        assert drawn.width > 1000
+    before = (looks / "boats.png").read_bytes()
+    again = CliRunner().invoke(main, arguments)
+    assert again.exit_code == 2
+    assert "--overwrite replaces it" in again.output
+    assert CliRunner().invoke(main, [*arguments, "--overwrite", "--prefix", "a dog"]).exit_code == 0
+    assert (looks / "boats.png").read_bytes() != before
+
+
+def test_models_given_twice_caption_together() -> None:
+    photo = str(EXAMPLES / "boats.jpg")
+    alone, together = (
+        CliRunner().invoke(main, ["caption", photo, *models])
+        for models in ([], ["--model", "default", "--model", "default"])
+    )
+    assert together.exit_code == 0
+    assert alone.output == together.output

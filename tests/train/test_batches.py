@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -11,73 +12,163 @@ import torch
 from conftest import ROOT, TINY
 
 from looksay import data
+from looksay.data import Record
+from looksay.images import normalise
 from looksay.nets.model import CaptionModel
 from looksay.train import build, config, run
+from looksay.train.augmentation import vary
 from looksay.train.batches import Pictures, TrainBatches, ValBatches
 from looksay.train.losses import PADDING
+from looksay.train.recipe import AugmentationOptions, Recipe
 from looksay.vocabulary import Vocabulary
 
 
-@pytest.fixture(params=["frozen", "trainable"])
-def made(request: pytest.FixtureRequest, small_data: Path) -> tuple[Pictures, Vocabulary, config.Recipe, CaptionModel]:
-    trainable = str(request.param == "trainable").lower()
-    changes = [*TINY, f"encoder.trainable={trainable}", "training.flip=true"]
-    recipe = config.load(ROOT / "recipes" / "flickr8k.toml", changes)
-    records = data.read(small_data).split("train")
-    vocabulary = Vocabulary.build(text for record in records for text in record.references)
+class Made(NamedTuple):
+    records: list[Record]
+    recipe: Recipe
+    vocabulary: Vocabulary
+    model: CaptionModel
+    pictures: Pictures
+
+
+def make(folder: Path, *changes: str, said: str = "") -> Made:
+    """The train split of a data set, ready for a recipe with changes; every caption `said`, if that is not empty."""
+    recipe = config.load(ROOT / "recipes" / "flickr8k.toml", [*TINY, "augmentation.flip=true", *changes])
+    records = list(data.read(folder).split("train"))
+    if said:
+        records = [replace(record, references=(said,)) for record in records]
+    vocabulary = Vocabulary.build((text for record in records for text in record.references), 1)
+    torch.manual_seed(0)
     model = build.caption_model(recipe, vocabulary).eval()
-    return run.pictures(records, recipe, vocabulary, model), vocabulary, recipe, model
+    return Made(records, recipe, vocabulary, model, run.pictures(records, recipe, vocabulary, model, augmented=True))
 
 
-def test_a_batch_teaches_each_picture_its_own_captions(
-    made: tuple[Pictures, Vocabulary, config.Recipe, CaptionModel],
-) -> None:
-    pictures, vocabulary, *_ = made
-    batch = pictures.batch([1, 3], captions=3)
+@pytest.fixture(params=["frozen", "trainable"])
+def made(request: pytest.FixtureRequest, small_data: Path) -> Made:
+    return make(small_data, f"encoder.trainable={str(request.param == 'trainable').lower()}")
+
+
+def test_a_batch_teaches_each_picture_its_own_captions(made: Made) -> None:
+    batch = made.pictures.batch([1, 3], captions=3)
     assert batch.tokens.shape == batch.targets.shape == (6, batch.tokens.shape[1])
     for row, index in enumerate([1, 1, 1, 3, 3, 3]):
-        words = vocabulary.encode(pictures.records[index].references[0])
-        assert batch.tokens[row, : len(words) + 1].tolist() == [vocabulary.start, *words]
-        assert batch.targets[row, : len(words) + 1].tolist() == [*words, vocabulary.end]
+        words = made.vocabulary.encode(made.records[index].references[0])
+        assert batch.tokens[row, : len(words) + 1].tolist() == [made.vocabulary.start, *words]
+        assert batch.targets[row, : len(words) + 1].tolist() == [*words, made.vocabulary.end]
         assert set(batch.targets[row, len(words) + 1 :].tolist()) <= {PADDING}
 
 
-def test_a_caption_that_is_cut_is_not_taught_to_end_there(
-    made: tuple[Pictures, Vocabulary, config.Recipe, CaptionModel],
-) -> None:
-    pictures, vocabulary, *_ = made
-    short = Pictures(pictures.records, pictures._cache, pictures._inputs, vocabulary, max_words=4)
-    batch, words = short.batch([0], captions=1), vocabulary.encode(pictures.records[0].references[0])
-    assert batch.tokens.tolist() == [[vocabulary.start, *words[:4]]]
+def test_a_caption_that_is_cut_is_not_taught_to_end_there(small_data: Path) -> None:
+    short = make(small_data, "training.max_words=4")
+    batch, words = short.pictures.batch([0], captions=1), short.vocabulary.encode(short.records[0].references[0])
+    assert batch.tokens.tolist() == [[short.vocabulary.start, *words[:4]]]
     assert batch.targets.tolist() == [words[:5]]
 
 
-def test_a_frozen_encoders_grids_are_those_it_would_make(
-    made: tuple[Pictures, Vocabulary, config.Recipe, CaptionModel],
-) -> None:
-    pictures, _, recipe, model = made
-    plain = pictures.batch([0, 2], 1).pictures
-    if recipe.encoder.trainable:
-        assert plain.shape == (2, 3, 64, 64)
-        return
-    from looksay.images import normalise
+def seen(made: Made, *, mirrored: bool) -> torch.Tensor:
+    """What the encoder makes of two pictures."""
+    pixels = made.pictures.pixels([0, 2])
+    pixels = np.ascontiguousarray(pixels[:, :, ::-1]) if mirrored else pixels
+    with torch.no_grad():
+        grids: torch.Tensor = made.model.encoder(torch.from_numpy(normalise(pixels, build.picture_spec(made.recipe))))
+    return grids
 
-    pixels = pictures.pixels([0, 2])
-    spec = build.picture_spec(recipe)
+
+def test_a_frozen_encoders_grids_are_those_it_would_make(small_data: Path) -> None:
+    made = make(small_data)
     for mirrored in (False, True):
-        seen = pixels[:, :, ::-1] if mirrored else pixels
-        with torch.no_grad():
-            expected = model.encoder(torch.from_numpy(normalise(np.ascontiguousarray(seen), spec)))
-        got = pictures._inputs([0, 2], np.full(2, mirrored))
-        torch.testing.assert_close(got, expected, atol=5e-3, rtol=2e-3)
+        got = made.pictures._inputs[False]([0, 2], np.full(2, mirrored))
+        torch.testing.assert_close(got, seen(made, mirrored=mirrored), atol=5e-3, rtol=2e-3)
 
 
-def test_an_epoch_shows_every_picture_once_in_an_order_of_its_own(
-    made: tuple[Pictures, Vocabulary, config.Recipe, CaptionModel],
-) -> None:
-    pictures, _, recipe, _ = made
-    options = replace(recipe.training, batch=3)
-    first, again, second = (TrainBatches(pictures, options, epoch) for epoch in (0, 0, 1))
+def test_an_encoder_that_learns_gets_pixels_and_before_its_turn_grids(small_data: Path) -> None:
+    made = make(small_data, "encoder.trainable=true", "encoder.frozen_epochs=1")
+    frozen, learning = (TrainBatches(made.pictures, made.recipe, epoch)[0].pictures for epoch in (0, 1))
+    assert frozen.shape[1:] == (4, made.model.encoder.channels)
+    assert learning.shape[1:] == (3, 64, 64)
+    frozen, learning = (ValBatches(made.pictures, made.recipe, epoch)[0][0].pictures for epoch in (0, 1))
+    with torch.no_grad():
+        torch.testing.assert_close(made.model.encoder(learning), frozen, atol=5e-3, rtol=2e-3)
+
+
+def test_left_and_right_change_places_in_a_mirror(small_data: Path) -> None:
+    made = make(small_data, said="the man on the left faces right")
+    plain = made.vocabulary.encode("the man on the left faces right")
+    mirrored = made.vocabulary.encode("the man on the right faces left")
+    drawn = [
+        made.pictures.batch(range(16), 1, np.random.default_rng(seed), flip=True).targets[:, :-1].tolist()
+        for seed in range(3)
+    ]
+    said = [tuple(row) for batch in drawn for row in batch]
+    assert set(said) == {tuple(plain), tuple(mirrored)}
+    assert 12 <= said.count(tuple(mirrored)) <= 36
+    kept = made.pictures.batch(range(16), 1, np.random.default_rng(0)).targets[:, :-1].tolist()
+    assert kept == [plain] * 16
+
+
+def test_the_picture_is_mirrored_where_its_caption_is(small_data: Path) -> None:
+    made = make(small_data, said="on the left")
+    batch = made.pictures.batch([0, 2], 1, np.random.default_rng(1), flip=True)
+    for row, words in enumerate(batch.targets.tolist()):
+        mirrored = made.vocabulary.words[words[2]] != "left"
+        torch.testing.assert_close(batch.pictures[row], seen(made, mirrored=mirrored)[row], atol=5e-3, rtol=2e-3)
+
+
+def test_words_that_are_not_both_known_stay_as_they_are(small_data: Path) -> None:
+    made = make(small_data, said="all the men left")
+    batch = made.pictures.batch(range(16), 1, np.random.default_rng(0), flip=True)
+    assert {tuple(row) for row in batch.targets[:, :-1].tolist()} == {tuple(made.vocabulary.encode("all the men left"))}
+
+
+def test_another_language_names_its_own_left_and_right(small_data: Path) -> None:
+    made = make(small_data, 'augmentation.swapped=["links rechts"]', said="der mann links schaut nach rechts")
+    batch = made.pictures.batch(range(16), 1, np.random.default_rng(0), flip=True)
+    assert tuple(made.vocabulary.encode("der mann rechts schaut nach links")) in {
+        tuple(row) for row in batch.targets[:, :-1].tolist()
+    }
+
+
+def test_crops_and_colours_change_the_picture_by_the_draw_alone(made: Made) -> None:
+    pixels = made.pictures.pixels([0, 1])
+    options = AugmentationOptions(crop=0.5, colour=0.3)
+    first, again, other = (vary(pixels, options, np.random.default_rng(seed)) for seed in (0, 0, 1))
+    assert first.dtype == np.uint8
+    assert first.shape == pixels.shape
+    assert (first == again).all()
+    assert (first != other).mean() > 0.5
+    assert (vary(pixels, AugmentationOptions(), np.random.default_rng(0)) == pixels).all()
+    state = torch.get_rng_state()
+    vary(pixels, options, np.random.default_rng(0))
+    assert torch.equal(torch.get_rng_state(), state), "dropout must not depend on the augmentation"
+
+
+def test_a_crop_shows_a_part_and_a_colour_changes_no_shape() -> None:
+    ramp = np.tile(np.arange(64, dtype=np.uint8)[None, None, :, None], (20, 64, 1, 3)) + 60
+    cut = vary(ramp, AugmentationOptions(crop=0.25), np.random.default_rng(0)).astype(int)
+    widths = cut[:, 32, -1, 0] - cut[:, 32, 0, 0]
+    assert widths.min() >= 63 * 0.25  # an area of a quarter is at least that wide
+    assert widths.max() <= 63
+    assert len(set(widths)) > 5
+    grey = vary(np.full((20, 8, 8, 3), 100, np.uint8), AugmentationOptions(colour=0.2), np.random.default_rng(0))
+    assert all(len(np.unique(picture)) == 1 for picture in grey)
+    assert 60 <= grey.min() < 95
+    assert 105 < grey.max() <= 150
+
+
+def test_a_frozen_encoder_looks_at_several_views(small_data: Path) -> None:
+    made = make(small_data, "augmentation.crop=0.5", "augmentation.colour=0.2", "augmentation.views=3")
+    got = made.pictures.batch([0], 1).pictures[0]
+    torch.testing.assert_close(got, seen(made, mirrored=False)[0], atol=5e-3, rtol=2e-3)
+    drawn = [made.pictures.batch([0], 1, np.random.default_rng(seed), flip=True).pictures for seed in range(60)]
+    assert len({picture.numpy().tobytes() for picture in drawn}) == 6  # three crops of either side
+    plain = make(small_data, "augmentation.crop=0.5", "augmentation.colour=0.2")
+    drawn = [plain.pictures.batch([0], 1, np.random.default_rng(seed), flip=True).pictures for seed in range(60)]
+    assert len({picture.numpy().tobytes() for picture in drawn}) == 2
+
+
+def test_an_epoch_shows_every_picture_once_in_an_order_of_its_own(made: Made) -> None:
+    recipe = replace(made.recipe, training=replace(made.recipe.training, batch=3))
+    first, again, second = (TrainBatches(made.pictures, recipe, epoch) for epoch in (0, 0, 1))
     assert len(first) == 6
     assert sorted(first._order) == list(range(16))
     assert first._order.tolist() == again._order.tolist() != second._order.tolist()
@@ -85,9 +176,9 @@ def test_an_epoch_shows_every_picture_once_in_an_order_of_its_own(
     assert [len(first[number].pictures) for number in range(6)] == [3, 3, 3, 3, 3, 1]
 
 
-def test_val_batches_are_in_order(made: tuple[Pictures, Vocabulary, config.Recipe, CaptionModel]) -> None:
-    pictures, _, recipe, _ = made
-    batches = ValBatches(pictures, replace(recipe.training, batch=7))
+def test_val_batches_are_in_order(made: Made) -> None:
+    recipe = replace(made.recipe, training=replace(made.recipe.training, batch=7))
+    batches = ValBatches(made.pictures, recipe, 0)
     assert [indices for _, indices in (batches[n] for n in range(len(batches)))] == [
         list(range(7)), list(range(7, 14)), [14, 15],
     ]  # fmt: skip

@@ -25,9 +25,9 @@ def test_every_recipe_loads_and_begins_with_its_command(file: Path) -> None:
 
 
 def test_changes_on_the_command_line_win(recipe: Path) -> None:
-    changes = ["training.batch=8", "training.flip=false", "data.folder=my data", "search.beam=5", "training.clip=2"]
+    changes = ["training.batch=8", "augmentation.flip=false", "data.folder=my data", "search.beam=5", "training.clip=2"]
     loaded = config.load(recipe, changes)
-    assert (loaded.training.epochs, loaded.training.batch, loaded.training.flip) == (3, 8, False)
+    assert (loaded.training.epochs, loaded.training.batch, loaded.augmentation.flip) == (3, 8, False)
     assert (loaded.data.folder, loaded.search.beam, loaded.training.clip) == ("my data", 5, 2.0)
 
 
@@ -45,7 +45,7 @@ def test_a_recipe_survives_being_written_down(recipe: Path, tmp_path: Path) -> N
         ("training.epoch=3", "no training.epoch; there are training.run, training.epochs"),
         ("train.epochs=3", "no train; there are model, data"),
         ("training.epochs=many", "training.epochs is 'many'; it must be of type int"),
-        ("training.flip=1", "training.flip is 1; it must be of type bool"),
+        ("augmentation.flip=1", "augmentation.flip is 1; it must be of type bool"),
         ("training.precision=16", "it must be one of auto, 32, bf16"),
         ("image.resize=stretch", "it must be one of squash, crop"),
         ("search.beam=0", "search: beam is 0"),

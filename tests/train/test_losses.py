@@ -25,12 +25,21 @@ def test_padding_counts_for_nothing() -> None:
 
 
 def test_the_learning_rate_rises_falls_and_ends_at_zero() -> None:
-    rates = [warm_cosine(step, warmup=10, steps=100) for step in range(101)]
+    rates = [warm_cosine(step, first=0, warmup=10, steps=100) for step in range(101)]
     assert rates[0] == pytest.approx(0.1)
     assert rates[9] == rates[10] == 1
     assert rates[55] == pytest.approx(0.5)
     assert rates[100] == pytest.approx(0)
     assert rates[10:] == sorted(rates[10:], reverse=True)
+
+
+def test_the_rate_of_what_begins_to_learn_later_rises_then() -> None:
+    rates = [warm_cosine(step, first=40, warmup=10, steps=100) for step in range(101)]
+    assert rates[:40] == [0] * 40
+    assert rates[40] == pytest.approx(0.1)
+    assert rates[49] == 1
+    assert rates[75] == pytest.approx(0.5)
+    assert rates[100] == pytest.approx(0)
 
 
 def test_the_doubly_stochastic_term_is_zero_where_every_cell_is_looked_at_alike_often() -> None:

@@ -36,7 +36,8 @@ def test_a_run_leaves_metrics_curves_samples_and_its_own_recipe(small_run: Path)
         assert curves.size[0] > 1000
     page = (small_run / "samples" / "epoch-08.html").read_text(encoding="utf-8")
     assert "<b>two wooden boats lie in the harbour of a small town</b>" in page
-    assert page.count("data:image/jpeg;base64,") == 4
+    assert page.count("data:image/jpeg;base64,") == 8  # each with where the model looked
+    assert page.count("where it looked") == 4
     assert list((small_run / "tensorboard").glob("events.out.tfevents.*"))
     assert config.load(small_run / "recipe.toml").training.epochs == 8
     assert [path.name for path in small_run.iterdir() if path.name.startswith(".")] == []
@@ -57,14 +58,17 @@ def test_the_best_weights_are_those_with_the_best_decoded_cider(small_data: Path
     assert all(torch.equal(first[name], kept[name]) for name in first)
 
 
-def test_a_killed_run_resumes_and_ends_as_if_nothing_had_happened(small_data: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("option", ["training.ema=0.0", "training.ema=0.9"])
+def test_a_killed_run_resumes_and_ends_as_if_nothing_had_happened(
+    option: str, small_data: Path, tmp_path: Path
+) -> None:
     """The process is killed for real, after an epoch is on disk."""
     epochs = 4
     straight, killed = tmp_path / "straight", tmp_path / "killed"
-    run.train(config.load(RECIPE, changes(small_data, straight, f"training.epochs={epochs}")))
+    run.train(config.load(RECIPE, changes(small_data, straight, f"training.epochs={epochs}", option)))
 
     command = [sys.executable, "-m", "looksay", "train", str(RECIPE)]
-    arguments = changes(small_data, killed, f"training.epochs={epochs}")
+    arguments = changes(small_data, killed, f"training.epochs={epochs}", option)
     process = subprocess.Popen([*command, *arguments], stderr=subprocess.PIPE, env=os.environ | {"TERM": "dumb"})
     deadline = time.monotonic() + 120
     while not (killed / "last.ckpt").exists():
@@ -77,8 +81,9 @@ def test_a_killed_run_resumes_and_ends_as_if_nothing_had_happened(small_data: Pa
 
     subprocess.run([*command, *arguments, "--resume"], check=True, capture_output=True)
     assert [row["val_loss"] for row in journal.read(killed)] == [row["val_loss"] for row in journal.read(straight)]
-    wanted, got = (torch.load(folder / "last.ckpt", weights_only=True)["state_dict"] for folder in (straight, killed))
-    assert all(torch.equal(wanted[name], got[name]) for name in wanted)
+    wanted, got = (torch.load(folder / "last.ckpt", weights_only=True) for folder in (straight, killed))
+    for part in {"state_dict", "current_model_state"} & set(wanted):  # the average, and what it is of
+        assert all(torch.equal(wanted[part][name], got[part][name]) for name in wanted[part])
 
 
 def test_a_run_is_not_overwritten_and_resume_needs_one(small_data: Path, small_run: Path, tmp_path: Path) -> None:

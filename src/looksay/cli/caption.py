@@ -29,10 +29,12 @@ STDIN = "-"
 )
 @click.option(
     "--model",
-    default="default",
+    "models",
+    multiple=True,
+    default=("default",),
     show_default=True,
     metavar="NAME|DIR|ID",
-    help="A shipped model, a folder or a hub id.",
+    help="A shipped model, a folder or a hub id; given again, models caption together.",
 )
 @click.option("--batch", type=int, default=16, show_default=True, help="Pictures captioned together.")
 @click.option(
@@ -41,16 +43,21 @@ STDIN = "-"
 )  # fmt: skip
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="A file in place of standard output.")
 @click.option("--write", type=click.Choice(["txt"]), help="Also write each caption beside its picture, as NAME.txt.")
-@click.option("--overwrite", is_flag=True, help="Let --write replace files that are there already.")
+@click.option("--overwrite", is_flag=True, help="Let --write and --attention replace files that are there.")
+@click.option(
+    "--attention", "attention_folder", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
+    help="Also draw where the model looked at each word, as DIR/NAME.png.",
+)  # fmt: skip
 @search_options
 def caption(
     paths: Sequence[str],
-    model: str,
+    models: Sequence[str],
     batch: int,
     layout: str,
     output: Path | None,
     write: str | None,
     overwrite: bool,
+    attention_folder: Path | None,
     **options: Any,
 ) -> None:
     """Say what pictures show.
@@ -64,6 +71,7 @@ def caption(
     looksay photo.jpg --prefix "a dog" --no-dangling --forbid brown
     looksay photo.jpg --temperature 0.8 --top-p 0.9 --n-best 5
     looksay caption album/ --write txt
+    looksay photo.jpg --attention looks
     curl -s https://example.org/photo.jpg | looksay -
 
     A picture that cannot be read is named on standard error and does not stop the others; the exit code is then 1.
@@ -75,16 +83,22 @@ def caption(
     warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # images.read refuses such pictures itself
     found = _find(paths)
     beside = _sidecars(found, write, overwrite=overwrite) if write else {}
+    drawings = _drawings(found, attention_folder, overwrite=overwrite) if attention_folder else {}
     if output and output.resolve() in {path.resolve() for path in found}:
         raise click.UsageError(f"--output {output} is one of the pictures; name another file")
     chosen = search_changes(options)
-    outcomes = captioner.load(model).outcomes((_open(path) for path in found), batch=batch, **chosen)
+    outcomes = captioner.load(*models).outcomes(
+        (_open(path) for path in found), batch=batch, attention=bool(drawings), **chosen
+    )
     failed = 0
     with _opened(output) as file:
         write_row = _PRINTERS[layout](file, len(found) > 1)
         for path, outcome in zip(found, _with_bar(outcomes, len(found), file), strict=True):
             write_row(str(path), outcome)
-            problem = str(outcome) if isinstance(outcome, ImageError) else _write_beside(beside.get(path), outcome)
+            if isinstance(outcome, ImageError):
+                problem = str(outcome)
+            else:
+                problem = _write_beside(beside.get(path), outcome) or _draw(path, drawings.get(path), outcome)
             if problem:
                 failed += 1
                 click.echo(f"looksay: {problem}", err=True)
@@ -109,16 +123,33 @@ def _find(paths: Sequence[str]) -> list[Path]:
 
 
 def _sidecars(found: Sequence[Path], ending: str, *, overwrite: bool) -> dict[Path, Path]:
-    """Name the file beside each picture, and refuse to lose one that is there."""
-    beside = {path: path.with_suffix(f".{ending}") for path in found if str(path) != STDIN}
-    if len(beside) < len(found):
-        raise click.UsageError("--write has no place for a picture on standard input")
-    for file, count in Counter(beside.values()).items():
+    """Name the file beside each picture."""
+    return _new_files({path: path.with_suffix(f".{ending}") for path in _files(found, "--write")}, overwrite=overwrite)
+
+
+def _drawings(found: Sequence[Path], folder: Path, *, overwrite: bool) -> dict[Path, Path]:
+    """Name the drawing of each picture, in a folder that is there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise click.UsageError(f"--attention {folder} cannot be made: {error.strerror}") from error
+    return _new_files({path: folder / f"{path.stem}.png" for path in _files(found, "--attention")}, overwrite=overwrite)
+
+
+def _files(found: Sequence[Path], option: str) -> Sequence[Path]:
+    if any(str(path) == STDIN for path in found):
+        raise click.UsageError(f"{option} has no place for a picture on standard input")
+    return found
+
+
+def _new_files(files: dict[Path, Path], *, overwrite: bool) -> dict[Path, Path]:
+    """Return what will be written for each picture, and refuse to lose what is there."""
+    for file, count in Counter(files.values()).items():
         if count > 1:
-            raise click.UsageError(f"--write would write {file} for {count} pictures; use --output")
+            raise click.UsageError(f"{file} would be written for {count} pictures; caption their folders one by one")
         if file.exists() and not overwrite:
             raise click.UsageError(f"{file} exists already; --overwrite replaces it")
-    return beside
+    return files
 
 
 def _write_beside(file: Path | None, captions: list[Caption]) -> str:
@@ -126,6 +157,18 @@ def _write_beside(file: Path | None, captions: list[Caption]) -> str:
     try:
         if file:
             file.write_text(f"{captions[0].text}\n", encoding="utf-8")
+    except OSError as error:
+        return f"{file} cannot be written: {error.strerror}"
+    return ""
+
+
+def _draw(path: Path, file: Path | None, captions: list[Caption]) -> str:
+    """Draw where the model looked for the best caption; return what went wrong."""
+    from looksay import drawing
+
+    try:
+        if file:
+            drawing.attention(path, captions[0]).save(file)
     except OSError as error:
         return f"{file} cannot be written: {error.strerror}"
     return ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from looksay.cli.searching import search_changes, search_options
 
 
 @click.command()
-@click.argument("model", metavar="MODEL")
+@click.argument("models", nargs=-1, required=True, metavar="MODEL...")
 @click.option("--data", type=click.Path(path_type=Path), required=True, help="The data set; see looksay data --help.")
 @click.option("--split", default="val", show_default=True, help="train, val, test or all.")
 @click.option("--batch", type=click.IntRange(min=1), default=16, show_default=True, help="Pictures captioned together.")
@@ -21,23 +22,24 @@ from looksay.cli.searching import search_changes, search_options
 @scoring_options
 @reading_options
 def evaluate(
-    model: str, data: Path, split: str, batch: int, report: Path | None, output: Path | None, **options: Any
+    models: Sequence[str], data: Path, split: str, batch: int, report: Path | None, output: Path | None, **options: Any
 ) -> None:
     """Caption a split of a data set and score the captions.
 
-    MODEL is a shipped model's name, a model folder or a hub id. The scores are coco-caption's; the line "people" says
-    how people's own captions score. It also goes to scores.json.
+    MODEL is a shipped model's name, a model folder or a hub id; several caption together, as an ensemble. The scores
+    are coco-caption's; the line "people" says how people's own captions score. It also goes to scores.json.
 
     \b
     looksay evaluate default --data flickr8k
     looksay evaluate my-captioner --data products.csv --split test --report report
+    looksay evaluate seed-0 seed-1 seed-2 --data flickr8k
     """
     from looksay import captioner, evaluation
     from looksay import data as datasets
 
     meteor, spice = options.pop("meteor"), options.pop("spice")
     dataset = datasets.read(data, read_options(options))
-    loaded = captioner.load(model)
+    loaded = captioner.load(*models)
     search = search_changes(options)
     found = evaluation.evaluate(loaded, dataset, split, batch=batch, meteor=wants_meteor(meteor), spice=spice, **search)
     publish(found, report, output, loaded)

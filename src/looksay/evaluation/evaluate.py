@@ -9,10 +9,8 @@ from itertools import islice
 from typing import Any, Unpack
 
 import numpy as np
-from numpy.typing import NDArray
 
-from looksay import images
-from looksay.captioner import Captioner
+from looksay.captioner import Captioner, Prepared
 from looksay.data import Dataset, Record
 from looksay.data.cache import progress
 from looksay.errors import DataError, ImageError
@@ -64,13 +62,13 @@ def evaluate(
     java.check(meteor=meteor, spice=spice)
     records, said, forced, problems = [], [], _Forced(), list(dataset.problems)
     wanted = dataset.split(split)
-    with progress(wanted, len(wanted), "captioning") as pictures:
-        coming = iter(pictures)
+    with progress(wanted, len(wanted), "captioning") as wanted_pictures:
+        coming = iter(wanted_pictures)
         while group := list(islice(coming, batch)):
-            pixels, group_records = _prepare(captioner, group, problems)
+            pictures, group_records = _prepare(captioner, group, problems)
             if not group_records:
                 continue
-            state = captioner.encode(np.stack(pixels))
+            state = captioner.encode(pictures)
             for record, found in zip(group_records, captioner.search(state, search), strict=True):
                 records.append(record)
                 said.append(captioner.bundle.vocabulary.decode(found[0].tokens))
@@ -78,7 +76,7 @@ def evaluate(
     if not records:
         raise DataError(f"none of the {len(wanted)} pictures of the {split} split could be read: {problems[-1]}")
     facts = {
-        "model": captioner.bundle.spec.name,
+        "model": captioner.name,
         "data": dataset.layout,
         "split": split,
         "search": _told(search),
@@ -97,17 +95,15 @@ def _told(search: SearchOptions) -> dict[str, Any]:
     }
 
 
-def _prepare(
-    captioner: Captioner, group: Sequence[Record], problems: list[str]
-) -> tuple[list[NDArray[np.float32]], list[Record]]:
-    pixels, records = [], []
+def _prepare(captioner: Captioner, group: Sequence[Record], problems: list[str]) -> tuple[list[Prepared], list[Record]]:
+    pictures, records = [], []
     for record in group:
         try:
-            pixels.append(images.prepare(record.image, captioner.bundle.spec.image))
+            pictures.append(captioner.prepare(record.image))
             records.append(record)
         except ImageError as error:
             problems.append(f"not scored: {error}")
-    return pixels, records
+    return pictures, records
 
 
 @dataclass

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import looksay
 from looksay.specs import ModelSpec
-from looksay.train.config import Recipe
+from looksay.train.recipe import Recipe
 
 _SCALED = ("BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "ROUGE-L", "CIDEr-D")
 

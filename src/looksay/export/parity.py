@@ -83,7 +83,7 @@ def compare(model: CaptionModel, captioner: Captioner, paths: Sequence[Path]) ->
         grid = model.encoder(torch.from_numpy(batch))
         begin = np.full(len(batch), vocabulary.start)
         ours, _ = model.step(begin, DecoderState.begin(*model.decoder.begin(grid)))
-        state = captioner.encode(batch)
+        state = captioner.encode([(picture,) for picture in batch])
         theirs, _ = captioner.step(begin, state)
         first_word = max(first_word, float(np.abs(ours - theirs).max()))
         for trained, exported in zip(

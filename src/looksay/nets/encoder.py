@@ -8,6 +8,7 @@ from typing import Any, Self
 import timm
 import torch
 from safetensors.torch import load_file
+from timm.models import group_parameters
 from torch import Tensor, nn
 
 from looksay.errors import RecipeError
@@ -85,10 +86,19 @@ class Encoder(nn.Module):
                 self.channels = self(torch.zeros(1, 3, image.size, image.size)).shape[-1]
             self.grid = (1, 1)
 
-    def learn(self, trainable: bool) -> None:
-        """Let the CNN learn from now on, or freeze it; in training mode."""
-        self.trainable = trainable
-        self.cnn.requires_grad_(trainable)
+    def stages(self) -> list[list[nn.Parameter]]:
+        """Return the parameters of the CNN by its stages, as timm groups them, from the first to the last."""
+        groups = group_parameters(self.cnn, self.cnn.group_matcher(coarse=True))
+        used = {n: p for n, p in self.cnn.named_parameters() if self.pooled or not n.startswith("head.")}
+        stages = ([used[name] for name in groups[key] if name in used] for key in sorted(groups))
+        return [stage for stage in stages if stage]
+
+    def learn(self, count: float) -> None:
+        """Let the last `count` stages learn from now on (inf for all, 0 for none); in training mode."""
+        self.trainable = count > 0
+        for place, stage in enumerate(reversed(self.stages())):
+            for parameter in stage:
+                parameter.requires_grad_(place < count)
         self.train()
 
     def train(self, mode: bool = True) -> Self:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import torch
@@ -14,9 +15,9 @@ from torch.utils.data import Dataset
 
 from looksay.data import Record
 from looksay.data.cache import PictureCache
-from looksay.train.config import TrainingOptions
-from looksay.train.inputs import Inputs
+from looksay.train.inputs import Grids, Inputs, Pixels
 from looksay.train.losses import PADDING
+from looksay.train.recipe import Recipe
 from looksay.vocabulary import Vocabulary
 
 
@@ -27,7 +28,7 @@ class Batch:
     Attributes
     ----------
     pictures : Tensor of float32
-        Pixels (pictures, 3, size, size), or grids (pictures, cells, channels) where the encoder is frozen.
+        Pixels (pictures, 3, size, size), or grids (pictures, cells, channels) while the encoder is frozen.
     tokens : Tensor of int64, shape (rows, steps)
         ``<start>`` and the words; the captions of a picture stand together, the same number for each.
     targets : Tensor of int64, shape (rows, steps)
@@ -51,53 +52,86 @@ class Pictures:
     records : sequence of Record
     cache : PictureCache
         Of the pictures of `records`, in their order.
-    inputs : Inputs
-        What the model gets of them.
+    pixels : Pixels
+        What an encoder that learns gets of them.
+    grids : Grids, optional
+        What a frozen one made of them.
     vocabulary : Vocabulary
-    max_words : int
-        Longer captions are cut; where one is cut, no ``<end>`` is taught.
+    recipe : Recipe
+        Captions longer than its ``max_words`` are cut; where one is cut, no ``<end>`` is taught. Its ``swapped`` words
+        change places in the captions of mirrored pictures.
     """
 
     def __init__(
-        self, records: Sequence[Record], cache: PictureCache, inputs: Inputs, vocabulary: Vocabulary, max_words: int
+        self,
+        records: Sequence[Record],
+        cache: PictureCache,
+        pixels: Pixels,
+        grids: Grids | None,
+        vocabulary: Vocabulary,
+        recipe: Recipe,
     ) -> None:
         self._cache = cache
-        self._inputs = inputs
+        self._inputs: dict[bool, Inputs] = {True: pixels, False: grids or pixels}
         self._places = np.array([place for place in range(len(records)) if place not in cache.problems])
         self.records = [records[place] for place in self._places]
         self._vocabulary = vocabulary
         self._captions = [
-            [[*vocabulary.encode(caption), vocabulary.end][: max_words + 1] for caption in record.references]
-            for record in self.records
+            [[*vocabulary.encode(caption), vocabulary.end][: recipe.training.max_words + 1] for caption in said]
+            for said in (record.references for record in self.records)
         ]
+        self._in_a_mirror = _swap(vocabulary, recipe.augmentation.swapped)
 
     def __len__(self) -> int:
         return len(self.records)
+
+    def __deepcopy__(self, _: object) -> Self:
+        """Return itself: a copy of a model does not copy the data set (Lightning averages weights in a copy)."""
+        return self
+
+    def lengths(self) -> list[int]:
+        """Return the number of words in each caption."""
+        return [len(self._vocabulary.encode(caption)) for record in self.records for caption in record.references]
 
     def pixels(self, indices: Sequence[int]) -> NDArray[np.uint8]:
         """Return pictures as the model sees them: (len(indices), size, size, 3)."""
         return self._cache.pixels(self._places[indices].tolist())
 
     def batch(
-        self, indices: Sequence[int], captions: int, draw: np.random.Generator | None = None, *, flip: bool = False
+        self,
+        indices: Sequence[int],
+        captions: int,
+        draw: np.random.Generator | None = None,
+        *,
+        flip: bool = False,
+        learning: bool = False,
     ) -> Batch:
         """Return pictures with `captions` captions each; where a picture has fewer, some stand twice.
 
         Parameters
         ----------
         draw : Generator, optional
-            Draws the captions of a picture that has more than `captions`; without it the first ones are taken.
+            Draws the captions of a picture that has more than `captions`, and how pictures are changed; without it
+            the first captions are taken and the pictures as they are.
         flip : bool
             Mirror each picture with probability 1/2.
+        learning : bool
+            Whether the encoder learns, and needs pixels.
         """
-        rows: list[list[int]] = []
+        said = []
         for index in indices:
-            said = self._captions[index]
-            order = draw.permutation(len(said)) if draw else np.arange(len(said))
-            rows += [said[place] for place in np.resize(order, captions)]
+            known = self._captions[index]
+            order = draw.permutation(len(known)) if draw else np.arange(len(known))
+            said.append([known[place] for place in np.resize(order, captions)])
         mirrored = draw.random(len(indices)) < 1 / 2 if draw and flip else np.zeros(len(indices), dtype=bool)
+        rows = [
+            [self._in_a_mirror.get(word, word) for word in caption] if flipped else caption
+            for flipped, known in zip(mirrored, said, strict=True)
+            for caption in known
+        ]
         tokens, targets = self._teach(rows)
-        return Batch(self._inputs(self._places[indices].tolist(), mirrored), tokens, targets)
+        places = self._places[indices].tolist()
+        return Batch(self._inputs[learning](places, mirrored, draw), tokens, targets)
 
     def _teach(self, captions: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
         """Return what is read at each step, and what should be said."""
@@ -110,31 +144,40 @@ class Pictures:
         return tokens, targets
 
 
+def _swap(vocabulary: Vocabulary, pairs: Sequence[str]) -> dict[int, int]:
+    """Return which word stands for which in a mirror; pairs with an unknown word stay as they are."""
+    known = (vocabulary.encode(pair) for pair in pairs)
+    both = [ids for ids in known if len(ids) == 2 and vocabulary.unknown not in ids]
+    return {one: other for ids in both for one, other in (ids, ids[::-1])}
+
+
 class TrainBatches(Dataset[Batch]):
     """The shuffled batches of one epoch: the same for the same seed and epoch, whatever came before."""
 
-    def __init__(self, pictures: Pictures, options: TrainingOptions, epoch: int) -> None:
+    def __init__(self, pictures: Pictures, recipe: Recipe, epoch: int) -> None:
         self._pictures = pictures
-        self._options = options
+        self._recipe = recipe
         self._epoch = epoch
-        self._order = np.random.default_rng([options.seed, epoch]).permutation(len(pictures))
+        self._order = np.random.default_rng([recipe.training.seed, epoch]).permutation(len(pictures))
 
     def __len__(self) -> int:
-        return math.ceil(len(self._order) / self._options.batch)
+        return math.ceil(len(self._order) / self._recipe.training.batch)
 
     def __getitem__(self, number: int) -> Batch:
-        options = self._options
+        recipe, options = self._recipe, self._recipe.training
         indices = self._order[number * options.batch : (number + 1) * options.batch].tolist()
         draw = np.random.default_rng([options.seed, self._epoch, number])
-        return self._pictures.batch(indices, options.captions, draw, flip=options.flip)
+        learning = recipe.encoder.learning_stages(self._epoch) > 0
+        return self._pictures.batch(indices, options.captions, draw, flip=recipe.augmentation.flip, learning=learning)
 
 
 class ValBatches(Dataset[tuple[Batch, list[int]]]):
     """The batches of a split in order, each with the places of its pictures."""
 
-    def __init__(self, pictures: Pictures, options: TrainingOptions) -> None:
+    def __init__(self, pictures: Pictures, recipe: Recipe, epoch: int) -> None:
         self._pictures = pictures
-        self._options = options
+        self._options = recipe.training
+        self._learning = recipe.encoder.learning_stages(epoch) > 0
 
     def __len__(self) -> int:
         return math.ceil(len(self._pictures) / self._options.batch)
@@ -142,4 +185,4 @@ class ValBatches(Dataset[tuple[Batch, list[int]]]):
     def __getitem__(self, number: int) -> tuple[Batch, list[int]]:
         first = number * self._options.batch
         indices = list(range(first, min(first + self._options.batch, len(self._pictures))))
-        return self._pictures.batch(indices, self._options.captions), indices
+        return self._pictures.batch(indices, self._options.captions, learning=self._learning), indices

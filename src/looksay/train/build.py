@@ -15,7 +15,7 @@ from looksay.nets.encoder import RANDOM, Encoder, image_spec
 from looksay.nets.model import CaptionModel
 from looksay.nets.words import WordVectors
 from looksay.specs import ImageSpec
-from looksay.train.config import Recipe
+from looksay.train.recipe import Recipe
 from looksay.vocabulary import Vocabulary
 
 log = logging.getLogger(__name__)

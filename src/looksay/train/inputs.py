@@ -10,6 +10,7 @@ from typing import Protocol
 
 import numpy as np
 import torch
+from numpy.random import Generator
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -17,74 +18,106 @@ from looksay import images
 from looksay.data.cache import PictureCache, new_rows, progress
 from looksay.nets.encoder import Encoder
 from looksay.specs import ImageSpec
+from looksay.train.augmentation import vary
+from looksay.train.recipe import AugmentationOptions
 
 _BATCH = 32
 Mirrored = NDArray[np.bool_]
 
 
 class Inputs(Protocol):
-    """Pictures by their places in the cache; `mirrored` says which are flipped left to right."""
+    """Pictures by their places in the cache."""
 
-    def __call__(self, places: Sequence[int], mirrored: Mirrored) -> Tensor:
-        """Return what the model gets."""
+    def __call__(self, places: Sequence[int], mirrored: Mirrored, draw: Generator | None = None) -> Tensor:
+        """Return what the model gets.
+
+        Parameters
+        ----------
+        places : sequence of int
+        mirrored : ndarray of bool, shape (pictures,)
+            Which are flipped left to right.
+        draw : Generator, optional
+            Draws how each is cut and coloured; without it pictures are as they are.
+        """
         ...
 
 
 class Pixels:
     """Pictures ready for an encoder that learns."""
 
-    def __init__(self, cache: PictureCache, spec: ImageSpec) -> None:
+    def __init__(self, cache: PictureCache, spec: ImageSpec, augmentation: AugmentationOptions) -> None:
         self._cache = cache
         self._spec = spec
+        self._augmentation = augmentation
 
-    def __call__(self, places: Sequence[int], mirrored: Mirrored) -> Tensor:
+    def __call__(self, places: Sequence[int], mirrored: Mirrored, draw: Generator | None = None) -> Tensor:
         """Return a Tensor of float32, shape (pictures, 3, size, size)."""
         pixels = self._cache.pixels(places)
         pixels[mirrored] = pixels[mirrored, :, ::-1]
+        if draw:
+            pixels = vary(pixels, self._augmentation, draw)
         return torch.from_numpy(images.normalise(pixels, self._spec))
 
 
 class Grids:
-    """A frozen encoder's grids of pictures and of their mirror images, in one memory-mapped file of float16.
+    """A frozen encoder's grids of several views of each picture, in one memory-mapped file of float16.
 
     Parameters
     ----------
     pixels : Pixels
     cache : PictureCache
-        The file stands beside the cache's; its name is a hash of that one's name and of the encoder's name and weights.
+        The file stands beside the cache's; its name is a hash of that one's name, of the encoder's name and weights
+        and of the views.
     count : int
         Pictures in the cache.
+    augmentation : AugmentationOptions
+        The views: how many, cut and coloured how, and whether mirrored too.
     encoder : Encoder
     bf16 : bool
         Whether to encode in bf16.
     """
 
-    def __init__(self, pixels: Pixels, cache: PictureCache, count: int, encoder: Encoder, *, bf16: bool) -> None:
-        facts = hashlib.sha256(f"{cache.file.name} {encoder.name} {encoder.grid} {bf16}".encode())
+    def __init__(
+        self,
+        pixels: Pixels,
+        cache: PictureCache,
+        count: int,
+        augmentation: AugmentationOptions,
+        encoder: Encoder,
+        *,
+        bf16: bool,
+    ) -> None:
+        views, sides = augmentation.views, 1 + augmentation.flip
+        varied = (augmentation.crop, augmentation.colour) if views > 1 else None
+        facts = hashlib.sha256(
+            f"{cache.file.name} {encoder.name} {encoder.grid} {bf16} {views} {sides} {varied}".encode()
+        )
         for name, value in encoder.state_dict().items():
             facts.update(name.encode() + value.numpy().tobytes())
         file = cache.file.with_name(f"grids-{facts.hexdigest()[:16]}.npy")
         if not file.is_file():
-            _encode_once(file, pixels, count, encoder, bf16=bf16)
-        self._grids = np.load(file, mmap_mode="r")  # (pictures, not mirrored | mirrored, cells, channels)
+            _encode_once(file, pixels, (count, views, sides), encoder, bf16=bf16)
+        self._grids = np.load(file, mmap_mode="r")  # (pictures, views, not mirrored | mirrored, cells, channels)
 
-    def __call__(self, places: Sequence[int], mirrored: Mirrored) -> Tensor:
+    def __call__(self, places: Sequence[int], mirrored: Mirrored, draw: Generator | None = None) -> Tensor:
         """Return a Tensor of float32, shape (pictures, cells, channels)."""
-        return torch.from_numpy(self._grids[list(places), mirrored.astype(int)]).float()
+        views = self._grids.shape[1]
+        view = draw.integers(views, size=len(places)) if draw and views > 1 else 0
+        return torch.from_numpy(self._grids[list(places), view, mirrored.astype(int)]).float()
 
 
 @torch.no_grad()
-def _encode_once(file: Path, pixels: Pixels, count: int, encoder: Encoder, *, bf16: bool) -> None:
-    rows, columns = encoder.grid
+def _encode_once(file: Path, pixels: Pixels, views: tuple[int, int, int], encoder: Encoder, *, bf16: bool) -> None:
+    count, rows, columns = views[0], *encoder.grid
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     encoder.to(device)
-    shape = (count, 2, rows * columns, encoder.channels)
     bar = progress(range(0, count, _BATCH), math.ceil(count / _BATCH), "encoding pictures")
-    with new_rows(file, np.dtype(np.float16), shape) as grids, bar as starts:
+    with new_rows(file, np.dtype(np.float16), (*views, rows * columns, encoder.channels)) as grids, bar as starts:
         for first in starts:
             places = range(first, min(first + _BATCH, count))
-            for side in (0, 1):
-                batch = pixels(places, np.full(len(places), bool(side))).to(device)
+            for view, side in np.ndindex(views[1:]):
+                draw = np.random.default_rng([first, view, side]) if view else None
+                batch = pixels(places, np.full(len(places), bool(side)), draw).to(device)
                 with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-                    grids[places, side] = encoder(batch).float().cpu().numpy()
+                    grids[places, view, side] = encoder(batch).float().cpu().numpy()
     encoder.cpu()

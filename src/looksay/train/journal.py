@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 
 from looksay.data.cache import replacing
 from looksay.train import plots, samples
+from looksay.train.averaging import MovingAverage
 from looksay.train.module import DECIDING, CaptionModule
 
 METRICS = "metrics.jsonl"
@@ -34,10 +35,13 @@ class Journal(lightning.Callback):
     Parameters
     ----------
     run : Path
+    average : MovingAverage, optional
+        Where the weights come from that are judged and kept.
     """
 
-    def __init__(self, run: Path) -> None:
+    def __init__(self, run: Path, average: MovingAverage | None = None) -> None:
         self.run = run
+        self._average = average
         self._started = time.monotonic()
 
     def on_train_epoch_start(self, *_: object) -> None:
@@ -62,7 +66,7 @@ class Journal(lightning.Callback):
         if is_best:
             weights = {  # each whole and its own, as safetensors wants it: words may be tied
                 name: value.clone(memory_format=torch.contiguous_format)
-                for name, value in module.model.state_dict().items()
+                for name, value in (self._average.weights() if self._average else module.model.state_dict()).items()
             }
             with replacing(self.run / BEST) as file:
                 save_file(weights, file)
@@ -70,7 +74,9 @@ class Journal(lightning.Callback):
         with replacing(self.run / METRICS) as file:
             file.write_text("".join(json.dumps(each) + "\n" for each in rows), encoding="utf-8")
         with replacing(self.run / CURVES) as file:
-            plots.curves(rows, file)
+            said = [len(caption.words) for caption in module.said.values()]
+            lengths = {"people": module.pictures["val"].lengths(), "the model": said}
+            plots.curves(rows, lengths, file)
         with replacing(self.run / SAMPLES / f"epoch-{epoch:02}.html") as file:
             samples.page(module, row, file)
         with replacing(self.run / LAST) as file:

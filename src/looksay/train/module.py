@@ -4,26 +4,33 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import lightning
+import numpy as np
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
+from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import Parameter
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import DataLoader
 
 from looksay.metrics import Scorer
 from looksay.nets.model import CaptionModel
+from looksay.specs import Caption
 from looksay.train.batches import Batch, Pictures, TrainBatches, ValBatches
-from looksay.train.config import Recipe
 from looksay.train.losses import cross_entropy, doubly_stochastic, word_accuracy
+from looksay.train.recipe import Recipe
 from looksay.vocabulary import Vocabulary
 
 DECIDING = "val_CIDEr-D"
 """The metric that chooses the checkpoint, of captions as they are really decoded."""
+
+_SHOWN = 24
 
 
 class CaptionModule(lightning.LightningModule):
@@ -38,8 +45,11 @@ class CaptionModule(lightning.LightningModule):
 
     Attributes
     ----------
-    said : dict of int to str
+    said : dict of int to Caption
         The captions of the last look at the val split, by the picture's place in it.
+    shown : list of int
+        The places of the pictures that a page of samples shows, spread evenly over the split; their captions have
+        attention maps.
     """
 
     def __init__(
@@ -50,24 +60,22 @@ class CaptionModule(lightning.LightningModule):
         self.recipe = recipe
         self.vocabulary = vocabulary
         self.pictures = {"train": train, "val": val}
-        self.said: dict[int, str] = {}
+        self.said: dict[int, Caption] = {}
+        self.shown = np.linspace(0, len(val) - 1, min(_SHOWN, len(val))).round().astype(int).tolist()
         self._decoding = 0.0  # seconds
         self._scorer = Scorer([record.references for record in val.records])
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Return the batches of this epoch (the trainer asks anew each epoch)."""
-        return DataLoader(
-            TrainBatches(self.pictures["train"], self.recipe.training, self.current_epoch), batch_size=None
-        )
+        return DataLoader(TrainBatches(self.pictures["train"], self.recipe, self.current_epoch), batch_size=None)
 
     def val_dataloader(self) -> DataLoader[tuple[Batch, list[int]]]:
         """Return the batches of the val split."""
-        return DataLoader(ValBatches(self.pictures["val"], self.recipe.training), batch_size=None)
+        return DataLoader(ValBatches(self.pictures["val"], self.recipe, self.current_epoch), batch_size=None)
 
     def on_train_epoch_start(self) -> None:
-        """Let the encoder learn once its frozen epochs are over."""
-        options = self.recipe.encoder
-        self.model.encoder.learn(options.trainable and self.current_epoch >= options.frozen_epochs)
+        """Let as much of the encoder learn as is its turn."""
+        self.model.encoder.learn(self.recipe.encoder.learning_stages(self.current_epoch))
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
         """Draw dropout from the seed and the step, so that a resumed run is the run it continues."""
@@ -98,34 +106,52 @@ class CaptionModule(lightning.LightningModule):
         start = time.perf_counter()
         captions = self.model.captions(grid, self.vocabulary, self.recipe.search)
         self._decoding += time.perf_counter() - start
-        for index, found in zip(indices, captions, strict=True):
-            self.said[index] = self.vocabulary.decode(found[0].tokens)
+        for row, (index, found) in enumerate(zip(indices, captions, strict=True)):
+            looked = self._look(grid[row], found[0].tokens) if index in self.shown else None
+            words = self.vocabulary.spell(found[0].tokens)
+            self.said[index] = Caption(self.vocabulary.decode(found[0].tokens), words, found[0].log_prob, looked)
 
     def on_validation_epoch_end(self) -> None:
         """Score the captions."""
         self.log("val_captions_a_second", len(self.said) / self._decoding)
         self._decoding = 0.0
-        scores = self._scorer.scores([self.said[index] for index in sorted(self.said)])
+        scores = self._scorer.scores([self.said[index].text for index in sorted(self.said)])
         for name, value in scores.items():
             self.log(f"val_{name}", value, prog_bar=f"val_{name}" == DECIDING)
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """AdamW; the learning rate warms up and then falls as a cosine."""
-        options = self.recipe.training
-        optimizer = AdamW(
-            [
-                *_groups(self.model.decoder.parameters(), options.learning_rate, options.weight_decay),
-                *_groups(self.model.encoder.parameters(), self.recipe.encoder.learning_rate, options.weight_decay),
-            ]
-        )
+        """AdamW; each part's learning rate warms up when the part begins to learn, and then falls as a cosine."""
+        options, encoder = self.recipe.training, self.recipe.encoder
         steps = int(self.trainer.estimated_stepping_batches)
         warmup = max(1, round(options.warmup * steps))
-        schedule = LambdaLR(optimizer, lambda step: warm_cosine(step, warmup, steps))
+        learning = [parameter for parameter in self.model.decoder.parameters() if parameter.requires_grad]
+        parts = [(0, options.learning_rate, learning)]
+        for place, stage in enumerate(reversed(self.model.encoder.stages())):
+            begins = next((e for e in range(options.epochs) if encoder.learning_stages(e) > place), None)
+            if begins is not None:
+                parts.append((begins, encoder.learning_rate * encoder.layer_decay**place, stage))
+        groups: list[dict[str, Any]] = []
+        schedules: list[Callable[[int], float]] = []
+        for begins, rate, parameters in parts:
+            rising = partial(warm_cosine, first=begins * steps // options.epochs, warmup=warmup, steps=steps)
+            for group in _groups(parameters, rate, options.weight_decay):
+                groups.append(group)
+                schedules.append(rising)
+        optimizer = AdamW(groups)
+        schedule = LambdaLR(optimizer, schedules)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def _grid(self, batch: Batch) -> Tensor:
-        grid: Tensor = self.model.encoder(batch.pictures) if self.recipe.encoder.trainable else batch.pictures
+        pictures = batch.pictures
+        grid: Tensor = self.model.encoder(pictures) if pictures.ndim == 4 else pictures
         return grid
+
+    def _look(self, grid: Tensor, words: Sequence[int]) -> NDArray[np.float32]:
+        """Return the attention at each word of a caption: (words, rows, columns)."""
+        read = torch.tensor([[self.vocabulary.start, *words]], device=grid.device)
+        _, attention = self.model.decoder(grid[None], read)
+        maps: NDArray[np.float32] = attention[0, : len(words)].float().cpu().numpy()
+        return maps.reshape(-1, *self.model.encoder.grid)
 
     def _log(self, split: str, batch: Batch, **values: Tensor) -> None:
         self.log_dict(
@@ -137,18 +163,19 @@ class CaptionModule(lightning.LightningModule):
         )
 
 
-def warm_cosine(step: int, warmup: int, steps: int) -> float:
-    """Return the part of the learning rate at a step: a line from 0 to 1, then a cosine down to 0."""
-    if step < warmup:
-        return (step + 1) / warmup
-    return (1 + math.cos(math.pi * min(1.0, (step - warmup) / max(1, steps - warmup)))) / 2
+def warm_cosine(step: int, *, first: int, warmup: int, steps: int) -> float:
+    """Return the part of the learning rate at a step: from step `first` on a line from 0 to 1, then a cosine to 0."""
+    if step < first:
+        return 0.0
+    if step < first + warmup:
+        return (step - first + 1) / warmup
+    return (1 + math.cos(math.pi * min(1.0, (step - first - warmup) / max(1, steps - first - warmup)))) / 2
 
 
-def _groups(parameters: Any, learning_rate: float, weight_decay: float) -> Sequence[dict[str, Any]]:
-    """Split parameters that learn into matrices, which decay, and biases and scales, which do not."""
-    learning = [parameter for parameter in parameters if parameter.requires_grad]
-    matrices = [parameter for parameter in learning if parameter.ndim > 1]
-    others = [parameter for parameter in learning if parameter.ndim <= 1]
+def _groups(parameters: Sequence[Parameter], learning_rate: float, weight_decay: float) -> list[dict[str, Any]]:
+    """Split parameters into matrices, which decay, and biases and scales, which do not."""
+    matrices = [parameter for parameter in parameters if parameter.ndim > 1]
+    others = [parameter for parameter in parameters if parameter.ndim <= 1]
     groups = [
         {"params": matrices, "lr": learning_rate, "weight_decay": weight_decay},
         {"params": others, "lr": learning_rate, "weight_decay": 0.0},

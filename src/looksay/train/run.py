@@ -22,11 +22,12 @@ from looksay.data.cache import PictureCache, replacing
 from looksay.errors import DataError, RunError
 from looksay.nets.model import CaptionModel
 from looksay.train import build, config
+from looksay.train.averaging import MovingAverage
 from looksay.train.batches import Pictures
-from looksay.train.config import Recipe
-from looksay.train.inputs import Grids, Inputs, Pixels
+from looksay.train.inputs import Grids, Pixels
 from looksay.train.journal import BEST, LAST, Journal
 from looksay.train.module import DECIDING, CaptionModule
+from looksay.train.recipe import AugmentationOptions, Recipe
 from looksay.vocabulary import Vocabulary
 
 RECIPE = "recipe.toml"
@@ -67,7 +68,8 @@ def train(recipe: Recipe, *, resume: bool = False) -> Path:
     vocabulary = _vocabulary(folder, dataset, recipe, resume=resume)
     torch.manual_seed(recipe.training.seed)
     model = build.caption_model(recipe, vocabulary)
-    train, val = (pictures(dataset.split(split), recipe, vocabulary, model) for split in ("train", "val"))
+    train = pictures(dataset.split("train"), recipe, vocabulary, model, augmented=True)
+    val = pictures(dataset.split("val"), recipe, vocabulary, model)
     if len(val) < 2:
         raise DataError(
             f"{dataset.folder} has one val picture; CIDEr-D, which chooses the checkpoint, compares several"
@@ -82,17 +84,26 @@ def train(recipe: Recipe, *, resume: bool = False) -> Path:
     return folder
 
 
-def pictures(records: Sequence[Record], recipe: Recipe, vocabulary: Vocabulary, model: CaptionModel) -> Pictures:
-    """Decode the pictures of records, and encode them if the encoder is frozen; both once, whatever runs follow."""
+def pictures(
+    records: Sequence[Record], recipe: Recipe, vocabulary: Vocabulary, model: CaptionModel, *, augmented: bool = False
+) -> Pictures:
+    """Decode the pictures of records, and encode them if the encoder is frozen; both once, whatever runs follow.
+
+    Parameters
+    ----------
+    augmented : bool
+        Whether also to encode what the recipe's augmentation makes of them, for training.
+    """
     spec = build.picture_spec(recipe)
     cache = PictureCache(
         [record.image for record in records], spec, Path(recipe.data.cache) if recipe.data.cache else None
     )
-    inputs: Inputs = Pixels(cache, spec)
-    if not recipe.encoder.trainable:
+    views = recipe.augmentation if augmented else AugmentationOptions(flip=False)
+    pixels, grids = Pixels(cache, spec, views), None
+    if not recipe.encoder.learning_stages(0):
         bf16 = precision(recipe.training.precision) == "bf16-mixed"
-        inputs = Grids(Pixels(cache, spec), cache, len(records), model.encoder, bf16=bf16)
-    return Pictures(records, cache, inputs, vocabulary, recipe.training.max_words)
+        grids = Grids(pixels, cache, len(records), views, model.encoder, bf16=bf16)
+    return Pictures(records, cache, pixels, grids, vocabulary, recipe)
 
 
 def _resumed(folder: Path, recipe: Recipe) -> Recipe:
@@ -122,10 +133,12 @@ def _vocabulary(folder: Path, dataset: Dataset, recipe: Recipe, *, resume: bool)
 
 def _fit(module: CaptionModule, recipe: Recipe, folder: Path) -> None:
     options = recipe.training
+    average = MovingAverage(options.ema) if options.ema else None
+    callbacks: list[lightning.Callback] = [average] if average else []
+    callbacks.append(Journal(folder, average))
+    if options.patience:  # checked when the epoch is over, after the journal has written it down
+        callbacks.append(EarlyStopping(DECIDING, mode="max", patience=options.patience, check_on_train_epoch_end=True))
     bars: list[Any] = [RichProgressBar()] if sys.stderr.isatty() else []
-    # Checked when the epoch is over, after the journal has written it down.
-    patience = [EarlyStopping(DECIDING, mode="max", patience=options.patience, check_on_train_epoch_end=True)]
-    patience = patience if options.patience else []
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     with warnings.catch_warnings():
         for intended in (
@@ -143,7 +156,7 @@ def _fit(module: CaptionModule, recipe: Recipe, folder: Path) -> None:
             accumulate_grad_batches=options.accumulate,
             reload_dataloaders_every_n_epochs=1,
             logger=TensorBoardLogger(folder, name="tensorboard", version=""),
-            callbacks=[*bars, Journal(folder), *patience],
+            callbacks=[*bars, *callbacks],
             enable_progress_bar=bool(bars),
             enable_checkpointing=False,
             enable_model_summary=False,

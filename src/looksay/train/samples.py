@@ -7,17 +7,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
+from looksay import drawing
 from looksay.evaluation.pictures import data_url
+from looksay.specs import Caption
 from looksay.train.module import CaptionModule
 
-_PICTURES = 24
 _STYLE = """
 body { font: 15px/1.4 system-ui, sans-serif; margin: 2em auto; max-width: 75em; padding: 0 1em;
        color-scheme: light dark; }
 main { display: grid; grid-template-columns: repeat(auto-fill, minmax(16em, 1fr)); gap: 1.5em; }
 figure { margin: 0; } img { width: 100%; aspect-ratio: 1; border-radius: 6px; }
+img.wide { aspect-ratio: auto; }
 b { display: block; margin: .4em 0; } li { opacity: .75; } ul { margin: 0; padding-left: 1.2em; }
 """
 
@@ -25,7 +28,7 @@ b { display: block; margin: .4em 0; } li { opacity: .75; } ul { margin: 0; paddi
 def page(module: CaptionModule, row: dict[str, Any], file: Path) -> None:
     """Write an HTML page of val pictures with the model's captions and people's; it needs no other file.
 
-    The same pictures stand on every epoch's page, spread evenly over the split.
+    The same pictures stand on every epoch's page.
 
     Parameters
     ----------
@@ -36,14 +39,13 @@ def page(module: CaptionModule, row: dict[str, Any], file: Path) -> None:
     file : Path
     """
     pictures = module.pictures["val"]
-    places = np.linspace(0, len(pictures) - 1, min(_PICTURES, len(pictures))).round().astype(int).tolist()
     figures = []
-    for place, pixels in zip(places, pictures.pixels(places), strict=True):
+    for place, pixels in zip(module.shown, pictures.pixels(module.shown), strict=True):
+        said = module.said[place]
         references = "".join(f"<li>{html.escape(text)}</li>" for text in pictures.records[place].references)
-        url = data_url(Image.fromarray(pixels))
         figures.append(
-            f'<figure><img alt="" src="{url}"><figcaption><b>{html.escape(module.said[place])}</b>'
-            f"<ul>{references}</ul></figcaption></figure>"
+            f'<figure><img alt="" src="{data_url(Image.fromarray(pixels))}"><figcaption><b>{html.escape(said.text)}</b>'
+            f"<ul>{references}</ul>{_looked(pixels, said)}</figcaption></figure>"
         )
     title = f"Epoch {row['epoch']}: CIDEr-D {100 * row['val_CIDEr-D']:.1f}, BLEU-4 {100 * row['val_BLEU-4']:.1f}"
     file.write_text(
@@ -52,3 +54,11 @@ def page(module: CaptionModule, row: dict[str, Any], file: Path) -> None:
         f"<main>{''.join(figures)}</main></html>\n",
         encoding="utf-8",
     )
+
+
+def _looked(pixels: NDArray[np.uint8], said: Caption) -> str:
+    """Return where the model looked at each word, to unfold; nothing for a design without attention."""
+    if said.attention is None or not said.words or np.ptp(said.attention) == 0:
+        return ""
+    url = data_url(drawing.attention(pixels, said, tile=96))
+    return f'<details><summary>where it looked</summary><img class="wide" alt="" src="{url}"></details>'

@@ -1,0 +1,71 @@
+"""Where a captioner looked, word by word, as one picture."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from looksay import images
+from looksay.errors import OptionError
+from looksay.images import ImageSource
+from looksay.specs import Caption
+
+_COLUMNS = 6
+_LABEL = 26  # pixels under a tile
+_GAP = 8
+_DARKEST = 0.2  # brightness where the model did not look at all
+
+
+def attention(image: ImageSource, caption: Caption, *, tile: int = 180) -> Image.Image:
+    """Draw the picture once for each word of its caption, bright where the model looked (as in Xu et al. 2015).
+
+    The first tile is the picture itself. In each other one the cell that the model looked at most is fully bright.
+
+    Parameters
+    ----------
+    image : path, bytes, binary file, PIL image, or ndarray
+        The picture that was captioned.
+    caption : Caption
+        Made with ``attention=True``.
+    tile : int
+        Width of the picture in a tile, in pixels.
+
+    Returns
+    -------
+    PIL.Image.Image
+
+    Raises
+    ------
+    ImageError
+        If the picture cannot be read.
+    OptionError
+        If the caption has no attention maps, or those of a model that sees the picture as one whole.
+    """
+    maps = caption.attention
+    if maps is None:
+        raise OptionError("the caption has no attention maps; make it with attention=True")
+    if maps.shape[1:] == (1, 1):
+        raise OptionError("this model sees the picture as one whole: there is no attention to draw")
+    picture = images.read(image)
+    picture = picture.resize((tile, max(1, round(tile * picture.height / picture.width))), Image.Resampling.LANCZOS)
+    tiles = [(picture, "")] + [(_lit(picture, one), word) for one, word in zip(maps, caption.words, strict=True)]
+    width, height = tile + _GAP, picture.height + _LABEL + _GAP
+    columns = min(_COLUMNS, len(tiles))
+    sheet = Image.new("RGB", (columns * width + _GAP, math.ceil(len(tiles) / columns) * height + _GAP), "white")
+    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=16)
+    for place, (lit, word) in enumerate(tiles):
+        row, column = divmod(place, columns)
+        left, top = _GAP + column * width, _GAP + row * height
+        sheet.paste(lit, (left, top))
+        pen.text((left + tile / 2, top + picture.height + _LABEL / 2), word, fill="black", font=font, anchor="mm")
+    return sheet
+
+
+def _lit(picture: Image.Image, looked: NDArray[np.float32]) -> Image.Image:
+    """Darken a picture where it was looked at little; `looked` is (rows, columns)."""
+    brightness = _DARKEST + (1 - _DARKEST) * looked / max(float(looked.max()), 1e-9)
+    mask = Image.fromarray(np.round(255 * brightness).astype(np.uint8)).resize(picture.size, Image.Resampling.BICUBIC)
+    return Image.composite(picture, Image.new("RGB", picture.size), mask)

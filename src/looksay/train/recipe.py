@@ -1,0 +1,282 @@
+"""What a recipe says: one frozen dataclass a section. Every key has a default."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
+
+from looksay.data import ReadOptions
+from looksay.specs import ResizeRule, SearchOptions, require
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """What the model is called, and its terms; they travel in ``model.json`` and ``CARD.md``."""
+
+    name: str = "unnamed"
+    licence: str = "unstated"
+    training_data: str = "unstated"
+    encoder_licence: str = "unstated"
+    limits: str = "unstated"
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    """Where the pictures and captions are; ``cache`` is where decoded pictures are kept (default: the user's cache).
+
+    The others are `looksay.data.ReadOptions`.
+    """
+
+    folder: str = "data/flickr8k"
+    cache: str = ""
+    image_column: str = ""
+    caption_column: str = ""
+    split_column: str = ""
+    split_seed: int = 0
+
+    @property
+    def reading(self) -> ReadOptions:
+        """What `looksay.data.read` is told."""
+        return ReadOptions(self.image_column, self.caption_column, self.split_column, self.split_seed)
+
+
+@dataclass(frozen=True)
+class VocabularyOptions:
+    """Words that occur at least ``min_count`` times in the train split are known."""
+
+    min_count: int = 5
+
+    def __post_init__(self) -> None:
+        require(self.min_count >= 1, f"min_count is {self.min_count}; it must be 1 or more")
+
+
+@dataclass(frozen=True)
+class ImageOptions:
+    """``size`` in pixels, 0 for the encoder's own; how a picture is made square."""
+
+    size: int = 0
+    resize: ResizeRule = "squash"
+
+    def __post_init__(self) -> None:
+        require(0 <= self.size <= 2048, f"size is {self.size}; it must be from 1 to 2048, or 0 for the encoder's own")
+
+
+@dataclass(frozen=True)
+class AugmentationOptions:
+    """How training pictures are changed, anew each time; val pictures never are.
+
+    Attributes
+    ----------
+    flip : bool
+        Whether half of them are mirrored.
+    swapped : tuple of str
+        Each two words that change places in the captions of a mirrored picture.
+    crop : float
+        Smallest part of a picture's area that is cut out and shown at full size, above 0 to 1; 1 for the whole.
+    colour : float
+        By how much brightness, contrast and saturation change at most, 0 to 1: 0.2 is from 80 to 120 %.
+    views : int
+        How many crops and colours of each picture (and of its mirror image) a frozen encoder looks at; the first is
+        the picture as it is.
+    """
+
+    flip: bool = True
+    swapped: tuple[str, ...] = ("left right",)
+    crop: float = 1.0
+    colour: float = 0.0
+    views: int = 1
+
+    def __post_init__(self) -> None:
+        require(0 < self.crop <= 1, f"crop is {self.crop}; it must be above 0 and at most 1")
+        require(0 <= self.colour <= 1, f"colour is {self.colour}; it must be from 0 to 1")
+        require(self.views >= 1, f"views is {self.views}; it must be 1 or more")
+        for pair in self.swapped:
+            require(len(pair.split()) == 2, f"swapped has {pair!r}; each is two words, as in 'left right'")
+
+
+@dataclass(frozen=True)
+class EncoderOptions:
+    """Any timm CNN.
+
+    Attributes
+    ----------
+    weights : str
+        ``hub``, ``random`` or a safetensors file.
+    features : {"grid", "pooled"}
+        Its feature grid, or one vector for the picture.
+    trainable : bool
+        Whether it learns; its BatchNorm statistics are kept.
+    frozen_epochs : int
+        Epochs before it begins to; till then its features are looked up, as if it were never to learn.
+    stages : int
+        How many of its stages learn, the last ones; 0 for all.
+    stage_epochs : int
+        Epochs between one stage's beginning to learn and that of the stage before it; 0 for all at once.
+    learning_rate : float
+        Of the last stage. A stage's rate rises when it begins to learn, and falls to 0 at the end.
+    layer_decay : float
+        The part of a stage's rate that the stage before it has, above 0 to 1.
+    """
+
+    name: str = "tf_efficientnet_lite1"
+    weights: str = "hub"
+    features: Literal["grid", "pooled"] = "grid"
+    trainable: bool = False
+    frozen_epochs: int = 0
+    stages: int = 0
+    stage_epochs: int = 0
+    learning_rate: float = 1e-5
+    layer_decay: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name in ("frozen_epochs", "stages", "stage_epochs"):
+            require(getattr(self, name) >= 0, f"{name} is {getattr(self, name)}; it must be 0 or more")
+        require(0 < self.learning_rate < 1, f"learning_rate is {self.learning_rate}; it must be between 0 and 1")
+        require(0 < self.layer_decay <= 1, f"layer_decay is {self.layer_decay}; it must be above 0 and at most 1")
+
+    def learning_stages(self, epoch: int) -> float:
+        """Return how many stages learn in an epoch, counted from the last one and from epoch 0; inf for all."""
+        if not self.trainable or epoch < self.frozen_epochs:
+            return 0
+        reached = 1 + (epoch - self.frozen_epochs) // self.stage_epochs if self.stage_epochs else math.inf
+        return min(reached, self.stages or math.inf)
+
+
+@dataclass(frozen=True)
+class WordOptions:
+    """The vectors of words.
+
+    Attributes
+    ----------
+    size : int
+        Features of a vector; 0 for the decoder's size.
+    vectors : str
+        A file in GloVe's text format that they start from; empty for random ones.
+    trainable : bool
+        Whether they learn.
+    tied : bool
+        Whether words are scored with the very vectors they are read with.
+    """
+
+    size: int = 0
+    vectors: str = ""
+    trainable: bool = True
+    tied: bool = False
+
+    def __post_init__(self) -> None:
+        require(self.size >= 0, f"size is {self.size}; it must be 1 or more, or 0 for the decoder's size")
+
+
+@dataclass(frozen=True)
+class DecoderOptions:
+    """One of `nets.decoders.DECODERS` and its sizes."""
+
+    name: str = "top-down"
+    size: int = 512
+    heads: int = 8
+    dropout: float = 0.5
+
+    def __post_init__(self) -> None:
+        for name in ("size", "heads"):
+            require(getattr(self, name) >= 1, f"{name} is {getattr(self, name)}; it must be 1 or more")
+        require(0 <= self.dropout < 1, f"dropout is {self.dropout}; it must be from 0 to below 1")
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """How to learn.
+
+    Attributes
+    ----------
+    run : str
+        Folder of the run.
+    epochs, batch : int
+        A batch is this many pictures, each with all its captions.
+    learning_rate, weight_decay : float
+        Of AdamW.
+    warmup : float
+        Part of all steps, 0 to 1, over which the rates rise from 0; they then fall to 0 as a cosine.
+    clip : float
+        Largest norm of the gradient.
+    label_smoothing : float
+    doubly_stochastic : float
+        Weight of the wish that over a caption every cell is looked at alike often (Xu et al. 2015); 0 for none.
+    captions : int
+        Captions of a picture in a batch; drawn anew each epoch where a picture has more.
+    max_words : int
+        Longer training captions are cut.
+    precision : {"auto", "32", "bf16"}
+        ``auto`` is bf16 where the hardware has it.
+    seed : int
+    accumulate : int
+        Batches whose gradients are added up before a step.
+    patience : int
+        Stop after so many epochs without a better val CIDEr-D; 0 to go on to the end.
+    ema : float
+        The model that is judged and kept is a moving average of the weights, of which a step keeps this part (early
+        on less); 0 for the weights as they are.
+    scheduled_sampling : float
+        Part of the words read, by the last epoch, that are the model's own instead of people's; it rises from 0 epoch
+        by epoch (Bengio et al. 2015).
+    """
+
+    run: str = "runs/flickr8k"
+    epochs: int = 10
+    batch: int = 32
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.01
+    warmup: float = 0.05
+    clip: float = 1.0
+    label_smoothing: float = 0.1
+    doubly_stochastic: float = 0.0
+    captions: int = 5
+    max_words: int = 20
+    precision: Literal["auto", "32", "bf16"] = "auto"
+    seed: int = 0
+    accumulate: int = 1
+    patience: int = 0
+    ema: float = 0.0
+    scheduled_sampling: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch", "captions", "max_words", "accumulate"):
+            require(getattr(self, name) >= 1, f"{name} is {getattr(self, name)}; it must be 1 or more")
+        for name in ("weight_decay", "warmup", "label_smoothing", "ema", "scheduled_sampling"):
+            require(0 <= getattr(self, name) < 1, f"{name} is {getattr(self, name)}; it must be from 0 to below 1")
+        require(0 < self.learning_rate < 1, f"learning_rate is {self.learning_rate}; it must be between 0 and 1")
+        require(self.doubly_stochastic >= 0, f"doubly_stochastic is {self.doubly_stochastic}; it must be 0 or more")
+        require(0 < self.clip < float("inf"), f"clip is {self.clip}; it must be above 0")
+        for name in ("seed", "patience"):
+            require(getattr(self, name) >= 0, f"{name} is {getattr(self, name)}; it must be 0 or more")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that a run depends on."""
+
+    model: ModelFacts = field(default_factory=ModelFacts)
+    data: DataOptions = field(default_factory=DataOptions)
+    vocabulary: VocabularyOptions = field(default_factory=VocabularyOptions)
+    image: ImageOptions = field(default_factory=ImageOptions)
+    augmentation: AugmentationOptions = field(default_factory=AugmentationOptions)
+    encoder: EncoderOptions = field(default_factory=EncoderOptions)
+    words: WordOptions = field(default_factory=WordOptions)
+    decoder: DecoderOptions = field(default_factory=DecoderOptions)
+    training: TrainingOptions = field(default_factory=TrainingOptions)
+    search: SearchOptions = field(default_factory=SearchOptions)
+
+    def to_toml(self) -> str:
+        """Write every key, so that a run says what it was made with even if a default changes later."""
+        lines: list[str] = []
+        for section in fields(self):
+            options = getattr(self, section.name)
+            lines.append(f"[{section.name}]")
+            lines += [f"{key.name} = {_toml(getattr(options, key.name))}" for key in fields(options)]
+            lines.append("")
+        return "\n".join(lines)
+
+
+def _toml(value: Any) -> str:
+    return str(value) if isinstance(value, float) else json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,60 @@
+"""Who asks why a caption says what it says wants to see where the model looked."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import EXAMPLES
+
+import looksay
+from looksay import drawing
+from looksay.specs import Caption
+
+
+@pytest.fixture(scope="module")
+def caption() -> Caption:
+    return looksay.load()(EXAMPLES / "boats.jpg", attention=True)
+
+
+def test_the_picture_stands_there_once_plain_and_once_a_word(caption: Caption) -> None:
+    sheet = drawing.attention(EXAMPLES / "boats.jpg", caption, tile=60)
+    tiles = len(caption.words) + 1
+    columns, rows = min(6, tiles), -(-tiles // 6)
+    assert sheet.width == columns * 68 + 8
+    assert (sheet.height - 8) % rows == 0
+
+
+def test_a_word_is_bright_where_the_model_looked_and_dark_elsewhere() -> None:
+    white = np.full((80, 80, 3), 255, np.uint8)
+    maps = np.zeros((2, 8, 8), np.float32)
+    maps[0, 1, 6] = maps[1, 6, 1] = 1
+    drawn = np.asarray(
+        drawing.attention(white, Caption("two words", ("two", "words"), -1.0, maps), tile=80).convert("L")
+    )
+    plain, first, second = (drawn[8:88, left : left + 80].astype(int) for left in (8, 96, 184))
+    assert plain.min() == 255
+    assert min(first[15, 65], second[65, 15]) > 240
+    assert max(first[65, 15], second[15, 65]) < 60
+
+
+def test_the_word_stands_under_its_tile(caption: Caption) -> None:
+    other = replace(caption, words=("x", *caption.words[1:]))
+    one, two = (np.asarray(drawing.attention(EXAMPLES / "boats.jpg", each)) for each in (caption, other))
+    changed = np.argwhere((one != two).any(axis=2))
+    assert len(changed)
+    tile_height = round(180 * 213 / 320)  # whatever the photo's shape, only the label's rows differ
+    assert changed[:, 0].max() - changed[:, 0].min() < 26
+    assert changed[:, 0].min() > tile_height / 2
+
+
+def test_captions_without_maps_are_refused_with_what_to_do(caption: Caption) -> None:
+    with pytest.raises(looksay.OptionError, match="attention=True"):
+        drawing.attention(EXAMPLES / "boats.jpg", replace(caption, attention=None))
+    whole = replace(caption, attention=np.ones((len(caption.words), 1, 1), np.float32))
+    with pytest.raises(looksay.OptionError, match="one whole"):
+        drawing.attention(EXAMPLES / "boats.jpg", whole)
+    with pytest.raises(looksay.ImageError, match="no such file"):
+        drawing.attention(Path("nowhere.jpg"), caption)

@@ -1,0 +1,142 @@
+"""An option of a recipe must do what it says: each is tested by what it changes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import ROOT, TINY
+from safetensors.torch import load_file
+from torch import Tensor
+
+from looksay.nets.encoder import Encoder, image_spec
+from looksay.train import config, journal, run
+from looksay.train.averaging import MovingAverage
+from looksay.train.recipe import EncoderOptions
+
+RECIPE = ROOT / "recipes" / "flickr8k.toml"
+Weights = dict[str, Tensor]
+
+
+def trained(data: Path, folder: Path, *more: str) -> Weights:
+    """The best weights after one epoch of four steps, or as `more` says."""
+    changes = [*TINY, f"data.folder={data}", f"training.run={folder}", "training.epochs=1", "training.batch=4", *more]
+    run.train(config.load(RECIPE, changes))
+    return load_file(folder / journal.BEST)
+
+
+def checkpoint(folder: Path) -> dict[str, Weights]:
+    found: dict[str, Weights] = torch.load(folder / journal.LAST, weights_only=True)
+    return found
+
+
+def changed(before: Weights, after: Weights) -> set[str]:
+    return {name for name in before if not torch.equal(before[name], after[name])}
+
+
+def test_the_weights_kept_are_the_moving_average_and_learning_goes_on_as_without_it(
+    small_data: Path, tmp_path: Path
+) -> None:
+    plain = trained(small_data, tmp_path / "plain")
+    averaged = trained(small_data, tmp_path / "averaged", "training.ema=0.9")
+    left = checkpoint(tmp_path / "averaged")
+    assert changed({f"model.{name}": value for name, value in plain.items()}, left["current_model_state"]) == set()
+    assert changed({f"model.{name}": value for name, value in averaged.items()}, left["state_dict"]) == set()
+    learning = changed(plain, averaged)
+    assert learning
+    assert all(name.startswith("decoder.") for name in learning)
+
+
+def test_the_average_forgets_the_start_and_then_keeps_its_part() -> None:
+    average = MovingAverage(0.6)._kwargs["avg_fn"]
+    old, new = torch.tensor(0.0), torch.tensor(1.0)
+    assert average(old, new, torch.tensor(1)).item() == pytest.approx(1 - 2 / 11)
+    assert average(old, new, torch.tensor(5)).item() == pytest.approx(0.6)
+    assert average(old, new, torch.tensor(1000)).item() == pytest.approx(1 - 0.6)
+
+
+def test_stages_wait_for_their_turn() -> None:
+    options = EncoderOptions(trainable=True, frozen_epochs=2, stage_epochs=3, stages=2)
+    assert [options.learning_stages(epoch) for epoch in range(10)] == [0, 0, 1, 1, 1, 2, 2, 2, 2, 2]
+    at_once = EncoderOptions(trainable=True, frozen_epochs=1)
+    assert [at_once.learning_stages(epoch) for epoch in range(3)] == [0, float("inf"), float("inf")]
+    assert EncoderOptions().learning_stages(5) == 0
+
+
+ENCODERS = ("vgg16", "inception_v3", "legacy_xception", "resnet50", "tf_efficientnet_lite0", "test_convnext")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ENCODERS)
+def test_the_last_stages_learn_and_gradients_reach_no_other(name: str) -> None:
+    encoder = Encoder(name, image_spec(name, 96, "squash"), "random", trainable=True)
+    stages = encoder.stages()
+    assert len(stages) >= 3
+    encoder.learn(2)
+    encoder(torch.randn(2, 3, 96, 96)).square().sum().backward()
+    reached = [{parameter.grad is not None for parameter in stage} for stage in stages]
+    assert reached == [{place >= len(stages) - 2} for place in range(len(stages))]
+
+
+def test_only_the_last_stage_learns_and_batch_statistics_are_kept(small_data: Path, tmp_path: Path) -> None:
+    options = ("encoder.name=test_resnet", "encoder.trainable=true", "encoder.learning_rate=1e-2")
+    before = trained(small_data, tmp_path / "before", *options, "encoder.frozen_epochs=1")
+    after = trained(small_data, tmp_path / "after", *options, "encoder.stages=1")
+    moved = {name for name in changed(before, after) if name.startswith("encoder.")}
+    assert moved
+    assert all(name.startswith("encoder.cnn.layer4.") for name in moved)
+    assert not any("running" in name or "tracked" in name for name in moved)
+
+
+def test_earlier_stages_learn_at_lower_rates(small_data: Path, tmp_path: Path) -> None:
+    """AdamW's first step is as long as the rate, so one step shows the rate of each stage."""
+    options = ("encoder.name=test_resnet", "encoder.trainable=true", "training.batch=16", "training.weight_decay=0")
+    before = trained(small_data, tmp_path / "before", *options, "encoder.frozen_epochs=1")
+    after = trained(
+        small_data, tmp_path / "after", *options, "encoder.learning_rate=1e-3", "encoder.layer_decay=0.5",
+        "training.epochs=1",
+    )  # fmt: skip
+    steps = [
+        max(float((after[name] - before[name]).abs().max()) for name in before if f"cnn.layer{layer}." in name)
+        for layer in (4, 3, 2, 1)
+    ]
+    assert steps == pytest.approx([1e-3, 5e-4, 2.5e-4, 1.25e-4], rel=0.02)
+
+
+def test_dropout_label_smoothing_and_own_words_make_learning_harder_and_validation_does_not_feel_them(
+    small_data: Path, tmp_path: Path
+) -> None:
+    """One epoch at a learning rate of next to nothing: the same model, looked at under each option."""
+    rows = {}
+    for name, option in {
+        "plain": "training.epochs=1",
+        "dropout": "decoder.dropout=0.9",
+        "own words": "training.scheduled_sampling=0.9",
+    }.items():
+        folder = tmp_path / name
+        trained(small_data, folder, "training.learning_rate=1e-9", "training.epochs=2", option)
+        rows[name] = journal.read(folder)[-1]
+    assert rows["dropout"]["train_loss"] > rows["plain"]["train_loss"] + 0.05
+    assert rows["own words"]["train_loss"] != pytest.approx(rows["plain"]["train_loss"], abs=1e-5)
+    for row in rows.values():
+        assert row["val_loss"] == pytest.approx(rows["plain"]["val_loss"], abs=1e-5)
+
+
+def test_smoothed_labels_keep_the_model_less_sure(small_data: Path, tmp_path: Path) -> None:
+    from looksay import data
+
+    sure = {}
+    for smoothing in ("0.0", "0.3"):
+        folder = tmp_path / smoothing
+        trained(
+            small_data, folder, "training.epochs=6", "training.batch=1", "training.learning_rate=3e-3",
+            f"training.label_smoothing={smoothing}",
+        )  # fmt: skip
+        left = run.load(folder)
+        pictures = run.pictures(data.read(small_data).split("val"), left.recipe, left.vocabulary, left.model)
+        batch = pictures.batch(range(4), 2)
+        with torch.no_grad():
+            scores, _ = left.model.decoder(batch.pictures, batch.tokens)
+        sure[smoothing] = float(scores.softmax(dim=-1).amax(dim=-1)[batch.targets >= 0].mean())
+    assert sure["0.3"] < sure["0.0"] - 0.1
