@@ -9,7 +9,6 @@ import argparse
 import json
 import statistics
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
@@ -60,23 +59,6 @@ def norm_before_words(recipe: Recipe) -> dict[str, float]:
     return losses
 
 
-def encoder_share(loaded: run.Run, rounds: int = 5) -> float:
-    """Return the encoder's part of a training step, 0 to 1: 64 pictures with 5 captions of 20 words, bf16."""
-    model, size = loaded.model.train(), build.picture_spec(loaded.recipe).size
-    pixels, tokens = torch.randn(64, 3, size, size), torch.randint(3, len(loaded.vocabulary), (320, 21))
-    parts = []
-    for _ in range(rounds):
-        with torch.autocast("cpu", torch.bfloat16):
-            start = time.perf_counter()
-            grid = model.encoder(pixels)
-            looked = time.perf_counter()
-            loss = cross_entropy(model.decoder(grid, tokens)[0], tokens)
-        loss.backward()
-        parts.append((looked - start) / (time.perf_counter() - start))
-    model.eval()
-    return round(statistics.median(parts), 2)
-
-
 def influence_of_neighbours(loaded: run.Run) -> dict[str, float]:
     """Return the largest change of a word's log-probability when a photo is captioned alone and not among four."""
     spec = ModelSpec("x", "x", "x", build.picture_spec(loaded.recipe), loaded.model.encoder.grid)
@@ -97,8 +79,8 @@ def influence_of_neighbours(loaded: run.Run) -> dict[str, float]:
             seal(folder, spec)
             captioner = Captioner(Bundle.open(folder))
             start = np.zeros(len(photos), dtype=np.int64)
-            together, _ = captioner.step(start, captioner.encode(pixels))
-            alone = [captioner.step(start[:1], captioner.encode(picture[None]))[0][0] for picture in pixels]
+            together, _ = captioner.step(start, captioner.encode([(picture,) for picture in pixels]))
+            alone = [captioner.step(start[:1], captioner.encode([(picture,)]))[0][0] for picture in pixels]
             changes[name] = round(float(np.abs(together - alone).max()), 5)
     return changes
 
@@ -112,7 +94,6 @@ def main() -> None:
     changes = [f"data.folder={arguments.data}", f"encoder.weights={arguments.weights}", "training.batch=16"]
     loaded = run.load(arguments.run)
     print(json.dumps({"change by other pictures in the batch": influence_of_neighbours(loaded)}))
-    print(json.dumps({"encoder's part of a training step": encoder_share(loaded)}))
     recipe = config.load(ROOT / "recipes" / "flickr8k.toml", changes)
     print(json.dumps({f"loss after {STEPS} steps, norm before the words": norm_before_words(recipe)}))
 

@@ -27,17 +27,18 @@ def test_the_picture_stands_there_once_plain_and_once_a_word(caption: Caption) -
     assert (sheet.height - 8) % rows == 0
 
 
-def test_a_word_is_bright_where_the_model_looked_and_dark_elsewhere() -> None:
+def test_a_word_is_coloured_where_the_model_looked_and_grey_elsewhere() -> None:
     white = np.full((80, 80, 3), 255, np.uint8)
-    maps = np.zeros((2, 8, 8), np.float32)
+    maps = np.zeros((3, 8, 8), np.float32)
     maps[0, 1, 6] = maps[1, 6, 1] = 1
-    drawn = np.asarray(
-        drawing.attention(white, Caption("two words", ("two", "words"), -1.0, maps), tile=80).convert("L")
-    )
-    plain, first, second = (drawn[8:88, left : left + 80].astype(int) for left in (8, 96, 184))
-    assert plain.min() == 255
-    assert min(first[15, 65], second[65, 15]) > 240
-    assert max(first[65, 15], second[15, 65]) < 60
+    maps[2] = 1 / 64
+    said = Caption("so three words", ("so", "three", "words"), -1.0, maps)
+    sheet = np.asarray(drawing.attention(white, said, tile=80)).astype(int)
+    plain, first, second, third = (sheet[8:88, left : left + 80] for left in (8, 96, 184, 272))
+    colour = [np.ptp(tile, axis=2) for tile in (first, second)]
+    assert plain.min() == third.min() == 255
+    assert min(colour[0][15, 65], colour[1][65, 15]) > 150
+    assert max(colour[0][65, 15], colour[1][15, 65]) == 0
 
 
 def test_the_word_stands_under_its_tile(caption: Caption) -> None:

@@ -16,13 +16,15 @@ from looksay.specs import Caption
 _COLUMNS = 6
 _LABEL = 26  # pixels under a tile
 _GAP = 8
-_DARKEST = 0.2  # brightness where the model did not look at all
+_COLOUR = (255, 110, 0)
+_STRONGEST = 0.75  # of the colour, where the model looked most
 
 
 def attention(image: ImageSource, caption: Caption, *, tile: int = 180) -> Image.Image:
-    """Draw the picture once for each word of its caption, bright where the model looked (as in Xu et al. 2015).
+    """Draw the picture once for each word of its caption, coloured where the model looked (after Xu et al. 2015).
 
-    The first tile is the picture itself. In each other one the cell that the model looked at most is fully bright.
+    The first tile is the picture itself. The others are grey; the cell that the model looked at most is the most
+    orange, and one that got no more attention than the average is grey.
 
     Parameters
     ----------
@@ -65,7 +67,8 @@ def attention(image: ImageSource, caption: Caption, *, tile: int = 180) -> Image
 
 
 def _lit(picture: Image.Image, looked: NDArray[np.float32]) -> Image.Image:
-    """Darken a picture where it was looked at little; `looked` is (rows, columns)."""
-    brightness = _DARKEST + (1 - _DARKEST) * looked / max(float(looked.max()), 1e-9)
-    mask = Image.fromarray(np.round(255 * brightness).astype(np.uint8)).resize(picture.size, Image.Resampling.BICUBIC)
-    return Image.composite(picture, Image.new("RGB", picture.size), mask)
+    """Colour a picture where it was looked at more than on average; `looked` is (rows, columns)."""
+    more = np.clip(looked - looked.mean(), 0, None)
+    strength = _STRONGEST * more / max(float(more.max()), 1e-9)
+    mask = Image.fromarray(np.round(255 * strength).astype(np.uint8)).resize(picture.size, Image.Resampling.BICUBIC)
+    return Image.composite(Image.new("RGB", picture.size, _COLOUR), picture.convert("L").convert("RGB"), mask)

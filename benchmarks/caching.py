@@ -1,0 +1,82 @@
+"""How much faster a frozen encoder's looked-up features make an epoch: python benchmarks/caching.py DATA [RECIPE…].
+
+For each recipe, steps of training on real pictures, the same batches both ways in turn: with features from the cache,
+and with the frozen encoder looking at every picture each time. Weights are random (speed does not depend on them).
+Prints the median seconds of a step both ways, their ratio, and what that makes of an epoch of all the train pictures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from looksay import data
+from looksay.train import build, config, run
+from looksay.train.batches import TrainBatches
+from looksay.train.losses import cross_entropy
+from looksay.vocabulary import Vocabulary
+
+ROOT = Path(__file__).parent.parent
+RECIPES = ("vgg16-merge", "inceptionv3-glove", "xception-merge", "resnet50-custom", "adaptive", "flickr8k")
+STEPS = 5
+
+
+def measure(folder: Path, name: str) -> dict[str, object]:
+    """Time both ways with a recipe's own encoder and decoder."""
+    changes = [f"data.folder={folder}", "encoder.weights=random", "words.vectors=", "encoder.frozen_epochs=1"]
+    recipe = config.load(ROOT / "recipes" / f"{name}.toml", [*changes, "encoder.trainable=true"])
+    everything = data.read(folder).split("train")
+    records = everything[: (STEPS + 1) * recipe.training.batch]
+    vocabulary = Vocabulary.build((t for r in everything for t in r.references), recipe.vocabulary.min_count)
+    model = build.caption_model(recipe, vocabulary).train()
+    model.encoder.learn(0)
+    pictures = run.pictures(records, recipe, vocabulary, model, augmented=True)
+    optimizer = torch.optim.AdamW(model.decoder.parameters(), lr=recipe.training.learning_rate)
+    bf16 = run.precision(recipe.training.precision) == "bf16-mixed"
+    seconds: dict[str, list[float]] = {"cached": [], "looking": []}
+    epochs = {"cached": TrainBatches(pictures, recipe, 0), "looking": TrainBatches(pictures, recipe, 1)}
+    for step in range(STEPS + 1):
+        for way, batches in epochs.items():
+            start = time.perf_counter()
+            batch = batches[step]
+            with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+                grid: Tensor = model.encoder(batch.pictures) if way == "looking" else batch.pictures
+                loss = cross_entropy(model.decoder(grid, batch.tokens)[0], batch.targets)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            if step:  # the first one warms up
+                seconds[way].append(time.perf_counter() - start)
+    cached, looking = (statistics.median(seconds[way]) for way in ("cached", "looking"))
+    steps = len(everything) / recipe.training.batch
+    return {
+        "recipe": name,
+        "encoder": f"{recipe.encoder.name} {recipe.encoder.features}",
+        "seconds a step": [round(looking, 2), round(cached, 3)],
+        "minutes an epoch": [round(looking * steps / 60, 1), round(cached * steps / 60, 2)],
+        "ratio": round(looking / cached, 1),
+    }
+
+
+def main() -> None:
+    """Print one JSON object a recipe."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("recipes", nargs="*", default=RECIPES)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as cache:
+        os.environ["LOOKSAY_CACHE"] = cache
+        for name in arguments.recipes:
+            print(json.dumps(measure(arguments.data, name)), flush=True)
+
+
+if __name__ == "__main__":
+    main()
