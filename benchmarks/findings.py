@@ -49,7 +49,8 @@ def norm_before_words(recipe: Recipe) -> dict[str, float]:
         for step in range(STEPS):
             batch = batches[step]
             with torch.autocast("cpu", torch.bfloat16):
-                loss = cross_entropy(decoder(batch.pictures, batch.tokens)[0], batch.targets, 0.1)
+                outputs, _ = decoder(batch.pictures, batch.tokens)
+                loss = cross_entropy(decoder.words(outputs[batch.counted]), batch.targets[batch.counted], 0.1)
             optimizer.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(decoder.parameters(), recipe.training.clip)

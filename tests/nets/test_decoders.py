@@ -21,7 +21,8 @@ def small(name: str) -> Decoder:
 @pytest.mark.parametrize("name", DECODERS)
 def test_teacher_forcing_scores_what_stepping_scores(name: str) -> None:
     decoder, grid, tokens = small(name), torch.randn(2, 9, 12), torch.randint(20, (6, 5))
-    scores, looks = decoder(grid, tokens)
+    outputs, looks = decoder(grid, tokens)
+    scores = decoder.words(outputs)
     assert scores.shape == (6, 5, 20)
     memory, state = decoder.begin(grid)
     memory = {k: v.repeat_interleave(3, 0) for k, v in memory.items()}
@@ -36,19 +37,20 @@ def test_teacher_forcing_scores_what_stepping_scores(name: str) -> None:
 @pytest.mark.parametrize("name", DECODERS)
 def test_a_score_depends_on_the_picture_and_on_earlier_words_alone(name: str) -> None:
     decoder, grid, tokens = small(name), torch.randn(1, 9, 12), torch.randint(20, (1, 5))
-    scores, _ = decoder(grid, tokens)
+    scores = decoder.words(decoder(grid, tokens)[0])
     other = tokens.clone()
     other[0, 3] = (other[0, 3] + 1) % 20
-    changed = (decoder(grid, other)[0] - scores).abs().amax(dim=2)[0]
+    changed = (decoder.words(decoder(grid, other)[0]) - scores).abs().amax(dim=2)[0]
     assert changed[:3].max() == 0
     assert changed[3:].min() > 0
-    assert (decoder(grid + 1, tokens)[0] - scores).abs().amax(dim=2).min() > 0
+    assert (decoder.words(decoder(grid + 1, tokens)[0]) - scores).abs().amax(dim=2).min() > 0
 
 
 @pytest.mark.parametrize("name", DECODERS)
 def test_every_weight_learns(name: str) -> None:
     decoder = small(name).train()
-    decoder(torch.randn(2, 9, 12), torch.randint(20, (4, 5)))[0].square().sum().backward()
+    outputs, _ = decoder(torch.randn(2, 9, 12), torch.randint(20, (4, 5)))
+    decoder.words(outputs).square().sum().backward()
     assert [n for n, p in decoder.named_parameters() if p.grad is None or not p.grad.any()] in (
         [],
         ["attention.key.bias"],
@@ -82,7 +84,8 @@ def test_mistakes_name_the_key() -> None:
 def test_tied_words_are_read_and_scored_with_the_same_vectors(name: str) -> None:
     words = WordVectors(20, 16, 16, 0.0)
     decoder = build(name, 12, words, 20, size=16, heads=4, dropout=0.0, tied=True)
-    decoder(torch.randn(2, 9, 12), torch.zeros(2, 3, dtype=torch.int64))[0].sum().backward()
+    outputs, _ = decoder(torch.randn(2, 9, 12), torch.zeros(2, 3, dtype=torch.int64))
+    decoder.words(outputs).sum().backward()
     assert decoder.words[-1].weight is words.table.weight
     assert words.table.weight.grad is not None
     assert words.table.weight.grad[1:].any()  # words that were never read learn by being scored
@@ -111,7 +114,8 @@ def test_attention_goes_where_the_picture_has_something(name: str) -> None:
     grid[:, :, 6] = torch.rand(64, 9)
     tokens = torch.zeros(64, 2, dtype=torch.int64)
     for _ in range(150):
-        scores, looks = decoder(grid, tokens)
+        outputs, looks = decoder(grid, tokens)
+        scores = decoder.words(outputs)
         loss = torch.nn.functional.cross_entropy(scores[:, 1], kind)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]

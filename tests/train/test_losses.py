@@ -5,23 +5,26 @@ from __future__ import annotations
 import pytest
 import torch
 
+from looksay.train.batches import Batch
 from looksay.train.losses import PADDING, cross_entropy, doubly_stochastic, word_accuracy
 from looksay.train.module import warm_cosine
 
 
 def test_label_smoothing_by_hand() -> None:
-    scores = torch.log(torch.tensor([[[0.7, 0.2, 0.1]]]))
+    scores = torch.log(torch.tensor([[0.7, 0.2, 0.1]]))
     mean = -(torch.log(torch.tensor([0.7, 0.2, 0.1]))).mean()
     expected = 0.9 * -torch.log(torch.tensor(0.7)) + 0.1 * mean
-    torch.testing.assert_close(cross_entropy(scores, torch.tensor([[0]]), 0.1), expected)
+    torch.testing.assert_close(cross_entropy(scores, torch.tensor([0]), 0.1), expected)
 
 
 def test_padding_counts_for_nothing() -> None:
-    scores, targets = torch.randn(2, 3, 5), torch.tensor([[1, 2, PADDING], [3, PADDING, PADDING]])
-    kept = torch.stack([scores[0, 0], scores[0, 1], scores[1, 0]])[None]
-    torch.testing.assert_close(cross_entropy(scores, targets), cross_entropy(kept, torch.tensor([[1, 2, 3]])))
-    right = torch.nn.functional.one_hot(torch.tensor([[1, 2, 0], [0, 0, 0]]), 5).float()
-    assert word_accuracy(right, targets) == pytest.approx(2 / 3)
+    targets = torch.tensor([[1, 2, PADDING], [3, PADDING, PADDING]])
+    batch = Batch(torch.zeros(2, 1, 1), torch.zeros_like(targets), targets)
+    scores = torch.randn(2, 3, 5)
+    assert batch.targets[batch.counted].tolist() == [1, 2, 3]
+    torch.testing.assert_close(scores[batch.counted], torch.stack([scores[0, 0], scores[0, 1], scores[1, 0]]))
+    right = torch.nn.functional.one_hot(torch.tensor([1, 2, 0]), 5).float()
+    assert word_accuracy(right, batch.targets[batch.counted]) == pytest.approx(2 / 3)
 
 
 def test_the_learning_rate_rises_falls_and_ends_at_zero() -> None:

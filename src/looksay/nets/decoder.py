@@ -66,7 +66,7 @@ class Decoder(nn.Module, ABC):
         """
 
     def forward(self, grid: Tensor, tokens: Tensor, own_words: float = 0.0) -> tuple[Tensor, Tensor]:
-        """Score every next word of given captions (teacher forcing).
+        """Read given captions (teacher forcing); `words` scores each next word from what comes out.
 
         Parameters
         ----------
@@ -79,8 +79,7 @@ class Decoder(nn.Module, ABC):
 
         Returns
         -------
-        scores : Tensor, shape (rows, steps, vocabulary)
-            Before the softmax.
+        outputs : Tensor, shape (rows, steps, size)
         attention : Tensor, shape (rows, steps, cells)
         """
         memory, state = self.begin(grid)
@@ -94,7 +93,7 @@ class Decoder(nn.Module, ABC):
             output, state, attention = self.step(embedded, memory, state)
             outputs.append(output)
             looks.append(attention)
-        return self.words(torch.stack(outputs, dim=1)), torch.stack(looks, dim=1)
+        return torch.stack(outputs, dim=1), torch.stack(looks, dim=1)
 
     @torch.no_grad()
     def _some_own(self, words: Tensor, output: Tensor, part: float) -> Tensor:

@@ -14,10 +14,10 @@ def cross_entropy(scores: Tensor, targets: Tensor, smoothing: float = 0.0) -> Te
 
     Parameters
     ----------
-    scores : Tensor, shape (rows, steps, vocabulary)
+    scores : Tensor, shape (words, vocabulary)
         Before the softmax.
-    targets : Tensor of int, shape (rows, steps)
-        The words that should be said; `PADDING` does not count.
+    targets : Tensor of int, shape (words,)
+        The words that should be said.
     smoothing : float
         The part of the probability that is spread over all words, 0 to 1.
 
@@ -25,15 +25,12 @@ def cross_entropy(scores: Tensor, targets: Tensor, smoothing: float = 0.0) -> Te
     -------
     Tensor, shape ()
     """
-    return functional.cross_entropy(
-        scores.flatten(0, 1).float(), targets.flatten(), ignore_index=PADDING, label_smoothing=smoothing
-    )
+    return functional.cross_entropy(scores.float(), targets, label_smoothing=smoothing)
 
 
 def word_accuracy(scores: Tensor, targets: Tensor) -> Tensor:
-    """Return the part of the words that are the likeliest where they stand, 0 to 1."""
-    counted = targets != PADDING
-    return (scores.argmax(dim=-1) == targets)[counted].float().mean()
+    """Return the part of the words (see `cross_entropy`) that are the likeliest where they stand, 0 to 1."""
+    return (scores.argmax(dim=-1) == targets).float().mean()
 
 
 def doubly_stochastic(attention: Tensor, targets: Tensor) -> Tensor:

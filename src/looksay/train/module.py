@@ -85,24 +85,19 @@ class CaptionModule(lightning.LightningModule):
         """Return the loss of a batch."""
         options = self.recipe.training
         own_words = options.scheduled_sampling * self.current_epoch / max(1, options.epochs - 1)
-        scores, attention = self.model.decoder(self._grid(batch), batch.tokens, own_words)
-        loss = cross_entropy(scores, batch.targets, options.label_smoothing)
+        outputs, attention = self.model.decoder(self._grid(batch), batch.tokens, own_words)
+        loss = self._cross_entropy("train", batch, outputs)
         if options.doubly_stochastic:
             loss = loss + options.doubly_stochastic * doubly_stochastic(attention, batch.targets)
-        self._log("train", batch, loss=loss, word_accuracy=word_accuracy(scores, batch.targets))
+        self._log("train", batch, loss=loss)
         return loss
 
     def validation_step(self, item: tuple[Batch, list[int]], _: int) -> None:
         """Measure the loss of a batch, and caption its pictures."""
         batch, indices = item
         grid = self._grid(batch)
-        scores, _ = self.model.decoder(grid, batch.tokens)
-        self._log(
-            "val",
-            batch,
-            loss=cross_entropy(scores, batch.targets, self.recipe.training.label_smoothing),
-            word_accuracy=word_accuracy(scores, batch.targets),
-        )
+        outputs, _ = self.model.decoder(grid, batch.tokens)
+        self._log("val", batch, loss=self._cross_entropy("val", batch, outputs))
         start = time.perf_counter()
         captions = self.model.captions(grid, self.vocabulary, self.recipe.search)
         self._decoding += time.perf_counter() - start
@@ -145,6 +140,12 @@ class CaptionModule(lightning.LightningModule):
         pictures = batch.pictures
         grid: Tensor = self.model.encoder(pictures) if pictures.ndim == 4 else pictures
         return grid
+
+    def _cross_entropy(self, split: str, batch: Batch, outputs: Tensor) -> Tensor:
+        """Return the mean loss of the words to say, and log how many are right."""
+        scores, targets = self.model.decoder.words(outputs[batch.counted]), batch.targets[batch.counted]
+        self._log(split, batch, word_accuracy=word_accuracy(scores, targets))
+        return cross_entropy(scores, targets, self.recipe.training.label_smoothing)
 
     def _look(self, grid: Tensor, words: Sequence[int]) -> NDArray[np.float32]:
         """Return the attention at each word of a caption: (words, rows, columns)."""
