@@ -11,8 +11,8 @@ test: .venv/dev              ## every test
 	.venv/bin/python -m pytest
 
 lint: .venv/dev              ## format, rules, types, layers
-	.venv/bin/ruff format --check src tests benchmarks
-	.venv/bin/ruff check src tests benchmarks
+	.venv/bin/ruff format --check src tests benchmarks notebooks
+	.venv/bin/ruff check src tests benchmarks notebooks
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 

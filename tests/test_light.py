@@ -26,7 +26,8 @@ def test_the_bare_wheel_captions_a_photo_without_torch(tmp_path: Path) -> None:
     subprocess.run(build, check=True, cwd=ROOT, capture_output=True)
     (wheel,) = tmp_path.glob("*.whl")
     assert wheel.stat().st_size <= 25 * 2**20
-    assert "looksay/bundles/default/model.json" in zipfile.ZipFile(wheel).namelist()
+    names = zipfile.ZipFile(wheel).namelist()
+    assert {"looksay/bundles/default/model.json", "looksay/recipes/show-and-tell.toml"} <= set(names)
 
     venv.create(tmp_path / "bare", with_pip=True)
     python = tmp_path / "bare" / "bin" / "python"

@@ -64,7 +64,7 @@ def test_slips_are_named_with_what_is_possible(recipe: Path, change: str, proble
 
 
 def test_broken_files_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match="no such recipe"):
+    with pytest.raises(RecipeError, match="no such recipe; the recipes that ship are adaptive, flickr8k"):
         config.load(tmp_path / "none.toml")
     (tmp_path / "broken.toml").write_text("[training", encoding="utf-8")
     with pytest.raises(RecipeError, match="not a recipe in TOML"):
@@ -72,3 +72,7 @@ def test_broken_files_are_refused(tmp_path: Path) -> None:
     (tmp_path / "flat.toml").write_text("training = 3", encoding="utf-8")
     with pytest.raises(RecipeError, match="training is a section"):
         config.load(tmp_path / "flat.toml")
+
+
+def test_a_recipe_that_ships_goes_by_its_name() -> None:
+    assert config.load("show-and-tell") == config.load(ROOT / "recipes" / "show-and-tell.toml")

@@ -18,12 +18,13 @@ from looksay.errors import MissingExtra
 def train(recipe: Path, changes: Sequence[str], resume: bool) -> None:
     """Train a captioner from a recipe.
 
-    RECIPE is a TOML file, as in the folder recipes/. Any of its keys can be changed on the command line.
+    RECIPE is a TOML file, or the name of one that ships: flickr8k, show-and-tell, show-attend-and-tell, … Any of its
+    keys can be changed on the command line.
 
     \b
     looksay train recipes/flickr8k.toml data.folder=flickr8k
-    looksay train recipes/flickr8k.toml data.folder=flickr8k encoder.name=resnet50 training.run=runs/resnet50
-    looksay train recipes/flickr8k.toml data.folder=flickr8k --resume
+    looksay train show-and-tell data.folder=flickr8k encoder.name=resnet50 training.run=runs/resnet50
+    looksay train my-recipe.toml data.folder=products.csv --resume
 
     The run's folder (training.run) then holds metrics.jsonl, curves.png, samples/ with a page for each epoch,
     TensorBoard's log, the checkpoint to resume from and the best weights, chosen by the CIDEr-D of decoded val

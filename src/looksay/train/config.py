@@ -12,13 +12,13 @@ from looksay.errors import OptionError, RecipeError
 from looksay.train.recipe import Recipe
 
 
-def load(file: Path, changes: typing.Sequence[str] = ()) -> Recipe:
+def load(file: str | Path, changes: typing.Sequence[str] = ()) -> Recipe:
     """Read a recipe.
 
     Parameters
     ----------
-    file : Path
-        A TOML file.
+    file : str or Path
+        A TOML file, or the name of a recipe that ships with looksay: ``show-and-tell``.
     changes : sequence of str
         Each ``section.key=value``, the value written as in TOML or as a bare word.
 
@@ -27,10 +27,12 @@ def load(file: Path, changes: typing.Sequence[str] = ()) -> Recipe:
     RecipeError
         If the file is missing or broken, or if a section, a key or a value is not known; with the known ones.
     """
+    shipped = {recipe.stem: recipe for recipe in sorted(_shipped().glob("*.toml"))}
     try:
-        table = tomllib.loads(file.read_text(encoding="utf-8"))
+        table = tomllib.loads(shipped.get(str(file), Path(file)).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise RecipeError(f"{file}: there is no such recipe; they are in the folder recipes/ of the source") from error
+        known = f"the recipes that ship are {', '.join(shipped)}"
+        raise RecipeError(f"{file}: there is no such recipe; {known}") from error
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise RecipeError(f"{file} is not a recipe in TOML: {error}") from error
     for change in changes:
@@ -41,6 +43,13 @@ def load(file: Path, changes: typing.Sequence[str] = ()) -> Recipe:
         table[section][key] = _parse(text)
     recipe: Recipe = _build(Recipe, table, "")
     return recipe
+
+
+def _shipped() -> Path:
+    """Return the folder of recipes: in an installed package, or where the source is."""
+    package = Path(__file__).parent.parent
+    installed = package / "recipes"
+    return installed if installed.is_dir() else package.parent.parent / "recipes"
 
 
 def _parse(text: str) -> Any:

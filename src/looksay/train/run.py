@@ -16,10 +16,11 @@ from lightning.pytorch.callbacks import EarlyStopping, RichProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
 from safetensors.torch import load_file
 
-from looksay import data
+from looksay import data, images
 from looksay.data import Dataset, Record
 from looksay.data.cache import PictureCache, replacing
 from looksay.errors import DataError, RunError
+from looksay.images import ImageSource
 from looksay.nets.model import CaptionModel
 from looksay.train import build, config
 from looksay.train.averaging import MovingAverage
@@ -184,6 +185,19 @@ class Run:
     recipe: Recipe
     vocabulary: Vocabulary
     model: CaptionModel
+
+    @torch.no_grad()
+    def caption(self, image: ImageSource) -> str:
+        """Say what a picture shows; for more than a try, `looksay export` it.
+
+        Raises
+        ------
+        ImageError
+            If the picture cannot be read.
+        """
+        pixels = torch.from_numpy(images.prepare(image, build.picture_spec(self.recipe)))
+        ((best, *_),) = self.model.captions(self.model.encoder(pixels[None]), self.vocabulary, self.recipe.search)
+        return self.vocabulary.decode(best.tokens)
 
 
 def load(folder: Path) -> Run:
