@@ -55,7 +55,7 @@ def test_captions_without_maps_are_refused_with_what_to_do(caption: Caption) -> 
     with pytest.raises(looksay.OptionError, match="attention=True"):
         drawing.attention(EXAMPLES / "boats.jpg", replace(caption, attention=None))
     whole = replace(caption, attention=np.ones((len(caption.words), 1, 1), np.float32))
-    with pytest.raises(looksay.OptionError, match="one whole"):
+    with pytest.raises(looksay.OptionError, match="everywhere alike"):
         drawing.attention(EXAMPLES / "boats.jpg", whole)
     with pytest.raises(looksay.ImageError, match="no such file"):
         drawing.attention(Path("nowhere.jpg"), caption)

@@ -44,13 +44,13 @@ def attention(image: ImageSource, caption: Caption, *, tile: int = 180) -> Image
     ImageError
         If the picture cannot be read.
     OptionError
-        If the caption has no attention maps, or those of a model that sees the picture as one whole.
+        If the caption has no attention maps, or those of a model that looks everywhere alike.
     """
     maps = caption.attention
     if maps is None:
         raise OptionError("the caption has no attention maps; make it with attention=True")
-    if maps.shape[1:] == (1, 1):
-        raise OptionError("this model sees the picture as one whole: there is no attention to draw")
+    if not maps.size or np.ptp(maps) == 0:
+        raise OptionError("this model looks everywhere alike: there is no attention to draw; take one with attention")
     picture = images.read(image)
     picture = picture.resize((tile, max(1, round(tile * picture.height / picture.width))), Image.Resampling.LANCZOS)
     tiles = [(picture, "")] + [(_lit(picture, one), word) for one, word in zip(maps, caption.words, strict=True)]

@@ -215,3 +215,18 @@ def test_models_given_twice_caption_together() -> None:
     )
     assert together.exit_code == 0
     assert alone.output == together.output
+
+
+def test_a_drawing_never_takes_the_place_of_a_picture(tmp_path: Path) -> None:
+    photo = Path(shutil.copy(EXAMPLES / "photographer.png", tmp_path))
+    before = photo.read_bytes()
+    result = run("caption", photo, "--attention", tmp_path, "--overwrite")
+    assert result.exit_code == 2
+    assert "is one of the pictures" in result.output
+    assert photo.read_bytes() == before
+
+
+def test_every_model_that_is_named_is_asked(small_bundle: Path) -> None:
+    result = run("caption", EXAMPLES / "boats.jpg", "--model", "default", "--model", small_bundle)
+    assert result.exit_code == 2
+    assert "other words" in result.stderr

@@ -144,9 +144,12 @@ def _files(found: Sequence[Path], option: str) -> Sequence[Path]:
 
 def _new_files(files: dict[Path, Path], *, overwrite: bool) -> dict[Path, Path]:
     """Return what will be written for each picture, and refuse to lose what is there."""
+    pictures = {path.resolve() for path in files}
     for file, count in Counter(files.values()).items():
         if count > 1:
-            raise click.UsageError(f"{file} would be written for {count} pictures; caption their folders one by one")
+            raise click.UsageError(f"{file} would be written for {count} pictures; caption them one by one")
+        if file.resolve() in pictures:
+            raise click.UsageError(f"{file} is one of the pictures; name another folder")
         if file.exists() and not overwrite:
             raise click.UsageError(f"{file} exists already; --overwrite replaces it")
     return files
@@ -169,6 +172,8 @@ def _draw(path: Path, file: Path | None, captions: list[Caption]) -> str:
     try:
         if file:
             drawing.attention(path, captions[0]).save(file)
+    except ImageError as error:
+        return str(error)
     except OSError as error:
         return f"{file} cannot be written: {error.strerror}"
     return ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any, Self
 
@@ -88,7 +89,10 @@ class Encoder(nn.Module):
 
     def stages(self) -> list[list[nn.Parameter]]:
         """Return the parameters of the CNN by its stages, as timm groups them, from the first to the last."""
-        groups = group_parameters(self.cnn, self.cnn.group_matcher(coarse=True))
+        try:
+            groups = group_parameters(self.cnn, self.cnn.group_matcher(coarse=True))
+        except Exception as error:  # a few of timm's CNNs have no such groups, or not for all that they have
+            raise RecipeError(f"encoder.name={self.name}: timm names no stages of it; keep it frozen") from error
         used = {n: p for n, p in self.cnn.named_parameters() if self.pooled or not n.startswith("head.")}
         stages = ([used[name] for name in groups[key] if name in used] for key in sorted(groups))
         return [stage for stage in stages if stage]
@@ -96,6 +100,10 @@ class Encoder(nn.Module):
     def learn(self, count: float) -> None:
         """Let the last `count` stages learn from now on (inf for all, 0 for none); in training mode."""
         self.trainable = count > 0
+        if count in (0, math.inf):
+            self.cnn.requires_grad_(self.trainable)
+            self.train()
+            return
         for place, stage in enumerate(reversed(self.stages())):
             for parameter in stage:
                 parameter.requires_grad_(place < count)

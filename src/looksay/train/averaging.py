@@ -26,7 +26,7 @@ class MovingAverage(WeightAveraging):
         def average(averaged: Tensor, current: Tensor, count: Tensor | int) -> Tensor:
             return averaged.lerp(current, 1 - min(decay, (1 + int(count)) / (10 + int(count))))
 
-        super().__init__(avg_fn=average)
+        super().__init__(use_buffers=False, avg_fn=average)  # BatchNorm keeps its statistics as they are
 
     def weights(self) -> dict[str, Tensor]:
         """Return the averaged weights of the `CaptionModel`."""

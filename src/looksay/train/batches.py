@@ -150,10 +150,9 @@ class Pictures:
 
 
 def _swap(vocabulary: Vocabulary, pairs: Sequence[str]) -> dict[int, int]:
-    """Return which word stands for which in a mirror; pairs with an unknown word stay as they are."""
-    known = (vocabulary.encode(pair) for pair in pairs)
-    both = [ids for ids in known if len(ids) == 2 and vocabulary.unknown not in ids]
-    return {one: other for ids in both for one, other in (ids, ids[::-1])}
+    """Return which word stands for which in a mirror; the partner of a word may be unknown."""
+    known = [ids for ids in map(vocabulary.encode, pairs) if len(ids) == 2]
+    return {one: other for ids in known for one, other in (ids, ids[::-1]) if one != vocabulary.unknown}
 
 
 class TrainBatches(Dataset[Batch]):

@@ -90,7 +90,7 @@ class Grids:
         views, sides = augmentation.views, 1 + augmentation.flip
         varied = (augmentation.crop, augmentation.colour) if views > 1 else None
         facts = hashlib.sha256(
-            f"{cache.file.name} {encoder.name} {encoder.grid} {bf16} {views} {sides} {varied}".encode()
+            f"{cache.file.name} {encoder.name} {encoder.pooled} {encoder.grid} {bf16} {views} {sides} {varied}".encode()
         )
         for name, value in encoder.state_dict().items():
             facts.update(name.encode() + value.numpy().tobytes())
@@ -110,7 +110,7 @@ class Grids:
 def _encode_once(file: Path, pixels: Pixels, views: tuple[int, int, int], encoder: Encoder, *, bf16: bool) -> None:
     count, rows, columns = views[0], *encoder.grid
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    encoder.to(device)
+    encoder.to(device).eval()
     bar = progress(range(0, count, _BATCH), math.ceil(count / _BATCH), "encoding pictures")
     with new_rows(file, np.dtype(np.float16), (*views, rows * columns, encoder.channels)) as grids, bar as starts:
         for first in starts:

@@ -121,7 +121,8 @@ class CaptionModule(lightning.LightningModule):
         warmup = max(1, round(options.warmup * steps))
         learning = [parameter for parameter in self.model.decoder.parameters() if parameter.requires_grad]
         parts = [(0, options.learning_rate, learning)]
-        for place, stage in enumerate(reversed(self.model.encoder.stages())):
+        stages = self.model.encoder.stages() if encoder.trainable else []
+        for place, stage in enumerate(reversed(stages)):
             begins = next((e for e in range(options.epochs) if encoder.learning_stages(e) > place), None)
             if begins is not None:
                 parts.append((begins, encoder.learning_rate * encoder.layer_decay**place, stage))
@@ -168,6 +169,7 @@ def warm_cosine(step: int, *, first: int, warmup: int, steps: int) -> float:
     """Return the part of the learning rate at a step: from step `first` on a line from 0 to 1, then a cosine to 0."""
     if step < first:
         return 0.0
+    warmup = max(1, min(warmup, (steps - first) // 2))
     if step < first + warmup:
         return (step - first + 1) / warmup
     return (1 + math.cos(math.pi * min(1.0, (step - first - warmup) / max(1, steps - first - warmup)))) / 2

@@ -137,8 +137,8 @@ def _fit(module: CaptionModule, recipe: Recipe, folder: Path) -> None:
     average = MovingAverage(options.ema) if options.ema else None
     callbacks: list[lightning.Callback] = [average] if average else []
     callbacks.append(Journal(folder, average))
-    if options.patience:  # checked when the epoch is over, after the journal has written it down
-        callbacks.append(EarlyStopping(DECIDING, mode="max", patience=options.patience, check_on_train_epoch_end=True))
+    if options.patience:  # checked before the journal saves the checkpoint, which has the patience that is left
+        callbacks.append(EarlyStopping(DECIDING, mode="max", patience=options.patience, check_on_train_epoch_end=False))
     bars: list[Any] = [RichProgressBar()] if sys.stderr.isatty() else []
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     with warnings.catch_warnings():
