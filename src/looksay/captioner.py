@@ -157,7 +157,8 @@ class Captioner:
         """
         picture = images.read(source)
         specs = [network.bundle.spec.image for network in self._networks]
-        return tuple(images.normalise(images.resize(picture, spec), spec) for spec in specs)
+        made = {spec: images.normalise(images.resize(picture, spec), spec) for spec in set(specs)}
+        return tuple(made[spec] for spec in specs)
 
     def search(self, state: DecoderState, options: SearchOptions) -> list[list[Hypothesis]]:
         """Find the best captions of encoded pictures."""
@@ -189,22 +190,16 @@ class Captioner:
 
     def step(self, tokens: Tokens, state: DecoderState) -> tuple[NDArray[np.float32], DecoderState]:
         """Give `search` the log-probabilities of the next word."""
-        log_probs, _, state = self._step(tokens, state)
-        return log_probs, state
-
-    def _step(
-        self, tokens: Tokens, state: DecoderState
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32], DecoderState]:
-        """Also return the first model's attention."""
-        said, attention, hidden = zip(*(network.step(tokens, state) for network in self._networks), strict=True)
+        said, _, hidden = zip(*(network.step(tokens, state) for network in self._networks), strict=True)
         log_probs = said[0] if len(said) == 1 else np.logaddexp.reduce(said) - math.log(len(said))
-        return log_probs, attention[0], replace(state, hidden={k: v for part in hidden for k, v in part.items()})
+        return log_probs, replace(state, hidden={k: v for part in hidden for k, v in part.items()})
 
     def _look(self, state: DecoderState, caption: Hypothesis) -> NDArray[np.float32]:
-        """Write a finished caption once more, to see the attention at each word: (words, rows, columns)."""
+        """Write a finished caption once more: the first model's attention at each word, (words, rows, columns)."""
         maps = []
         for token in (self.bundle.vocabulary.start, *caption.tokens)[:-1]:
-            _, attention, state = self._step(np.array([token]), state)
+            _, attention, hidden = self._networks[0].step(np.array([token]), state)
+            state = replace(state, hidden=hidden)
             maps.append(attention)
         return np.reshape(maps, (len(maps), *self.bundle.spec.grid))
 

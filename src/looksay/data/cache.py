@@ -71,6 +71,9 @@ class PictureCache:
         if len(self.problems) == len(paths):
             raise DataError(f"none of {len(paths)} pictures could be read; the first problem: {self.problems.get(0)}")
 
+    def __len__(self) -> int:
+        return len(self._rows)
+
     def pixels(self, indices: Sequence[int]) -> NDArray[np.uint8]:
         """Return pictures by their places in `paths`: (len(indices), size, size, 3)."""
         picked: NDArray[np.uint8] = self._rows["pixels"][list(indices)]

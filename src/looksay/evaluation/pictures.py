@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import html
 import io
 from pathlib import Path
 from typing import NamedTuple
@@ -13,6 +14,13 @@ from PIL import Image
 
 from looksay import images
 from looksay.errors import ImageError
+from looksay.specs import Caption
+
+LOOKS_STYLE = """
+.looks { display: flex; flex-wrap: wrap; gap: .5em; margin: .4em 0 1.8em; }
+.looks span { width: 7.5em; text-align: center; font-size: 13px; }
+.looks i { display: block; aspect-ratio: var(--shape); border-radius: 5px; background-size: 100% 100%; }
+"""
 
 _SIZE = 256  # pixels of the longer side
 
@@ -41,7 +49,22 @@ def data_url(picture: Image.Image, format: str = "JPEG") -> str:  # noqa: A002
     return f"data:image/{format.lower()};base64," + base64.b64encode(memory.getvalue()).decode()
 
 
-def shade(attention: NDArray[np.float32]) -> str:
+def looks(caption: Caption, picture: Thumbnail) -> str:
+    """Return HTML that shows the picture, and then once a word, bright where the model looked.
+
+    It is styled by `LOOKS_STYLE`, and empty for a design that looks everywhere alike.
+    """
+    if caption.attention is None or not caption.words or np.ptp(caption.attention) == 0:
+        return ""
+    shades = [f"url('{_shade(attention)}'), " for attention in caption.attention]
+    cells = "".join(
+        f'<span><i style="background-image: {shade}var(--picture)"></i>{html.escape(word)}</span>'
+        for shade, word in zip(["", *shades], ["", *caption.words], strict=True)
+    )
+    return f'<div class="looks" style="--picture: url(\'{picture.url}\'); --shape: {picture.shape}">{cells}</div>'
+
+
+def _shade(attention: NDArray[np.float32]) -> str:
     """Return a PNG that darkens where attention is low, to lie over the picture.
 
     Parameters

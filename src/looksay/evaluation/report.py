@@ -17,7 +17,7 @@ from looksay.data import Record
 from looksay.errors import ImageError
 from looksay.evaluation import charts, text
 from looksay.evaluation.judge import Evaluation
-from looksay.evaluation.pictures import shade, thumbnail
+from looksay.evaluation.pictures import LOOKS_STYLE, looks, thumbnail
 from looksay.metrics.health import MEANING, over_and_under_said
 from looksay.specs import SearchChanges
 from looksay.words import tokenize
@@ -44,9 +44,6 @@ figcaption b { display: block; margin: .4em 0 .1em; } ul { margin: .3em 0; paddi
 .chart { max-width: 26em; } .chart rect { fill: var(--own); }
 .chart line { stroke: currentColor; stroke-dasharray: 3 3; } .chart text { font-size: 11px; fill: currentColor; }
 .chart polyline { fill: none; stroke: currentColor; stroke-width: 1.2; opacity: .75; }
-.looks { display: flex; flex-wrap: wrap; gap: .5em; margin: .4em 0 1.8em; }
-.looks span { width: 7.5em; text-align: center; font-size: 13px; }
-.looks i { display: block; aspect-ratio: var(--shape); border-radius: 5px; background-size: 100% 100%; }
 """
 
 
@@ -73,7 +70,7 @@ def page(found: Evaluation, captioner: Captioner | None = None) -> str:
     facts = "<br>".join(html.escape(line) for line in text.headlines(found))
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-        f"<title>{html.escape(title)}</title><style>{_STYLE}</style><h1>{html.escape(title)}</h1>"
+        f"<title>{html.escape(title)}</title><style>{_STYLE}{LOOKS_STYLE}</style><h1>{html.escape(title)}</h1>"
         f'<p class="quiet">{facts}<br>looksay {looksay.__version__}</p>{"".join(sections)}</html>\n'
     )
 
@@ -198,16 +195,8 @@ def _look(path: Path, captioner: Captioner, search: SearchChanges) -> str:
     except ImageError:
         return ""
     small = thumbnail(path)
-    if caption.attention is None or small is None or np.ptp(caption.attention) == 0:  # looks everywhere alike
-        return ""
-    cells = '<span><i style="background-image: var(--picture)"></i></span>' + "".join(
-        f"<span><i style=\"background-image: url('{shade(attention)}'), var(--picture)\"></i>{html.escape(word)}</span>"
-        for word, attention in zip(caption.words, caption.attention, strict=True)
-    )
-    return (
-        f'{_said(caption.text)}<div class="looks" style="--picture: url(\'{small.url}\'); --shape: {small.shape}">'
-        f"{cells}</div>"
-    )
+    shown = looks(caption, small) if small else ""
+    return f"{_said(caption.text)}{shown}" if shown else ""
 
 
 def _problems(found: Evaluation) -> str:

@@ -58,7 +58,7 @@ def export(run_folder: Path, folder: Path, *, int8: bool = False, data_folder: P
     if folder.exists():
         raise RunError(f"{folder} exists already; name a new folder for the bundle")
     run = runs.load(run_folder)
-    dataset = data.read(data_folder or Path(run.recipe.data.folder), run.recipe.data.reading)
+    dataset = data.read(data_folder or Path(run.recipe.data.folder), run.recipe.data)
     records = dataset.split(SPLIT)
     spec = ModelSpec(
         name=run.recipe.model.name,

@@ -15,19 +15,6 @@ class Adaptive(Decoder):
 
     The LSTM reads the word and the whole picture; its new state looks over the cells and over the sentinel, which is
     what the LSTM already knows. Words such as "of" can be said from the sentinel alone.
-
-    Parameters
-    ----------
-    channels : int
-        Features of a grid cell.
-    embedding : WordVectors
-        Of `size` features.
-    vocabulary : int
-        Number of words.
-    size : int
-        Features of the state, of the projected grid and of the attention.
-    dropout : float
-        On the projected grid, on the words read and on the output.
     """
 
     def __init__(self, channels: int, embedding: WordVectors, vocabulary: int, *, size: int, dropout: float) -> None:

@@ -15,7 +15,20 @@ Tensors = dict[str, Tensor]
 
 
 class Decoder(nn.Module, ABC):
-    """The interface of all designs.
+    """The interface of all designs; each is made from the same parameters.
+
+    Parameters
+    ----------
+    channels : int
+        Features of a grid cell. A design without attention looks at the mean of the cells.
+    embedding : WordVectors
+        Of `size` features.
+    vocabulary : int
+        Number of words.
+    size : int
+        Features of the state, and of all that the picture and the words are projected to.
+    dropout : float
+        0 to below 1. On the words read, on the output and, but in soft attention, on the picture.
 
     Attributes
     ----------

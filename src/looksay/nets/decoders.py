@@ -39,6 +39,10 @@ def build(
 
     Parameters
     ----------
+    channels, embedding, vocabulary, size, dropout
+        See `Decoder`.
+    heads : int
+        Of the attention of a design that has several; `size` is a multiple of it.
     tied : bool
         Whether words are scored with the very vectors they are read with (Press and Wolf 2017).
 

@@ -10,21 +10,7 @@ from looksay.nets.words import WordVectors, speaker
 
 
 class InitInject(Decoder):
-    """The picture is the LSTM's first state; after that it reads words alone (as in Vinyals et al. 2015).
-
-    Parameters
-    ----------
-    channels : int
-        Features of a grid cell; the mean of the cells is what is looked at.
-    embedding : WordVectors
-        Of `size` features.
-    vocabulary : int
-        Number of words.
-    size : int
-        Features of the state.
-    dropout : float
-        On the picture, on the words read and on the output.
-    """
+    """The picture is the LSTM's first state; after that it reads words alone (as in Vinyals et al. 2015)."""
 
     def __init__(self, channels: int, embedding: WordVectors, vocabulary: int, *, size: int, dropout: float) -> None:
         super().__init__()
@@ -46,13 +32,7 @@ class InitInject(Decoder):
 
 
 class ParInject(Decoder):
-    """The LSTM reads the picture beside every word.
-
-    Parameters
-    ----------
-    channels, embedding, vocabulary, size, dropout
-        See `InitInject`.
-    """
+    """The LSTM reads the picture beside every word."""
 
     def __init__(self, channels: int, embedding: WordVectors, vocabulary: int, *, size: int, dropout: float) -> None:
         super().__init__()

@@ -10,21 +10,7 @@ from looksay.nets.words import WordVectors, speaker
 
 
 class Merge(Decoder):
-    """The design of the classic Keras tutorials: dense(picture) + LSTM(words), a dense layer, the words.
-
-    Parameters
-    ----------
-    channels : int
-        Features of a grid cell; the mean of the cells is what is looked at.
-    embedding : WordVectors
-        Of `size` features.
-    vocabulary : int
-        Number of words.
-    size : int
-        Features of the state and of the dense layers.
-    dropout : float
-        On the picture, on the words read and on the output.
-    """
+    """The design of the classic Keras tutorials: dense(picture) + LSTM(words), a dense layer, the words."""
 
     def __init__(self, channels: int, embedding: WordVectors, vocabulary: int, *, size: int, dropout: float) -> None:
         super().__init__()

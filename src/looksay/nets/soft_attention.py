@@ -15,19 +15,6 @@ class SoftAttention(Decoder):
 
     The last state says where to look; the gate (the paper's scalar beta) weighs what is seen there; the LSTM reads it
     beside the word; the words are scored from the word read, the state and what was seen.
-
-    Parameters
-    ----------
-    channels : int
-        Features of a grid cell.
-    embedding : WordVectors
-        Of `size` features.
-    vocabulary : int
-        Number of words.
-    size : int
-        Features of the state and of the attention.
-    dropout : float
-        On the words read and on the output.
     """
 
     def __init__(self, channels: int, embedding: WordVectors, vocabulary: int, *, size: int, dropout: float) -> None:

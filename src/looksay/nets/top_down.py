@@ -16,21 +16,6 @@ class TopDown(Decoder):
     At each word the attention LSTM reads the language LSTM's last output, the mean of the grid and the word; its
     output asks where to look. The language LSTM reads what was seen and the attention LSTM's output, and speaks.
     Here the regions are the cells of a CNN's grid, and the attention has several heads.
-
-    Parameters
-    ----------
-    channels : int
-        Features of a grid cell.
-    embedding : WordVectors
-        Of `size` features.
-    vocabulary : int
-        Number of words.
-    size : int
-        Features of the states and of the projected grid; a multiple of `heads`.
-    heads : int
-        Of the attention.
-    dropout : float
-        On the projected grid, on the words read and on the output.
     """
 
     def __init__(

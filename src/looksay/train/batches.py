@@ -14,7 +14,6 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from looksay.data import Record
-from looksay.data.cache import PictureCache
 from looksay.train.inputs import Grids, Inputs, Pixels
 from looksay.train.losses import PADDING
 from looksay.train.recipe import Recipe
@@ -55,10 +54,8 @@ class Pictures:
     Parameters
     ----------
     records : sequence of Record
-    cache : PictureCache
-        Of the pictures of `records`, in their order.
     pixels : Pixels
-        What an encoder that learns gets of them.
+        What an encoder that learns gets of them, in the order of `records`.
     grids : Grids, optional
         What a frozen one made of them.
     vocabulary : Vocabulary
@@ -70,15 +67,14 @@ class Pictures:
     def __init__(
         self,
         records: Sequence[Record],
-        cache: PictureCache,
         pixels: Pixels,
         grids: Grids | None,
         vocabulary: Vocabulary,
         recipe: Recipe,
     ) -> None:
-        self._cache = cache
+        self._cache = pixels.cache
         self._inputs: dict[bool, Inputs] = {True: pixels, False: grids or pixels}
-        self._places = np.array([place for place in range(len(records)) if place not in cache.problems])
+        self._places = np.array([place for place in range(len(records)) if place not in self._cache.problems])
         self.records = [records[place] for place in self._places]
         self._vocabulary = vocabulary
         self._captions = [

@@ -46,16 +46,16 @@ class Pixels:
     """Pictures ready for an encoder that learns."""
 
     def __init__(self, cache: PictureCache, spec: ImageSpec, augmentation: AugmentationOptions) -> None:
-        self._cache = cache
+        self.cache = cache
+        self.augmentation = augmentation
         self._spec = spec
-        self._augmentation = augmentation
 
     def __call__(self, places: Sequence[int], mirrored: Mirrored, draw: Generator | None = None) -> Tensor:
         """Return a Tensor of float32, shape (pictures, 3, size, size)."""
-        pixels = self._cache.pixels(places)
+        pixels = self.cache.pixels(places)
         pixels[mirrored] = pixels[mirrored, :, ::-1]
         if draw:
-            pixels = vary(pixels, self._augmentation, draw)
+            pixels = vary(pixels, self.augmentation, draw)
         return torch.from_numpy(images.normalise(pixels, self._spec))
 
 
@@ -65,28 +65,16 @@ class Grids:
     Parameters
     ----------
     pixels : Pixels
-    cache : PictureCache
-        The file stands beside the cache's; its name is a hash of that one's name, of the encoder's name and weights
-        and of the views.
-    count : int
-        Pictures in the cache.
-    augmentation : AugmentationOptions
-        The views: how many, cut and coloured how, and whether mirrored too.
+        Its augmentation says what the views are: how many, cut and coloured how, and whether mirrored too. The file
+        stands beside its cache's; the name is a hash of that one's name, of the encoder's name and weights and of the
+        views.
     encoder : Encoder
     bf16 : bool
         Whether to encode in bf16.
     """
 
-    def __init__(
-        self,
-        pixels: Pixels,
-        cache: PictureCache,
-        count: int,
-        augmentation: AugmentationOptions,
-        encoder: Encoder,
-        *,
-        bf16: bool,
-    ) -> None:
+    def __init__(self, pixels: Pixels, encoder: Encoder, *, bf16: bool) -> None:
+        cache, augmentation = pixels.cache, pixels.augmentation
         views, sides = augmentation.views, 1 + augmentation.flip
         varied = (augmentation.crop, augmentation.colour) if views > 1 else None
         facts = hashlib.sha256(
@@ -96,7 +84,7 @@ class Grids:
             facts.update(name.encode() + value.numpy().tobytes())
         file = cache.file.with_name(f"grids-{facts.hexdigest()[:16]}.npy")
         if not file.is_file():
-            _encode_once(file, pixels, (count, views, sides), encoder, bf16=bf16)
+            _encode_once(file, pixels, (len(cache), views, sides), encoder, bf16=bf16)
         self._grids = np.load(file, mmap_mode="r")  # (pictures, views, not mirrored | mirrored, cells, channels)
 
     def __call__(self, places: Sequence[int], mirrored: Mirrored, draw: Generator | None = None) -> Tensor:

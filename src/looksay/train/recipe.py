@@ -23,23 +23,11 @@ class ModelFacts:
 
 
 @dataclass(frozen=True)
-class DataOptions:
-    """Where the pictures and captions are; ``cache`` is where decoded pictures are kept (default: the user's cache).
-
-    The others are `looksay.data.ReadOptions`.
-    """
+class DataOptions(ReadOptions):
+    """Where the pictures and captions are; ``cache`` is where decoded pictures are kept (default: the user's cache)."""
 
     folder: str = "data/flickr8k"
     cache: str = ""
-    image_column: str = ""
-    caption_column: str = ""
-    split_column: str = ""
-    split_seed: int = 0
-
-    @property
-    def reading(self) -> ReadOptions:
-        """What `looksay.data.read` is told."""
-        return ReadOptions(self.image_column, self.caption_column, self.split_column, self.split_seed)
 
 
 @dataclass(frozen=True)

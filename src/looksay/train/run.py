@@ -64,7 +64,7 @@ def train(recipe: Recipe, *, resume: bool = False) -> Path:
         recipe = _resumed(folder, recipe)
     elif (folder / RECIPE).exists():
         raise RunError(f"{folder} already holds a run; go on with --resume or name another with training.run=DIR")
-    dataset = data.read(Path(recipe.data.folder), recipe.data.reading)
+    dataset = data.read(Path(recipe.data.folder), recipe.data)
     _report(dataset)
     vocabulary = _vocabulary(folder, dataset, recipe, resume=resume)
     torch.manual_seed(recipe.training.seed)
@@ -103,8 +103,8 @@ def pictures(
     pixels, grids = Pixels(cache, spec, views), None
     if not recipe.encoder.learning_stages(0):
         bf16 = precision(recipe.training.precision) == "bf16-mixed"
-        grids = Grids(pixels, cache, len(records), views, model.encoder, bf16=bf16)
-    return Pictures(records, cache, pixels, grids, vocabulary, recipe)
+        grids = Grids(pixels, model.encoder, bf16=bf16)
+    return Pictures(records, pixels, grids, vocabulary, recipe)
 
 
 def _resumed(folder: Path, recipe: Recipe) -> Recipe:

@@ -6,13 +6,9 @@ import html
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
-from looksay import drawing
-from looksay.evaluation.pictures import data_url
-from looksay.specs import Caption
+from looksay.evaluation.pictures import LOOKS_STYLE, Thumbnail, data_url, looks
 from looksay.train.module import CaptionModule
 
 _STYLE = """
@@ -20,7 +16,6 @@ body { font: 15px/1.4 system-ui, sans-serif; margin: 2em auto; max-width: 75em; 
        color-scheme: light dark; }
 main { display: grid; grid-template-columns: repeat(auto-fill, minmax(16em, 1fr)); gap: 1.5em; }
 figure { margin: 0; } img { width: 100%; aspect-ratio: 1; border-radius: 6px; }
-img.wide { aspect-ratio: auto; }
 b { display: block; margin: .4em 0; } li { opacity: .75; } ul { margin: 0; padding-left: 1.2em; }
 """
 
@@ -43,22 +38,18 @@ def page(module: CaptionModule, row: dict[str, Any], file: Path) -> None:
     for place, pixels in zip(module.shown, pictures.pixels(module.shown), strict=True):
         said = module.said[place]
         references = "".join(f"<li>{html.escape(text)}</li>" for text in pictures.records[place].references)
+        picture = Thumbnail(data_url(Image.fromarray(pixels)), "1")
+        looked = looks(said, picture)
+        unfold = f"<details><summary>where it looked</summary>{looked}</details>" if looked else ""
         figures.append(
-            f'<figure><img alt="" src="{data_url(Image.fromarray(pixels))}"><figcaption><b>{html.escape(said.text)}</b>'
-            f"<ul>{references}</ul>{_looked(pixels, said)}</figcaption></figure>"
+            f'<figure><img alt="" src="{picture.url}"><figcaption><b>{html.escape(said.text)}</b>'
+            f"<ul>{references}</ul>{unfold}</figcaption></figure>"
         )
     title = f"Epoch {row['epoch']}: CIDEr-D {100 * row['val_CIDEr-D']:.1f}, BLEU-4 {100 * row['val_BLEU-4']:.1f}"
     file.write_text(
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style>'
-        f"<h1>{title}</h1><p>Bold: what the model says. Below: what people said.</p>"
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
+        f"<style>{_STYLE}{LOOKS_STYLE}</style><h1>{title}</h1>"
+        f"<p>Bold: what the model says. Below: what people said.</p>"
         f"<main>{''.join(figures)}</main></html>\n",
         encoding="utf-8",
     )
-
-
-def _looked(pixels: NDArray[np.uint8], said: Caption) -> str:
-    """Return where the model looked at each word, to unfold; nothing for a design without attention."""
-    if said.attention is None or not said.words or np.ptp(said.attention) == 0:
-        return ""
-    url = data_url(drawing.attention(pixels, said, tile=96))
-    return f'<details><summary>where it looked</summary><img class="wide" alt="" src="{url}"></details>'
