@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 import pytest
 from conftest import EXAMPLES
@@ -59,3 +60,13 @@ def test_captions_without_maps_are_refused_with_what_to_do(caption: Caption) -> 
         drawing.attention(EXAMPLES / "boats.jpg", whole)
     with pytest.raises(looksay.ImageError, match="no such file"):
         drawing.attention(Path("nowhere.jpg"), caption)
+
+
+def test_words_are_written_with_a_font_of_ones_own(caption: Caption, tmp_path: Path) -> None:
+    font = Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")
+    boats, house = (replace(caption, words=(word, *caption.words[1:])) for word in ("лодка", "домик"))
+    drawn = [np.asarray(drawing.attention(EXAMPLES / "boats.jpg", each, font=font)) for each in (boats, house)]
+    assert (drawn[0] != drawn[1]).any()
+    missing = tmp_path / "letters.ttf"
+    with pytest.raises(looksay.OptionError, match=r"letters\.ttf cannot be read as a font.*\.otf"):
+        drawing.attention(EXAMPLES / "boats.jpg", caption, font=missing)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,12 +16,13 @@ from looksay.specs import Caption
 
 _COLUMNS = 6
 _LABEL = 26  # pixels under a tile
+_LETTERS = 16
 _GAP = 8
 _COLOUR = (255, 110, 0)
 _STRONGEST = 0.75  # of the colour, where the model looked most
 
 
-def attention(image: ImageSource, caption: Caption, *, tile: int = 180) -> Image.Image:
+def attention(image: ImageSource, caption: Caption, *, tile: int = 180, font: str | Path | None = None) -> Image.Image:
     """Draw the picture once for each word of its caption, coloured where the model looked (after Xu et al. 2015).
 
     The first tile is the picture itself. The others are grey; the cell that the model looked at most is the most
@@ -34,6 +36,8 @@ def attention(image: ImageSource, caption: Caption, *, tile: int = 180) -> Image
         Made with ``attention=True``.
     tile : int
         Width of the picture in a tile, in pixels.
+    font : str or Path, optional
+        A TrueType or OpenType file to write the words with; Pillow's own has Latin letters alone.
 
     Returns
     -------
@@ -44,26 +48,35 @@ def attention(image: ImageSource, caption: Caption, *, tile: int = 180) -> Image
     ImageError
         If the picture cannot be read.
     OptionError
-        If the caption has no attention maps, or those of a model that looks everywhere alike.
+        If the caption has no attention maps, or those of a model that looks everywhere alike, or if the font cannot
+        be read.
     """
     maps = caption.attention
     if maps is None:
         raise OptionError("the caption has no attention maps; make it with attention=True")
     if not maps.size or np.ptp(maps) == 0:
         raise OptionError("this model looks everywhere alike: there is no attention to draw; take one with attention")
+    letters = _letters(font)
     picture = images.read(image)
     picture = picture.resize((tile, max(1, round(tile * picture.height / picture.width))), Image.Resampling.LANCZOS)
     tiles = [(picture, "")] + [(_lit(picture, one), word) for one, word in zip(maps, caption.words, strict=True)]
     width, height = tile + _GAP, picture.height + _LABEL + _GAP
     columns = min(_COLUMNS, len(tiles))
     sheet = Image.new("RGB", (columns * width + _GAP, math.ceil(len(tiles) / columns) * height + _GAP), "white")
-    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=16)
+    pen = ImageDraw.Draw(sheet)
     for place, (lit, word) in enumerate(tiles):
         row, column = divmod(place, columns)
         left, top = _GAP + column * width, _GAP + row * height
         sheet.paste(lit, (left, top))
-        pen.text((left + tile / 2, top + picture.height + _LABEL / 2), word, fill="black", font=font, anchor="mm")
+        pen.text((left + tile / 2, top + picture.height + _LABEL / 2), word, fill="black", font=letters, anchor="mm")
     return sheet
+
+
+def _letters(font: str | Path | None) -> ImageFont.ImageFont | ImageFont.FreeTypeFont:
+    try:
+        return ImageFont.truetype(font, _LETTERS) if font else ImageFont.load_default(_LETTERS)
+    except OSError as error:
+        raise OptionError(f"{font} cannot be read as a font: {error}; name a .ttf or .otf file") from error
 
 
 def _lit(picture: Image.Image, looked: NDArray[np.float32]) -> Image.Image:

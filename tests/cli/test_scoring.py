@@ -53,6 +53,20 @@ def test_evaluate_prints_a_table_and_writes_scores_and_a_page(
     assert json.loads(Path("scores.json").read_text(encoding="utf-8"))["scores"] == scores["scores"]
 
 
+def test_evaluate_scores_several_models_as_one(small_bundle: Path, small_data: Path, tmp_path: Path) -> None:
+    one = run("evaluate", small_bundle, "--data", small_data, "--no-meteor")
+    twice = run("evaluate", small_bundle, small_bundle, "--data", small_data, "--no-meteor")
+    assert twice.exit_code == 0, twice.output
+    lines = [result.stdout.splitlines() for result in (one, twice)]
+    captions = [next(row for row in each if row.startswith("captions ")) for each in lines]
+    assert captions[0] == captions[1]  # a model agrees with itself
+    name = json.loads((small_bundle / "model.json").read_text(encoding="utf-8"))["name"]
+    assert f"{name} + {name}" in twice.stdout
+    other = run("evaluate", small_bundle, "default", "--data", small_data, "--no-meteor")
+    assert other.exit_code == 2
+    assert "has other words than" in other.output
+
+
 def test_score_needs_no_pictures(tmp_path: Path) -> None:
     images = [{"id": n, "file_name": f"{n}.jpg"} for n in (1, 2, 3)]
     said = ["a dog runs on grass", "two men talk", "a boat in the harbour"]

@@ -76,3 +76,18 @@ def test_broken_files_are_refused(tmp_path: Path) -> None:
 
 def test_a_recipe_that_ships_goes_by_its_name() -> None:
     assert config.load("show-and-tell") == config.load(ROOT / "recipes" / "show-and-tell.toml")
+
+
+@pytest.mark.parametrize(("idle", "cure"), [
+    (("encoder.stages=2",), "encoder.trainable=true"),
+    (("encoder.trainable=true", "encoder.frozen_epochs=10"), "encoder.frozen_epochs=9"),
+    (("augmentation.crop=0.5",), "augmentation.views=2"),
+    (("augmentation.views=2",), "augmentation.colour=0.2"),
+    (("augmentation.views=2", "augmentation.crop=0.5", "encoder.trainable=true"), "encoder.frozen_epochs=1"),
+])  # fmt: skip
+def test_an_option_that_changes_nothing_is_told(idle: tuple[str, ...], cure: str) -> None:
+    file = ROOT / "recipes" / "flickr8k.toml"
+    assert config.load(file).idle() == []
+    (told,) = config.load(file, idle).idle()
+    assert idle[0].partition("=")[0].partition(".")[2] in told
+    assert config.load(file, [*idle, cure]).idle() == []

@@ -80,6 +80,13 @@ def test_the_last_stages_learn_and_gradients_reach_no_other(name: str) -> None:
     assert reached == [{place >= len(stages) - 2} for place in range(len(stages))]
 
 
+def test_norms_are_no_stage_of_their_own() -> None:
+    encoder = Encoder("vgg11_bn", image_spec("vgg11_bn", 64, "squash"), "random", trainable=True)
+    stages = encoder.stages()
+    assert len(stages) == 8  # its convolutions
+    assert all(any(parameter.ndim > 1 for parameter in stage) for stage in stages)
+
+
 def test_only_the_last_stage_learns_and_batch_statistics_are_kept(small_data: Path, tmp_path: Path) -> None:
     options = ("encoder.name=test_resnet", "encoder.trainable=true", "encoder.learning_rate=1e-2")
     before = trained(small_data, tmp_path / "before", *options, "encoder.frozen_epochs=1")

@@ -58,17 +58,22 @@ def test_the_best_weights_are_those_with_the_best_decoded_cider(small_data: Path
     assert all(torch.equal(first[name], kept[name]) for name in first)
 
 
-@pytest.mark.parametrize("option", ["training.ema=0.0", "training.ema=0.9"])
+STAGES = ("encoder.name=test_resnet", "encoder.trainable=true", "encoder.frozen_epochs=1", "encoder.stage_epochs=1")
+
+
+@pytest.mark.parametrize(
+    "options", [("training.patience=9",), ("training.ema=0.9",), STAGES], ids=["patience", "ema", "stages"]
+)
 def test_a_killed_run_resumes_and_ends_as_if_nothing_had_happened(
-    option: str, small_data: Path, tmp_path: Path
+    options: tuple[str, ...], small_data: Path, tmp_path: Path
 ) -> None:
     """The process is killed for real, after an epoch is on disk."""
     epochs = 4
     straight, killed = tmp_path / "straight", tmp_path / "killed"
-    run.train(config.load(RECIPE, changes(small_data, straight, f"training.epochs={epochs}", option)))
+    run.train(config.load(RECIPE, changes(small_data, straight, f"training.epochs={epochs}", *options)))
 
     command = [sys.executable, "-m", "looksay", "train", str(RECIPE)]
-    arguments = changes(small_data, killed, f"training.epochs={epochs}", option)
+    arguments = changes(small_data, killed, f"training.epochs={epochs}", *options)
     process = subprocess.Popen([*command, *arguments], stderr=subprocess.PIPE, env=os.environ | {"TERM": "dumb"})
     deadline = time.monotonic() + 120
     while not (killed / "last.ckpt").exists():
@@ -125,11 +130,14 @@ def test_precision_follows_the_wish() -> None:
 
 def test_a_run_that_gets_no_better_stops_after_its_patience(small_data: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    run.train(config.load(RECIPE, changes(
+    recipe = config.load(RECIPE, changes(
         small_data, folder, "training.epochs=9", "training.learning_rate=1e-9", "training.patience=2"
-    )))  # fmt: skip
+    ))  # fmt: skip
+    run.train(recipe)
     assert [row["epoch"] for row in journal.read(folder)] == [1, 2, 3]
     assert (folder / journal.BEST).is_file()
+    run.train(recipe, resume=True)
+    assert len(journal.read(folder)) == 3
 
 
 def test_gradients_of_several_batches_make_one_step(small_data: Path, tmp_path: Path) -> None:

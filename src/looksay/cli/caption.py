@@ -96,12 +96,12 @@ def caption(
         for path, outcome in zip(found, _with_bar(outcomes, len(found), file), strict=True):
             write_row(str(path), outcome)
             if isinstance(outcome, ImageError):
-                problem = str(outcome)
+                problems = [str(outcome)]
             else:
-                problem = _write_beside(beside.get(path), outcome) or _draw(path, drawings.get(path), outcome)
-            if problem:
-                failed += 1
+                problems = [_write_beside(beside.get(path), outcome), _draw(path, drawings.get(path), outcome)]
+            for problem in filter(None, problems):
                 click.echo(f"looksay: {problem}", err=True)
+            failed += any(problems)
     if failed:
         click.echo(f"looksay: {failed} of {len(found)} pictures failed", err=True)
         sys.exit(1)

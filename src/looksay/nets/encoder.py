@@ -88,14 +88,23 @@ class Encoder(nn.Module):
             self.grid = (1, 1)
 
     def stages(self) -> list[list[nn.Parameter]]:
-        """Return the parameters of the CNN by its stages, as timm groups them, from the first to the last."""
+        """Return the parameters of the CNN by its stages, as timm groups them, from the first to the last.
+
+        Where timm counts a layer of norms alone as a stage (VGG with BatchNorm), it goes with the stage before it.
+        """
         try:
             groups = group_parameters(self.cnn, self.cnn.group_matcher(coarse=True))
         except Exception as error:  # a few of timm's CNNs have no such groups, or not for all that they have
             raise RecipeError(f"encoder.name={self.name}: timm names no stages of it; keep it frozen") from error
         used = {n: p for n, p in self.cnn.named_parameters() if self.pooled or not n.startswith("head.")}
-        stages = ([used[name] for name in groups[key] if name in used] for key in sorted(groups))
-        return [stage for stage in stages if stage]
+        stages: list[list[nn.Parameter]] = []
+        for key in sorted(groups):
+            stage = [used[name] for name in groups[key] if name in used]
+            if stages and all(parameter.ndim == 1 for parameter in stage):
+                stages[-1] += stage
+            else:
+                stages.append(stage)
+        return stages
 
     def learn(self, count: float) -> None:
         """Let the last `count` stages learn from now on (inf for all, 0 for none); in training mode."""

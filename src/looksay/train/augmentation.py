@@ -9,6 +9,9 @@ from torchvision.transforms import v2
 
 from looksay.train.recipe import AugmentationOptions
 
+VERSION = 1
+"""Part of the name of cached views: to be raised when the same draw makes another picture."""
+
 
 def vary(pixels: NDArray[np.uint8], options: AugmentationOptions, draw: np.random.Generator) -> NDArray[np.uint8]:
     """Cut a part out of each picture, shown at full size, and change its colours.

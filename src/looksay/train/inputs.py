@@ -18,7 +18,7 @@ from looksay import images
 from looksay.data.cache import PictureCache, new_rows, progress
 from looksay.nets.encoder import Encoder
 from looksay.specs import ImageSpec
-from looksay.train.augmentation import vary
+from looksay.train.augmentation import VERSION, vary
 from looksay.train.recipe import AugmentationOptions
 
 _BATCH = 32
@@ -76,7 +76,7 @@ class Grids:
     def __init__(self, pixels: Pixels, encoder: Encoder, *, bf16: bool) -> None:
         cache, augmentation = pixels.cache, pixels.augmentation
         views, sides = augmentation.views, 1 + augmentation.flip
-        varied = (augmentation.crop, augmentation.colour) if views > 1 else None
+        varied = (VERSION, augmentation.crop, augmentation.colour) if views > 1 else None
         facts = hashlib.sha256(
             f"{cache.file.name} {encoder.name} {encoder.pooled} {encoder.grid} {bf16} {views} {sides} {varied}".encode()
         )

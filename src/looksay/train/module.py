@@ -78,8 +78,9 @@ class CaptionModule(lightning.LightningModule):
         self.model.encoder.learn(self.recipe.encoder.learning_stages(self.current_epoch))
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
-        """Draw dropout from the seed and the step, so that a resumed run is the run it continues."""
-        torch.manual_seed(self.recipe.training.seed + self.global_step)
+        """Draw dropout from the seed and the batch, so that a resumed run is the run it continues."""
+        draw = np.random.SeedSequence([self.recipe.training.seed, self.current_epoch, batch_idx])
+        torch.manual_seed(int(draw.generate_state(1, np.uint64)[0] >> 1))
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """Return the loss of a batch."""

@@ -255,6 +255,24 @@ class Recipe:
     training: TrainingOptions = field(default_factory=TrainingOptions)
     search: SearchOptions = field(default_factory=SearchOptions)
 
+    def idle(self) -> list[str]:
+        """Return a sentence for each option that is set and changes nothing, because of what another one says."""
+        encoder, augmentation = self.encoder, self.augmentation
+        varied, several = _differ(augmentation, "crop", "colour"), augmentation.views > 1
+        begins, ends = encoder.learning_stages(0), encoder.learning_stages(self.training.epochs - 1)
+        cases = {
+            "encoder.stages, stage_epochs and layer_decay are for an encoder that learns: set encoder.trainable": (
+                not encoder.trainable and _differ(encoder, "stages", "stage_epochs", "layer_decay")
+            ),
+            "encoder.trainable: all epochs are frozen_epochs": encoder.trainable and not ends,
+            "augmentation.crop and colour: a frozen encoder looks at augmentation.views pictures; set that above 1": (
+                varied and not several and not ends
+            ),
+            "augmentation.views without crop and colour: all views are the same": several and not varied,
+            "augmentation.views: an encoder that learns from the start sees each picture anew": several and begins,
+        }
+        return [f"no effect: {case}" for case, holds in cases.items() if holds]
+
     def to_toml(self) -> str:
         """Write every key, so that a run says what it was made with even if a default changes later."""
         lines: list[str] = []
@@ -264,6 +282,11 @@ class Recipe:
             lines += [f"{key.name} = {_toml(getattr(options, key.name))}" for key in fields(options)]
             lines.append("")
         return "\n".join(lines)
+
+
+def _differ(options: Any, *names: str) -> bool:
+    """Return whether any of these options is not as it is by default."""
+    return any(getattr(options, name) != getattr(type(options), name) for name in names)
 
 
 def _toml(value: Any) -> str:

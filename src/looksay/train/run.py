@@ -66,6 +66,8 @@ def train(recipe: Recipe, *, resume: bool = False) -> Path:
         raise RunError(f"{folder} already holds a run; go on with --resume or name another with training.run=DIR")
     dataset = data.read(Path(recipe.data.folder), recipe.data)
     _report(dataset)
+    for idle in recipe.idle():
+        log.warning("%s", idle)
     vocabulary = _vocabulary(folder, dataset, recipe, resume=resume)
     torch.manual_seed(recipe.training.seed)
     model = build.caption_model(recipe, vocabulary)
@@ -138,7 +140,7 @@ def _fit(module: CaptionModule, recipe: Recipe, folder: Path) -> None:
     callbacks: list[lightning.Callback] = [average] if average else []
     callbacks.append(Journal(folder, average))
     if options.patience:  # checked before the journal saves the checkpoint, which has the patience that is left
-        callbacks.append(EarlyStopping(DECIDING, mode="max", patience=options.patience, check_on_train_epoch_end=False))
+        callbacks.append(_Patience(DECIDING, mode="max", patience=options.patience, check_on_train_epoch_end=False))
     bars: list[Any] = [RichProgressBar()] if sys.stderr.isatty() else []
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     with warnings.catch_warnings():
@@ -166,6 +168,13 @@ def _fit(module: CaptionModule, recipe: Recipe, folder: Path) -> None:
         )
         last = folder / LAST
         trainer.fit(module, ckpt_path=last if last.is_file() else None, weights_only=True)
+
+
+class _Patience(EarlyStopping):
+    """Lightning's early stopping, save that a run whose patience has ended is not begun again by resuming it."""
+
+    def on_train_start(self, trainer: lightning.Trainer, _: lightning.LightningModule) -> None:
+        trainer.should_stop = self.wait_count >= self.patience
 
 
 def precision(wanted: str) -> Any:
