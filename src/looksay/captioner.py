@@ -50,14 +50,20 @@ class Captioner:
         for other in others:
             if other.vocabulary != bundle.vocabulary:
                 raise BundleError(
-                    f"{other.folder} has other words than {bundle.folder}; train both on the same captions"
+                    f"{other.folder.name} has other words than {bundle.folder.name}; train both on the same captions, "
+                    "with the same vocabulary.min_count"
                 )
         self._networks = [Network(one, threads, f"{place}.") for place, one in enumerate((bundle, *others))]
 
     @property
     def name(self) -> str:
         """The model's name, or the names of all that have a say."""
-        return " + ".join(network.bundle.spec.name for network in self._networks)
+        return " + ".join(bundle.spec.name for bundle in self.bundles)
+
+    @property
+    def bundles(self) -> list[Bundle]:
+        """All models that have a say, the first one first."""
+        return [network.bundle for network in self._networks]
 
     def __call__(self, image: ImageSource, *, attention: bool = False, **options: Unpack[SearchChanges]) -> Caption:
         """Return the best caption of a picture.
@@ -114,7 +120,7 @@ class Captioner:
         batch : int
             Pictures captioned together.
         """
-        chosen = self._options(options)
+        chosen = self.options(options)
         if isinstance(sources, str | bytes):
             raise OptionError("sources is one picture; name several, in a list")
         if batch < 1:
@@ -127,11 +133,18 @@ class Captioner:
         while group := list(islice(sources, batch)):
             prepared = [self._try(source) for source in group]
             pictures = [picture for picture in prepared if not isinstance(picture, ImageError)]
-            captions = iter(self._caption(pictures, options, attention) if pictures else [])
+            captions = iter(self.say(pictures, options, attention=attention) if pictures else [])
             for picture in prepared:
                 yield picture if isinstance(picture, ImageError) else next(captions)
 
-    def _options(self, changes: SearchChanges) -> SearchOptions:
+    def options(self, changes: SearchChanges) -> SearchOptions:
+        """Return the model's own search options with changes.
+
+        Raises
+        ------
+        OptionError
+            If an option is unknown or out of its range.
+        """
         own = self.bundle.spec.search
         unknown = set(changes) - {field.name for field in fields(SearchOptions)}
         if unknown:
@@ -156,7 +169,7 @@ class Captioner:
             If it cannot be read.
         """
         picture = images.read(source)
-        specs = [network.bundle.spec.image for network in self._networks]
+        specs = [bundle.spec.image for bundle in self.bundles]
         made = {spec: images.normalise(images.resize(picture, spec), spec) for spec in set(specs)}
         return tuple(made[spec] for spec in specs)
 
@@ -165,7 +178,10 @@ class Captioner:
         words = self.bundle.vocabulary
         return search(self.step, state, options, start=words.start, end=words.end, rules=rules.of(options, words))
 
-    def _caption(self, pictures: Sequence[Prepared], options: SearchOptions, attention: bool) -> list[list[Caption]]:
+    def say(
+        self, pictures: Sequence[Prepared], options: SearchOptions, *, attention: bool = False
+    ) -> list[list[Caption]]:
+        """Caption prepared pictures together: of each its `n_best` captions, the best first."""
         state = self.encode(pictures)
         return [
             [

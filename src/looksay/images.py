@@ -53,7 +53,7 @@ def prepare(source: ImageSource, spec: ImageSpec) -> NDArray[np.float32]:
     return normalise(resize(read(source), spec), spec)
 
 
-def read(source: ImageSource) -> Image.Image:
+def read(source: ImageSource, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """Open a picture, turn it upright (EXIF orientation) and convert it to RGB.
 
     Grey, palette, transparent (laid on white), CMYK, 16-bit and floating-point pictures are converted; the first
@@ -64,7 +64,7 @@ def read(source: ImageSource) -> Image.Image:
     ------
     ImageError
         If the picture cannot be found, read or decoded, is in none of `FORMATS`, or if a file has more than
-        `MAX_PIXELS` pixels.
+        `max_pixels` pixels.
     """
     name = describe(source)
     try:
@@ -73,8 +73,8 @@ def read(source: ImageSource) -> Image.Image:
         if isinstance(source, Image.Image):
             return _to_rgb(ImageOps.exif_transpose(source))
         with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=_formats()) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise ImageError(f"it has {image.width} × {image.height} pixels, more than {MAX_PIXELS:,}; shrink it")
+            if image.width * image.height > max_pixels:
+                raise ImageError(f"it has {image.width} × {image.height} pixels, more than {max_pixels:,}; shrink it")
             return _to_rgb(ImageOps.exif_transpose(image))
     except FileNotFoundError as error:
         raise ImageError(f"{name}: there is no such file") from error

@@ -230,3 +230,15 @@ def test_every_model_that_is_named_is_asked(small_bundle: Path) -> None:
     result = run("caption", EXAMPLES / "boats.jpg", "--model", "default", "--model", small_bundle)
     assert result.exit_code == 2
     assert "other words" in result.stderr
+
+
+def test_a_model_without_attention_is_refused_before_anything_is_written(small_bundle: Path, tmp_path: Path) -> None:
+    pooled = shutil.copytree(small_bundle, tmp_path / "pooled")
+    facts = json.loads((pooled / "model.json").read_text(encoding="utf-8")) | {"grid": [1, 1]}
+    (pooled / "model.json").write_text(json.dumps(facts), encoding="utf-8")
+    looks = tmp_path / "looks"
+    result = run("caption", EXAMPLES / "boats.jpg", "--attention", looks, "--model", pooled)
+    assert result.exit_code == 2
+    assert "has no attention" in result.output
+    assert result.stdout == ""
+    assert not looks.exists()

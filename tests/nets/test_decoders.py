@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -144,3 +146,15 @@ def test_own_words_are_read_as_often_as_asked() -> None:
     read.clear()
     decoder(grid, tokens)
     assert len(read) == 1
+
+
+@pytest.mark.parametrize("name", DECODERS)
+def test_tied_words_begin_as_likely_as_each_other(name: str) -> None:
+    """Word vectors are larger than a layer's weights: tied as they are, the first loss is dozens and not log(words)."""
+    torch.manual_seed(0)
+    words, size = 500, 64
+    decoder = build(name, 32, WordVectors(words, size, size, 0.0), words, size=size, heads=4, dropout=0.0, tied=True)
+    with torch.no_grad():
+        outputs, _ = decoder(torch.randn(2, 9, 32), torch.randint(words, (2, 7)))
+        log_probs = decoder.words(outputs).log_softmax(dim=-1)
+    assert -float(log_probs.mean()) < math.log(words) + 2

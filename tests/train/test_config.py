@@ -81,6 +81,9 @@ def test_a_recipe_that_ships_goes_by_its_name() -> None:
 @pytest.mark.parametrize(("idle", "cure"), [
     (("encoder.stages=2",), "encoder.trainable=true"),
     (("encoder.trainable=true", "encoder.frozen_epochs=10"), "encoder.frozen_epochs=9"),
+    (("encoder.frozen_epochs=2",), "encoder.trainable=true"),
+    (("decoder.heads=4", "decoder.name=adaptive"), "decoder.name=top-down"),
+    (("training.doubly_stochastic=1", "decoder.name=merge"), "decoder.name=adaptive"),
     (("augmentation.crop=0.5",), "augmentation.views=2"),
     (("augmentation.views=2",), "augmentation.colour=0.2"),
     (("augmentation.views=2", "augmentation.crop=0.5", "encoder.trainable=true"), "encoder.frozen_epochs=1"),

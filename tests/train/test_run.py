@@ -98,6 +98,18 @@ def test_a_run_is_not_overwritten_and_resume_needs_one(small_data: Path, small_r
         run.train(config.load(RECIPE, changes(small_data, tmp_path / "none")), resume=True)
 
 
+def test_a_run_is_not_put_among_other_files(small_data: Path, tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("years of work", encoding="utf-8")
+    with pytest.raises(looksay.RunError, match="holds other files"):
+        run.train(config.load(RECIPE, changes(small_data, tmp_path)))
+    assert [file.name for file in tmp_path.iterdir() if file.is_file()] == ["thesis.txt"]
+
+
+def test_a_vocabulary_without_a_word_is_refused(small_data: Path, tmp_path: Path) -> None:
+    with pytest.raises(looksay.RecipeError, match=r"min_count=500: no word"):
+        run.train(config.load(RECIPE, changes(small_data, tmp_path / "run", "vocabulary.min_count=500")))
+
+
 def test_a_run_stopped_in_its_first_epoch_can_go_on(small_data: Path, tmp_path: Path) -> None:
     recipe = config.load(RECIPE, changes(small_data, tmp_path / "run", "training.epochs=1"))
     run.train(recipe)

@@ -83,13 +83,14 @@ def caption(
     warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # images.read refuses such pictures itself
     found = _find(paths)
     beside = _sidecars(found, write, overwrite=overwrite) if write else {}
-    drawings = _drawings(found, attention_folder, overwrite=overwrite) if attention_folder else {}
     if output and output.resolve() in {path.resolve() for path in found}:
         raise click.UsageError(f"--output {output} is one of the pictures; name another file")
+    loaded = captioner.load(*models)
+    if attention_folder and loaded.bundle.spec.grid == (1, 1):
+        raise click.UsageError(f"--attention: {models[0]} has no attention; it is the first --model that is drawn")
+    drawings = _drawings(found, attention_folder, overwrite=overwrite) if attention_folder else {}
     chosen = search_changes(options)
-    outcomes = captioner.load(*models).outcomes(
-        (_open(path) for path in found), batch=batch, attention=bool(drawings), **chosen
-    )
+    outcomes = loaded.outcomes((_open(path) for path in found), batch=batch, attention=bool(drawings), **chosen)
     failed = 0
     with _opened(output) as file:
         write_row = _PRINTERS[layout](file, len(found) > 1)

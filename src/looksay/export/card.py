@@ -24,6 +24,9 @@ def write(spec: ModelSpec, recipe: Recipe, parity: str) -> str:
         How the export compares with the trained model.
     """
     scores, image = spec.scores, spec.image
+    rows, columns = spec.grid
+    seen = f"a grid of {rows} × {columns} cells" if rows * columns > 1 else "one vector for the picture"
+    heads = f", {recipe.decoder.heads} heads of attention" if spec.decoder == "top-down" else ""
     header = " | ".join(_SCALED)
     values = " | ".join(f"{100 * scores[name]:.1f}" for name in _SCALED)
     return f"""# {spec.name}
@@ -31,9 +34,9 @@ def write(spec: ModelSpec, recipe: Recipe, parity: str) -> str:
 An image captioner made with looksay {looksay.__version__}: a CNN looks at a picture, an LSTM says it.
 
 - **Encoder**: `{spec.encoder}` ({"fine-tuned" if recipe.encoder.trainable else "frozen"}), \
-{image.size} × {image.size} pixels, {image.resize}, a grid of {spec.grid[0]} × {spec.grid[1]} cells. \
+{image.size} × {image.size} pixels, {image.resize}, {seen}. \
 Licence: {recipe.model.encoder_licence}.
-- **Decoder**: `{spec.decoder}`, {recipe.decoder.size} units, {recipe.decoder.heads} heads of attention.
+- **Decoder**: `{spec.decoder}`, {recipe.decoder.size} units{heads}.
 - **Trained on**: {spec.training_data}.
 - **Licence**: {spec.licence}.
 

@@ -18,6 +18,7 @@ from looksay.export import card, graphs, parity, quantize
 from looksay.specs import ModelSpec
 from looksay.train import build
 from looksay.train import run as runs
+from looksay.train.recipe import UNSTATED
 
 SPLIT = "val"
 
@@ -68,8 +69,10 @@ def export(run_folder: Path, folder: Path, *, int8: bool = False, data_folder: P
         grid=run.model.encoder.grid,
         search=run.recipe.search,
         licence=run.recipe.model.licence,
-        training_data=run.recipe.model.training_data,
+        training_data=_training_data(run, dataset),
     )
+    if spec.licence == UNSTATED:
+        log.warning("the model's licence is unstated; say it with model.licence in %s", run_folder / runs.RECIPE)
     building = folder.with_name(f".{folder.name}.building")
     shutil.rmtree(building, ignore_errors=True)
     building.mkdir(parents=True)
@@ -89,6 +92,15 @@ def export(run_folder: Path, folder: Path, *, int8: bool = False, data_folder: P
     finally:
         shutil.rmtree(building, ignore_errors=True)
     return Bundle.open(folder)
+
+
+def _training_data(run: runs.Run, dataset: Dataset) -> str:
+    """Return what the recipe says that the model was trained on, or else what was found there."""
+    if run.recipe.model.training_data != UNSTATED:
+        return run.recipe.model.training_data
+    pictures = dataset.split("train")
+    captions = sum(len(record.references) for record in pictures)
+    return f"{dataset.folder.name} ({dataset.layout}): {len(pictures):,} pictures with {captions:,} captions"
 
 
 def _open(folder: Path, spec: ModelSpec) -> Captioner:
@@ -116,8 +128,9 @@ def _score(captioner: Captioner, dataset: Dataset) -> dict[str, Any]:
         raise DataError(f"one picture is too few to score: CIDEr-D compares several; the {SPLIT} split needs more")
     for problem in found.problems:
         log.warning("%s", problem)
-    scores = {name: round(value, 4) for name, value in found.scores.items()}
-    log.info("%s of %d pictures: %s", SPLIT, len(found.said), scores)
+    scores = {name: round(value, 6) for name, value in found.scores.items()}
+    shown = ", ".join(f"{name} {100 * value:.1f}" for name, value in scores.items())
+    log.info("%s of %d pictures: %s", SPLIT, len(found.said), shown)
     return {
         "split": SPLIT,
         "pictures": len(found.said),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
+
 from looksay.errors import RecipeError
 from looksay.nets.adaptive import Adaptive
 from looksay.nets.decoder import Decoder
@@ -65,5 +67,8 @@ def build(
             raise RecipeError(
                 f"words.tied=true needs words.size ({embedding.table.embedding_dim}) to be decoder.size ({size})"
             )
-        decoder.words[-1].weight = embedding.table.weight
+        shared = embedding.table.weight
+        with torch.no_grad():  # as large as a layer's weights: scores of words begin near 0, not in the dozens
+            shared *= size**-0.5 / shared.std()
+        decoder.words[-1].weight = shared
     return decoder

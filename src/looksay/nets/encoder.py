@@ -58,8 +58,8 @@ class Encoder(nn.Module):
             cnn: Any = timm.create_model(name, pretrained=weights == HUB, num_classes=0)
         except Exception as error:  # timm, its hub and its networks raise errors of many kinds
             raise RecipeError(
-                f"encoder.name={name}, encoder.weights={weights}: {error}. See timm.list_models(); "
-                "without a network, name a safetensors file with encoder.weights=FILE"
+                f"encoder.name={name}, encoder.weights={weights}: {str(error).rstrip('.')}. "
+                "timm.list_models() names its networks; without internet, encoder.weights=FILE takes a safetensors file"
             ) from error
         if weights not in (HUB, RANDOM):
             _load(cnn, Path(weights))
@@ -76,7 +76,9 @@ class Encoder(nn.Module):
         except Exception as error:  # each network objects in its own way to a size it cannot take
             raise RecipeError(f"encoder.name={name} cannot look at image.size={image.size} pixels: {error}") from error
         if features.ndim != 4:
-            raise RecipeError(f"encoder.name={name} gives features of shape {tuple(features.shape)}, not a grid")
+            raise RecipeError(
+                f"encoder.name={name} gives features of shape {tuple(features.shape)}, not a grid; take a CNN"
+            )
         # A few of timm's CNNs keep the channels last; their number tells which.
         self._channels_last = features.shape[1] != cnn.num_features == features.shape[3]
         features = features.movedim(-1, 1) if self._channels_last else features
@@ -182,6 +184,8 @@ def _load(cnn: Any, file: Path) -> None:
     try:
         cnn.load_state_dict(body)
     except RuntimeError as error:
+        problems = str(error).splitlines()[1:3]  # it names every key
         raise RecipeError(
-            f"encoder.weights={file} does not fit; take timm's weights for this very name. {error}"
+            f"encoder.weights={file} does not fit; take timm's weights for this very name. "
+            f"{' '.join(problem.strip()[:120] for problem in problems)} …"
         ) from error

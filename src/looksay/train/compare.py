@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,8 @@ class Compared:
     Attributes
     ----------
     run : Path
+    name : str
+        The folder's name, or its whole path where two runs have the same name.
     encoder, decoder : str
     scores : dict of str to float
         Of the val split at the best epoch, on the scale of 1.
@@ -43,6 +46,7 @@ class Compared:
     """
 
     run: Path
+    name: str
     encoder: str
     decoder: str
     scores: dict[str, float]
@@ -62,10 +66,12 @@ def compare(runs: Sequence[Path]) -> list[Compared]:
     RunError
         If a folder holds no run, or none that completed an epoch.
     """
-    return sorted((_read(run) for run in runs), key=lambda found: -found.scores["CIDEr-D"])
+    names = Counter(run.name for run in runs)
+    found = (_read(run, str(run) if names[run.name] > 1 else run.name) for run in runs)
+    return sorted(found, key=lambda each: -each.scores["CIDEr-D"])
 
 
-def _read(run: Path) -> Compared:
+def _read(run: Path, name: str) -> Compared:
     rows = journal.read(run)
     if not rows or not (run / journal.BEST).is_file():
         raise RunError(f"{run} is not a run that has completed an epoch; make one with looksay train")
@@ -75,6 +81,7 @@ def _read(run: Path) -> Compared:
         parameters = sum(math.prod(weights.get_slice(name).get_shape()) for name in weights.keys())  # noqa: SIM118
     return Compared(
         run=run,
+        name=name,
         encoder=f"{recipe.encoder.name} {recipe.encoder.features}",
         decoder=recipe.decoder.name,
         scores={name: best.get(key, math.nan) for name, key in _SCORES.items()},
@@ -89,7 +96,7 @@ def _read(run: Path) -> Compared:
 
 def table(found: Sequence[Compared]) -> Iterator[str]:
     """Yield the lines of a table; scores times 100, parameters in millions."""
-    width = max(len("run"), *(len(each.run.name) for each in found))
+    width = max(len("run"), *(len(each.name) for each in found))
     encoders = max(len("encoder"), *(len(each.encoder) for each in found))
     scores = "".join(f"{name:>9}" for name in _SCORES)
     costs = f"{'epoch':>8}{'params':>9}{'MB':>7}{'min':>7}{'capt/s':>8}"
@@ -97,7 +104,7 @@ def table(found: Sequence[Compared]) -> Iterator[str]:
     for each in found:
         values = "".join(f"{100 * value:>9.1f}" for value in each.scores.values())
         yield (
-            f"{each.run.name:{width}}  {each.encoder:{encoders}}  {each.decoder:14}{values}"
+            f"{each.name:{width}}  {each.encoder:{encoders}}  {each.decoder:14}{values}"
             f"{f'{each.best}/{each.epochs}':>8}{each.parameters / 1e6:>8.1f}M{each.megabytes:>7.0f}{each.minutes:>7.1f}"
             f"{each.captions_a_second:>8.0f}"
         )
@@ -110,15 +117,15 @@ def chart(found: Sequence[Compared], file: Path) -> None:
     for each in found:
         rows = journal.read(each.run)
         left.plot([row["epoch"] for row in rows], [100 * row[DECIDING] for row in rows], marker="o", markersize=3,
-                  label=each.run.name)  # fmt: skip
+                  label=each.name)  # fmt: skip
     left.set(title="CIDEr-D of decoded val captions", xlabel="epoch")
-    left.xaxis.set_major_locator(MaxNLocator(integer=True))
+    left.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     left.legend()
     for place, name in enumerate(_SCORES):
         offsets = [row + (place - 1) * 0.27 for row in range(len(found))]
         bars = right.barh(offsets, [100 * each.scores[name] for each in found], height=0.25, label=name)
         right.bar_label(bars, fmt="%.1f", padding=3, fontsize=8)
-    right.set_yticks(range(len(found)), [each.run.name for each in found])
+    right.set_yticks(range(len(found)), [each.name for each in found])
     right.invert_yaxis()
     right.set(title="val scores at the best epoch")
     right.margins(x=0.12)

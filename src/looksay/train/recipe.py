@@ -10,16 +10,18 @@ from typing import Any, Literal
 from looksay.data import ReadOptions
 from looksay.specs import ResizeRule, SearchOptions, require
 
+UNSTATED = "unstated"
+
 
 @dataclass(frozen=True)
 class ModelFacts:
     """What the model is called, and its terms; they travel in ``model.json`` and ``CARD.md``."""
 
     name: str = "unnamed"
-    licence: str = "unstated"
-    training_data: str = "unstated"
-    encoder_licence: str = "unstated"
-    limits: str = "unstated"
+    licence: str = UNSTATED
+    training_data: str = UNSTATED
+    encoder_licence: str = UNSTATED
+    limits: str = UNSTATED
 
 
 @dataclass(frozen=True)
@@ -157,6 +159,10 @@ class WordOptions:
         require(self.size >= 0, f"size is {self.size}; it must be 1 or more, or 0 for the decoder's size")
 
 
+ATTENTIVE = ("soft-attention", "adaptive", "top-down")
+"""Decoders that look at another part of the grid for each word."""
+
+
 @dataclass(frozen=True)
 class DecoderOptions:
     """One of `nets.decoders.DECODERS` and its sizes."""
@@ -259,10 +265,12 @@ class Recipe:
         """Return a sentence for each option that is set and changes nothing, because of what another one says."""
         encoder, augmentation = self.encoder, self.augmentation
         varied, several = _differ(augmentation, "crop", "colour"), augmentation.views > 1
+        attends = self.decoder.name in ATTENTIVE and encoder.features == "grid"
         begins, ends = encoder.learning_stages(0), encoder.learning_stages(self.training.epochs - 1)
         cases = {
-            "encoder.stages, stage_epochs and layer_decay are for an encoder that learns: set encoder.trainable": (
-                not encoder.trainable and _differ(encoder, "stages", "stage_epochs", "layer_decay")
+            "encoder.frozen_epochs, stages, stage_epochs and layer_decay are for an encoder that learns; "
+            "set encoder.trainable": (
+                not encoder.trainable and _differ(encoder, "frozen_epochs", "stages", "stage_epochs", "layer_decay")
             ),
             "encoder.trainable: all epochs are frozen_epochs": encoder.trainable and not ends,
             "augmentation.crop and colour: a frozen encoder looks at augmentation.views pictures; set that above 1": (
@@ -270,6 +278,13 @@ class Recipe:
             ),
             "augmentation.views without crop and colour: all views are the same": several and not varied,
             "augmentation.views: an encoder that learns from the start sees each picture anew": several and begins,
+            "decoder.heads are top-down's": _differ(self.decoder, "heads") and self.decoder.name != "top-down",
+            "training.doubly_stochastic is for a decoder with attention and encoder.features=grid": (
+                _differ(self.training, "doubly_stochastic") and not attends
+            ),
+            f"{self.decoder.name}'s attention: encoder.features=pooled leaves one place to look at": (
+                self.decoder.name in ATTENTIVE and not attends
+            ),
         }
         return [f"no effect: {case}" for case, holds in cases.items() if holds]
 

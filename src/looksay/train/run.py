@@ -19,20 +19,21 @@ from safetensors.torch import load_file
 from looksay import data, images
 from looksay.data import Dataset, Record
 from looksay.data.cache import PictureCache, replacing
-from looksay.errors import DataError, RunError
+from looksay.errors import DataError, RecipeError, RunError
 from looksay.images import ImageSource
 from looksay.nets.model import CaptionModel
-from looksay.train import build, config
+from looksay.train import build, config, journal
 from looksay.train.averaging import MovingAverage
 from looksay.train.batches import Pictures
 from looksay.train.inputs import Grids, Pixels
 from looksay.train.journal import BEST, LAST, Journal
 from looksay.train.module import DECIDING, CaptionModule
 from looksay.train.recipe import AugmentationOptions, Recipe
-from looksay.vocabulary import Vocabulary
+from looksay.vocabulary import SPECIAL, Vocabulary
 
 RECIPE = "recipe.toml"
 VOCABULARY = "vocabulary.json"
+_FEW_WORDS = 50
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +65,8 @@ def train(recipe: Recipe, *, resume: bool = False) -> Path:
         recipe = _resumed(folder, recipe)
     elif (folder / RECIPE).exists():
         raise RunError(f"{folder} already holds a run; go on with --resume or name another with training.run=DIR")
+    elif folder.exists() and not (folder.is_dir() and {file.name for file in folder.iterdir()} <= {VOCABULARY}):
+        raise RunError(f"{folder} holds other files; name a new folder with training.run=DIR")
     dataset = data.read(Path(recipe.data.folder), recipe.data)
     _report(dataset)
     for idle in recipe.idle():
@@ -113,6 +116,8 @@ def _resumed(folder: Path, recipe: Recipe) -> Recipe:
     if not (folder / RECIPE).is_file():
         raise RunError(f"{folder} holds no run to go on with; train without --resume")
     begun = config.load(folder / RECIPE)
+    if len(journal.read(folder)) >= begun.training.epochs:
+        log.warning("%s has all its %d epochs; there is nothing left to train", folder, begun.training.epochs)
     if begun != recipe:
         log.warning("going on with the recipe that %s began with; changes to it are not used", folder)
     return begun
@@ -130,7 +135,12 @@ def _vocabulary(folder: Path, dataset: Dataset, recipe: Recipe, *, resume: bool)
         return Vocabulary.load(folder / VOCABULARY)
     captions = (text for record in dataset.split("train") for text in record.references)
     vocabulary = Vocabulary.build(captions, recipe.vocabulary.min_count)
-    log.info("vocabulary: %d words that occur %d times or more", len(vocabulary), recipe.vocabulary.min_count)
+    known, least = len(vocabulary) - len(SPECIAL), recipe.vocabulary.min_count
+    if not known:
+        raise RecipeError(f"vocabulary.min_count={least}: no word of the train split occurs so often; lower it")
+    log.info("vocabulary: %d words that occur %d times or more", known, least)
+    if known < _FEW_WORDS:
+        log.warning("so few words make poor captions: lower vocabulary.min_count, or look at the captions")
     return vocabulary
 
 
