@@ -152,7 +152,9 @@ class Captioner:
             raise OptionError(f"there is no search option {', '.join(sorted(unknown))}; there are {known}")
         if "beam" not in changes:  # asking for five captions is asking to look for five
             changes["beam"] = max(own.beam, changes.get("n_best", 1))
-        return replace(own, **changes)
+        chosen = replace(own, **changes)
+        rules.of(chosen, self.bundle.vocabulary)  # which refuses words that it cannot say
+        return chosen
 
     def _try(self, source: ImageSource) -> Prepared | ImageError:
         try:

@@ -21,6 +21,7 @@ _COMMANDS = {
     "evaluate": "looksay.cli.evaluate",
     "score": "looksay.cli.score",
     "export": "looksay.cli.export",
+    "serve": "looksay.cli.serve",
 }
 _DEFAULT = "caption"
 
@@ -71,4 +72,5 @@ def main() -> None:
     looksay data --help         look at your pictures and captions
     looksay train --help        make a captioner of your own
     looksay evaluate --help     score it as the papers do
+    looksay serve               caption in the browser and over HTTP
     """

@@ -1,0 +1,76 @@
+"""``looksay serve``: captions in the browser and over HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import click
+
+from looksay.errors import MissingExtra
+
+
+@click.command()
+@click.option(
+    "--model", "models", multiple=True, default=("default",), show_default=True, metavar="NAME|DIR|ID",
+    help="A shipped model, a folder or a hub id; given again, models caption together.",
+)  # fmt: skip
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at; 0.0.0.0 for all.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0 for a free one.")
+@click.option(
+    "--allowed-host", "hosts", multiple=True, metavar="NAME",
+    help="Name by which browsers may call the server.  [default: this machine's own; all, if --host is not loopback]",
+)  # fmt: skip
+@click.option("--token", envvar="LOOKSAY_TOKEN", default="", help="What clients must send as a bearer token.")
+@click.option("--threads", type=click.IntRange(min=1), help="CPU threads for captioning.  [default: all cores]")
+@click.option("--max-bytes", type=int, default=32_000_000, show_default=True, help="Of an upload.")
+@click.option("--max-pixels", type=int, default=50_000_000, show_default=True, help="Of a picture.")
+@click.option("--max-images", type=int, default=32, show_default=True, help="Of a request.")
+@click.option("--max-requests", type=int, default=16, show_default=True, help="At once; one more is answered 503.")
+@click.option("--queue", type=int, default=64, show_default=True, help="Pictures worked on or waiting.")
+@click.option("--timeout", type=float, default=30.0, show_default=True, help="Seconds a request, upload included.")
+@click.option("--batch", type=int, default=16, show_default=True, help="Pictures captioned together.")
+def serve(
+    models: Sequence[str],
+    host: str,
+    port: int,
+    hosts: Sequence[str],
+    token: str,
+    threads: int | None,
+    max_bytes: int,
+    max_pixels: int,
+    max_images: int,
+    max_requests: int,
+    queue: int,
+    timeout: float,
+    batch: int,
+) -> None:
+    """Caption in the browser, and for programs over HTTP.
+
+    Open http://127.0.0.1:8000 for the page, /docs for the API. Nothing leaves this machine, and no picture is written
+    to disk. Ctrl-C or SIGTERM ends the server when what it has begun is done.
+
+    \b
+    looksay serve
+    looksay serve --model my-captioner --port 8080
+    LOOKSAY_TOKEN=secret looksay serve --host 0.0.0.0 --allowed-host captions.example.org
+    """
+    from looksay import captioner
+
+    try:
+        from looksay.web import server
+    except ImportError as error:
+        raise MissingExtra("Serving", "web") from error
+    from looksay.web.limits import LOOPBACK, Limits
+
+    limits = Limits(
+        bytes=max_bytes,
+        pixels=max_pixels,
+        images=max_images,
+        requests=max_requests,
+        queue=queue,
+        seconds=timeout,
+        batch=batch,
+        token=token,
+        hosts=tuple(name.lower() for name in hosts) or (LOOPBACK if host in LOOPBACK else ()),
+    )
+    server.run(captioner.load(*models, threads=threads), limits, host, port)

@@ -1,0 +1,235 @@
+"""The routes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import FastAPI, HTTPException, Query, Request, Response
+from fastapi.responses import FileResponse, JSONResponse
+from fastapi.staticfiles import StaticFiles
+from starlette.datastructures import UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import ClientDisconnect
+
+import looksay
+from looksay import images
+from looksay.captioner import Captioner, Prepared
+from looksay.errors import ImageError, OptionError
+from looksay.specs import SearchOptions
+from looksay.web.batching import Batcher, Busy
+from looksay.web.guard import Guard, busy, mistake
+from looksay.web.limits import Limits
+from looksay.web.metrics import Metrics
+from looksay.web.schemas import Allowed, Answer, Health, Model, Models, Options, Picture, Problem, Said
+
+PAGE = Path(__file__).parent / "page"
+
+_ACCEPTED = {
+    "multipart/form-data": {
+        "schema": {
+            "type": "object",
+            "properties": {"images": {"type": "array", "items": {"type": "string", "format": "binary"}}},
+            "required": ["images"],
+        }
+    },
+    "image/*": {"schema": {"type": "string", "format": "binary"}},
+}
+_PROBLEMS: dict[int | str, dict[str, object]] = {
+    400: {"model": Problem, "description": "The upload is broken, or has no picture."},
+    401: {"model": Problem, "description": "The token is missing or wrong."},
+    408: {"model": Problem, "description": "The upload took too long."},
+    413: {"model": Problem, "description": "The upload is too large, or has too many pictures."},
+    415: {"model": Problem, "description": "The upload is neither a form nor a picture."},
+    422: {"model": Answer | Problem, "description": "An option is out of its range, or no picture could be read."},
+    503: {"model": Problem, "description": "The server is busy; Retry-After says when to try again."},
+    504: {"model": Problem, "description": "Captioning took too long."},
+}
+
+
+@dataclass(frozen=True)
+class _Upload:
+    name: str
+    content: bytes
+
+
+class _InMemory(MultiPartParser):
+    """A form whose files are never written to disk: their size has been limited before."""
+
+    spool_max_size = 2**62
+
+
+def create(captioner: Captioner, limits: Limits | None = None) -> Guard:
+    """Make the server's application.
+
+    Parameters
+    ----------
+    captioner : Captioner
+    limits : Limits, optional
+
+    Returns
+    -------
+    Guard
+        An ASGI application; run it with uvicorn.
+    """
+    limits = limits or Limits()
+    metrics = Metrics()
+    server = _Server(captioner, limits, metrics)
+    app = FastAPI(
+        title="looksay",
+        version=looksay.__version__,
+        description="Says what pictures show.",
+        lifespan=server.lifespan,
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.add_exception_handler(Exception, mistake)
+    app.mount("/page", StaticFiles(directory=PAGE), "page")
+    app.add_api_route("/", lambda: FileResponse(PAGE / "index.html"), include_in_schema=False)
+    app.add_api_route("/docs", lambda: FileResponse(PAGE / "docs.html"), include_in_schema=False)
+    app.add_api_route(
+        "/v1/captions",
+        server.captions,
+        methods=["POST"],
+        response_model=Answer,
+        responses=_PROBLEMS,
+        openapi_extra={"requestBody": {"required": True, "content": _ACCEPTED}},
+    )
+    app.add_api_route("/v1/models", server.models)
+    app.add_api_route("/healthz", server.healthz)
+    app.add_api_route("/readyz", server.readyz, responses={503: {"model": Health}})
+    app.add_api_route("/metrics", server.metrics_text, response_class=Response)
+    return Guard(app, limits, metrics)
+
+
+class _Server:
+    """The routes and what they share."""
+
+    def __init__(self, captioner: Captioner, limits: Limits, metrics: Metrics) -> None:
+        self._captioner = captioner
+        self._limits = limits
+        self._metrics = metrics
+        self._decoders = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="decoder")
+        self._ready = False
+
+    @asynccontextmanager
+    async def lifespan(self, _: FastAPI) -> AsyncIterator[None]:
+        """Work on batches while the server runs."""
+        self._batcher = Batcher(self._captioner, self._limits, self._metrics)
+        working = asyncio.create_task(self._batcher.run())
+        self._ready = True
+        yield
+        self._ready = False
+        working.cancel()
+
+    async def captions(self, request: Request, options: Annotated[Options, Query()]) -> Response:
+        """Caption pictures: a form of one or many files, or one picture as it is."""
+        try:
+            search = self._captioner.options(options.changes())
+        except OptionError as error:
+            raise HTTPException(422, str(error)) from error
+        uploads = await self._uploads(request)
+        request.scope["looksay.images"] = len(uploads)
+        started = time.perf_counter()
+        try:
+            with self._batcher.places(len(uploads)):
+                work = asyncio.gather(*(self._picture(upload, search, options.attention) for upload in uploads))
+                pictures = await _unless_gone(request, work)
+        except Busy:
+            return busy()
+        answer = Answer(model=self._captioner.name, seconds=round(time.perf_counter() - started, 4), images=pictures)
+        failed = all(picture.error for picture in pictures)
+        return JSONResponse(answer.model_dump(exclude_none=True), 422 if failed else 200)
+
+    async def models(self) -> Models:
+        """Tell which models caption."""
+        limits = Allowed(bytes=self._limits.bytes, pixels=self._limits.pixels, images=self._limits.images)
+        models = [Model.of(one.spec, len(one.vocabulary)) for one in self._captioner.bundles]
+        return Models(models=models, limits=limits)
+
+    async def healthz(self) -> Health:
+        """Tell that the server runs."""
+        return Health(status="ok")
+
+    async def readyz(self, response: Response) -> Health:
+        """Tell whether the server can caption."""
+        response.status_code = 200 if self._ready else 503
+        return Health(status="ready" if self._ready else "not ready")
+
+    async def metrics_text(self) -> Response:
+        """Return counters for Prometheus."""
+        return Response(self._metrics.text(), media_type="text/plain; version=0.0.4")
+
+    async def _uploads(self, request: Request) -> list[_Upload]:
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        try:
+            if kind == "multipart/form-data":
+                return await self._form(request)
+            if not kind.startswith("image/") and kind not in ("", "application/octet-stream"):
+                raise HTTPException(415, f"send multipart/form-data or a picture (image/*), not {kind}")
+            body = await request.body()
+        except ClientDisconnect as error:
+            raise HTTPException(400, "the upload has no end") from error
+        if not body:
+            raise HTTPException(400, "the upload is empty: send a picture")
+        return [_Upload("", body)]
+
+    async def _form(self, request: Request) -> list[_Upload]:
+        parser = _InMemory(request.headers, request.stream(), max_files=self._limits.images, max_fields=0)
+        try:
+            form = await parser.parse()
+        except (MultiPartException, KeyError) as error:
+            broken = str(getattr(error, "message", "")) or "it has no boundary"
+            status = 413 if broken.startswith("Too many") else 400
+            raise HTTPException(status, f"the form cannot be read: {broken}") from error
+        files = [value for _, value in form.multi_items() if isinstance(value, UploadFile)]
+        if not files:
+            raise HTTPException(400, "the form has no file: send pictures as images")
+        return [_Upload(file.filename or "", await file.read()) for file in files]
+
+    async def _picture(self, upload: _Upload, options: SearchOptions, attention: bool) -> Picture:
+        """Read and caption a picture; one that cannot be read spoils no other."""
+        started = time.perf_counter()
+        try:
+            prepared, size = await asyncio.get_running_loop().run_in_executor(self._decoders, self._read, upload)
+        except ImageError as error:
+            self._metrics.images.labels("failed").inc()
+            return Picture(name=upload.name, error=str(error).removeprefix("<bytes>: "))
+        found = await self._batcher.say(prepared, options, attention=attention)
+        self._metrics.captioned()
+        return Picture(
+            name=upload.name,
+            width=size[0],
+            height=size[1],
+            captions=[Said.of(caption) for caption in found],
+            seconds=round(time.perf_counter() - started, 4),
+        )
+
+    def _read(self, upload: _Upload) -> tuple[Prepared, tuple[int, int]]:
+        picture = images.read(upload.content, self._limits.pixels)
+        return self._captioner.prepare(picture), picture.size
+
+
+async def _unless_gone(request: Request, work: asyncio.Future[list[Picture]]) -> list[Picture]:
+    """Wait for work, and give it up if the client goes away."""
+    gone = asyncio.create_task(_gone(request))
+    try:
+        await asyncio.wait((work, gone), return_when=asyncio.FIRST_COMPLETED)
+        if not work.done():
+            raise HTTPException(499, "the client went away")
+        return work.result()
+    finally:
+        gone.cancel()
+        work.cancel()
+
+
+async def _gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,181 @@
+"""Whatever a client sends, the server answers, and goes on serving the others."""
+
+from __future__ import annotations
+
+import socket
+import time
+import zlib
+from collections.abc import Iterator
+from contextlib import suppress
+
+import httpx
+import pytest
+from conftest import EXAMPLES
+from serving import Server, pictures, serving
+from starlette.testclient import TestClient
+
+import looksay
+from looksay.captioner import Captioner
+from looksay.web import app
+
+CAPTIONS = "/v1/captions"
+BOATS = EXAMPLES / "boats.jpg"
+LIMIT = 400_000
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    limits = ("--max-bytes", str(LIMIT), "--max-images", "4", "--timeout", "3", "--max-requests", "2")
+    with serving(tmp_path_factory.mktemp("server"), *limits) as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def _it_goes_on(server: Server) -> Iterator[None]:
+    yield
+    answer = httpx.post(f"{server.url}{CAPTIONS}", files=pictures(BOATS), timeout=30)
+    assert answer.status_code == 200, answer.text
+    assert "Traceback" not in server.log
+
+
+def ask(server: Server, **request: object) -> httpx.Response:
+    return httpx.post(f"{server.url}{CAPTIONS}", timeout=30, **request)  # type: ignore[arg-type]
+
+
+def talk(server: Server, request: bytes) -> bytes:
+    """Send bytes as they are; return what comes till the server hangs up, or the first piece that is an answer."""
+    host, port = server.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=20) as connection, suppress(ConnectionError):
+        connection.sendall(request)
+        return connection.recv(65536)
+    return b""
+
+
+def bomb(width: int, height: int) -> bytes:
+    """A small PNG file of so many pixels."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return len(content).to_bytes(4, "big") + kind + content + zlib.crc32(kind + content).to_bytes(4, "big")
+
+    header = width.to_bytes(4, "big") + height.to_bytes(4, "big") + b"\x01\x00\x00\x00\x00"
+    squeezed = zlib.compressobj(9)
+    row = b"\x00" * (1 + (width + 7) // 8)
+    rows = b"".join(squeezed.compress(row) for _ in range(height)) + squeezed.flush()
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize(("content", "problem"), [
+    (BOATS.read_bytes()[:20_000], "truncated"),
+    (b"", "not a picture"),
+    (b"GIF89a/*<script>alert(1)</script>*/=1;", ""),
+    (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not a picture"),
+    (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not a picture"),
+    (b"\x89PNG\r\n\x1a\n" + b"\x00" * 100, ""),
+], ids=["truncated", "empty", "polyglot", "svg", "postscript", "png without a header"])  # fmt: skip
+def test_what_is_no_picture_is_told_beside_the_others(server: Server, content: bytes, problem: str) -> None:
+    answer = ask(server, files=pictures(("x.jpg", content), BOATS))
+    assert answer.status_code == 200
+    bad, good = answer.json()["images"]
+    assert problem in bad["error"]
+    assert good["captions"]
+
+
+def test_a_bomb_is_refused_before_it_is_decoded(server: Server) -> None:
+    before = server.memory()
+    start = time.perf_counter()
+    answer = ask(server, files=pictures(("bomb.png", bomb(10_000, 10_000))))
+    assert time.perf_counter() - start < 2
+    assert answer.status_code == 422
+    assert "10000 × 10000 pixels, more than 50,000,000" in answer.json()["images"][0]["error"]
+    assert server.memory() < before + 60_000_000  # decoded, it has 100 million bytes at least
+
+
+def test_dimensions_that_cannot_be_are_refused(server: Server) -> None:
+    answer = ask(server, files=pictures(("huge.png", bomb(1, 1)[:16] + b"\x7f\xff\xff\xff" * 2 + bomb(1, 1)[24:])))
+    assert answer.status_code == 422
+    assert answer.json()["images"][0]["error"]
+
+
+def test_too_many_bytes_are_refused_by_their_announcement_and_by_their_number(server: Server) -> None:
+    headers = {"Content-Type": "image/jpeg"}
+    announced = ask(server, content=b"x" * (LIMIT + 1), headers=headers)
+    assert announced.status_code == 413
+    assert f"{LIMIT:,} bytes" in announced.json()["detail"]
+
+    def unannounced() -> Iterator[bytes]:
+        for _ in range(LIMIT // 1000 + 2):
+            yield b"x" * 1000
+
+    counted = ask(server, content=unannounced(), headers=headers)
+    assert counted.status_code == 413
+
+
+def test_too_many_pictures_or_parts_are_refused(server: Server) -> None:
+    assert ask(server, files=pictures(*[("x.jpg", b"x")] * 5)).status_code == 413
+    assert ask(server, files=pictures(*[("x", b"")] * 10_000)).status_code == 413
+    assert ask(server, data={"a": "b"}, files=pictures(("x", b"x"))).status_code == 413
+
+
+@pytest.mark.parametrize(("request_", "status"), [
+    ({"content": b"--x\r\n", "headers": {"Content-Type": "multipart/form-data"}}, 400),
+    ({"content": b"nonsense", "headers": {"Content-Type": "multipart/form-data; boundary=x"}}, 400),
+    ({"content": b"--x--\r\n", "headers": {"Content-Type": "multipart/form-data; boundary=x"}}, 400),
+    ({"content": b"", "headers": {"Content-Type": "image/png"}}, 400),
+    ({"json": {"image": "https://example.org/x.jpg"}}, 415),
+    ({"data": {"url": "https://example.org/x.jpg"}}, 415),
+], ids=["no boundary", "no form", "no file", "no body", "json", "a url"])  # fmt: skip
+def test_what_is_no_upload_is_refused(server: Server, request_: dict[str, object], status: int) -> None:
+    answer = ask(server, **request_)
+    assert answer.status_code == status, answer.text
+    assert isinstance(answer.json()["detail"], str)
+
+
+def test_headers_without_end_are_refused(server: Server) -> None:
+    start = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n"
+    many = b"".join(b"X-%d: y\r\n" % n for n in range(20_000))
+    for headers in (b"X: " + b"y" * 200_000, many):
+        answer = talk(server, start + headers)
+        assert not answer or answer.startswith(b"HTTP/1.1 400")  # it may hang up before all is sent
+    assert talk(server, b"\x00\x01\x02 nonsense\r\n\r\n").startswith(b"HTTP/1.1 400")
+    length = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1e9\r\n\r\n"
+    assert talk(server, length).startswith(b"HTTP/1.1 400")
+
+
+def test_a_slow_upload_is_ended(server: Server) -> None:
+    start = time.perf_counter()
+    head = b"POST /v1/captions HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/jpeg\r\nContent-Length: 1000\r\n\r\n"
+    answer = talk(server, head + b"slow")
+    assert answer.startswith(b"HTTP/1.1 408")
+    assert 2 < time.perf_counter() - start < 10
+
+
+def test_a_client_that_says_nothing_is_hung_up_on(server: Server) -> None:
+    start = time.perf_counter()
+    assert talk(server, b"POST /v1/capt") == b""
+    assert time.perf_counter() - start < 15
+
+
+def test_clients_that_go_away_free_their_places(server: Server) -> None:
+    host, port = server.url.removeprefix("http://").split(":")
+    head = b"POST /v1/captions HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/jpeg\r\nContent-Length: 9999\r\n\r\n"
+    for _ in range(6):  # three times as many as there are places
+        with socket.create_connection((host, int(port))) as connection:
+            connection.sendall(head + b"half")
+    deadline = time.monotonic() + 2.5  # sooner than the time limit would free them
+    while ask(server, files=pictures(BOATS)).status_code == 503:
+        assert time.monotonic() < deadline
+
+
+def test_a_mistake_of_the_server_is_told_without_its_inside(caplog: pytest.LogCaptureFixture) -> None:
+    class Broken(Captioner):
+        def say(self, *_: object, **__: object) -> list[list[looksay.Caption]]:
+            raise RuntimeError("secret path /home/someone")
+
+    broken = app.create(Broken(looksay.load().bundle))
+    with TestClient(broken, "http://localhost", raise_server_exceptions=False) as client:
+        answer = client.post(CAPTIONS, content=BOATS.read_bytes(), headers={"Content-Type": "image/jpeg"})
+    assert answer.status_code == 500
+    assert "secret" not in answer.text
+    assert "Traceback" not in answer.text
+    assert "secret path" in caplog.text
+    assert answer.json()["detail"].startswith("the server made a mistake")
