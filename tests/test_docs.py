@@ -16,6 +16,7 @@ from looksay.cli.main import main
 from looksay.metrics.health import MEANING
 from looksay.train import config, recipe
 
+SERVING = ROOT / "docs" / "guide" / "serve.md"  # its examples need a server: tests/web/test_guide.py
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *ROOT.glob("C*.md"), EXAMPLES / "README.md"])
 
 
@@ -39,12 +40,12 @@ def with_id(pages: list[Path]) -> list[object]:
     return [pytest.param(page, id=str(page.relative_to(ROOT))) for page in pages]
 
 
-@pytest.mark.parametrize("page", with_id([page for page in PAGES if blocks(page, "python")]))
+@pytest.mark.parametrize("page", with_id([page for page in PAGES if blocks(page, "python") and page != SERVING]))
 def test_the_python_of_a_page_runs(page: Path, desk: Path) -> None:
     exec(compile("\n".join(blocks(page, "python")), str(page), "exec"), {})  # noqa: S102
 
 
-@pytest.mark.parametrize("page", with_id([page for page in PAGES if blocks(page, "sh")]))
+@pytest.mark.parametrize("page", with_id([page for page in PAGES if blocks(page, "sh") and page != SERVING]))
 def test_the_commands_of_a_page_run(page: Path, desk: Path, small_bundle: Path) -> None:
     """All are run but training and export, which must have a recipe, keys and options that exist."""
     shutil.copytree(small_bundle, desk / "my-captioner")

@@ -8,8 +8,10 @@ import venv
 import zipfile
 from pathlib import Path
 
+import httpx
 import pytest
 from conftest import EXAMPLES, ROOT
+from serving import pictures, serving
 
 CODE = """
 import sys
@@ -43,9 +45,16 @@ def test_the_bare_wheel_captions_a_photo_without_torch(tmp_path: Path) -> None:
     assert said.stderr == shell.stderr == ""
     assert len(said.stdout.split()) >= 3
 
-    missing = subprocess.run(
-        [python.parent / "looksay", "train", ROOT / "recipes" / "flickr8k.toml"],
-        check=False, capture_output=True, text=True, cwd=tmp_path,
-    )  # fmt: skip
-    assert missing.returncode == 2
-    assert missing.stderr == 'looksay: Training needs more than the base install: pip install "looksay[train]"\n'
+    for command, doing in (("train flickr8k", "Training"), ("serve", "Serving")):
+        extra = command.split()[0].replace("serve", "web")
+        missing = subprocess.run(
+            [python.parent / "looksay", *command.split()], check=False, capture_output=True, text=True, cwd=tmp_path
+        )
+        assert missing.returncode == 2
+        assert missing.stderr == f'looksay: {doing} needs more than the base install: pip install "looksay[{extra}]"\n'
+
+    subprocess.run([*install[:-1], f"{wheel}[web]"], check=True, capture_output=True)
+    with serving(tmp_path, python=python) as server:
+        answer = httpx.post(f"{server.url}/v1/captions", files=pictures(EXAMPLES / "photographer.png"))
+        assert answer.json()["images"][0]["captions"][0]["text"] == said.stdout.strip()
+        assert "Drop or paste" in httpx.get(server.url).text

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import time
 import zlib
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 
 import httpx
 import pytest
@@ -164,6 +166,25 @@ def test_clients_that_go_away_free_their_places(server: Server) -> None:
     deadline = time.monotonic() + 2.5  # sooner than the time limit would free them
     while ask(server, files=pictures(BOATS)).status_code == 503:
         assert time.monotonic() < deadline
+
+
+def test_pictures_of_a_client_that_goes_away_are_not_captioned(tmp_path: Path) -> None:
+    with serving(tmp_path, "--threads", "1", "--batch", "1") as slow, httpx.Client(base_url=slow.url) as client:
+        many = pictures(*[BOATS] * 32)
+        with suppress(httpx.TimeoutException):
+            httpx.post(f"{slow.url}{CAPTIONS}", files=many, params={"beam": 20}, timeout=httpx.Timeout(30, read=0.5))
+        deadline = time.monotonic() + 5
+        while "looksay_queue_images 0.0" not in client.get("/metrics").text:
+            assert time.monotonic() < deadline
+        done = re.search(r'looksay_images_total{outcome="captioned"} (\S+)', client.get("/metrics").text)
+        assert not done or float(done[1]) < 32
+
+
+def test_captioning_that_takes_too_long_is_ended(tmp_path: Path) -> None:
+    with serving(tmp_path, "--threads", "1", "--timeout", "0.5") as slow:
+        answer = httpx.post(f"{slow.url}{CAPTIONS}", files=pictures(*[BOATS] * 32), params={"beam": 20}, timeout=30)
+    assert answer.status_code == 504
+    assert "not captioned within 0.5 seconds" in answer.json()["detail"]
 
 
 def test_a_mistake_of_the_server_is_told_without_its_inside(caplog: pytest.LogCaptureFixture) -> None:

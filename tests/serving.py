@@ -33,9 +33,9 @@ class Server:
 
 
 @contextmanager
-def serving(folder: Path, *arguments: str, **environment: str) -> Iterator[Server]:
+def serving(folder: Path, *arguments: str, python: Path | str = sys.executable, **environment: str) -> Iterator[Server]:
     """Start a server on a free port, wait until it is ready, and end it with SIGTERM."""
-    command = [sys.executable, "-m", "looksay", "serve", "--port", "0", *arguments]
+    command = [python, "-m", "looksay", "serve", "--port", "0", *arguments]
     file = folder / "server.log"
     with file.open("w", encoding="utf-8") as log:
         process = subprocess.Popen(command, stderr=log, text=True, env=os.environ | environment)
