@@ -10,7 +10,7 @@ import torch
 
 from looksay import RecipeError
 from looksay.nets.attention import MultiHeadAttention
-from looksay.nets.decoder import Decoder
+from looksay.nets.decoder import PADDING, Decoder
 from looksay.nets.decoders import DECODERS, build
 from looksay.nets.words import WordVectors
 
@@ -158,3 +158,32 @@ def test_tied_words_begin_as_likely_as_each_other(name: str) -> None:
         outputs, _ = decoder(torch.randn(2, 9, 32), torch.randint(words, (2, 7)))
         log_probs = decoder.words(outputs).log_softmax(dim=-1)
     assert -float(log_probs.mean()) < math.log(words) + 2
+
+
+@pytest.mark.parametrize("name", DECODERS)
+def test_drawn_captions_have_the_probability_that_reading_them_gives(name: str) -> None:
+    decoder, grid = small(name), torch.randn(2, 9, 12)
+    said, log_probs = decoder.draw(grid, 3, start=0, end=1, max_words=6)
+    assert said.shape == log_probs.shape
+    assert said.shape[0] == 6
+    counted = said != PADDING
+    assert all(
+        row[count - 1] == 1 or count == 7 for row, count in zip(said.tolist(), counted.sum(1).tolist(), strict=True)
+    )
+    read = torch.cat([torch.zeros(6, 1, dtype=torch.int64), said[:, :-1].clamp(min=0)], dim=1)
+    outputs, _ = decoder(grid, read)
+    expected = decoder.words(outputs).log_softmax(-1).gather(2, said.clamp(min=0)[..., None])[..., 0]
+    torch.testing.assert_close(log_probs[counted], expected[counted], rtol=1e-4, atol=1e-5)
+    assert log_probs.requires_grad
+    assert (log_probs[~counted] == 0).all()
+
+
+def test_words_are_drawn_as_often_as_they_are_likely() -> None:
+    torch.manual_seed(0)
+    decoder, grid = small("merge"), torch.randn(1, 9, 12)
+    with torch.no_grad():
+        said, _ = decoder.draw(grid, 20_000, start=0, end=1, max_words=1)
+        outputs, _ = decoder(grid, torch.zeros(1, 1, dtype=torch.int64))
+        likely = decoder.words(outputs)[0, 0].softmax(-1)
+    often = torch.bincount(said[:, 0], minlength=20) / len(said)
+    torch.testing.assert_close(often, likely, atol=0.015, rtol=0)

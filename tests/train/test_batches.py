@@ -14,11 +14,11 @@ from conftest import ROOT, TINY
 from looksay import data
 from looksay.data import Record
 from looksay.images import normalise
+from looksay.nets.decoder import PADDING
 from looksay.nets.model import CaptionModel
 from looksay.train import build, config, run
 from looksay.train.augmentation import vary
 from looksay.train.batches import Pictures, TrainBatches, ValBatches
-from looksay.train.losses import PADDING
 from looksay.train.recipe import AugmentationOptions, Recipe
 from looksay.vocabulary import Vocabulary
 

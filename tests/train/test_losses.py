@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
+from looksay.nets.decoder import PADDING
 from looksay.train.batches import Batch
-from looksay.train.losses import PADDING, cross_entropy, doubly_stochastic, word_accuracy
+from looksay.train.losses import cross_entropy, doubly_stochastic, self_critical, word_accuracy
 from looksay.train.module import warm_cosine
 
 
@@ -19,7 +21,7 @@ def test_label_smoothing_by_hand() -> None:
 
 def test_padding_counts_for_nothing() -> None:
     targets = torch.tensor([[1, 2, PADDING], [3, PADDING, PADDING]])
-    batch = Batch(torch.zeros(2, 1, 1), torch.zeros_like(targets), targets)
+    batch = Batch(torch.zeros(2, 1, 1), torch.zeros_like(targets), targets, (0, 1), np.zeros(2, dtype=bool))
     scores = torch.randn(2, 3, 5)
     assert batch.targets[batch.counted].tolist() == [1, 2, 3]
     torch.testing.assert_close(scores[batch.counted], torch.stack([scores[0, 0], scores[0, 1], scores[1, 0]]))
@@ -59,3 +61,15 @@ def test_its_gradient_is_that_of_the_papers_term() -> None:
     ours = torch.autograd.grad(doubly_stochastic(energies.softmax(-1), targets), energies)[0]
     paper = (1 - energies.softmax(-1).sum(dim=1)).square().mean()
     torch.testing.assert_close(ours, torch.autograd.grad(paper, energies)[0])
+
+
+def test_a_drawn_caption_is_compared_with_its_fellows() -> None:
+    log_probs = torch.tensor([[-1.0, -2.0], [-3.0, 0.0], [-1.0, -1.0], [-1.0, -1.0]], requires_grad=True)
+    said = torch.tensor([[5, 1], [1, PADDING], [5, 1], [6, 1]])
+    loss = self_critical(log_probs, said, torch.tensor([3.0, 1.0, 2.0, 2.0]), captions=2)
+    torch.testing.assert_close(loss, torch.tensor(-(2 * (-1 - 2) - 2 * -3 + 0) / 7))
+    (gradient,) = torch.autograd.grad(loss, log_probs)
+    assert (gradient[0] < 0).all()  # the better one of a picture becomes likelier
+    assert gradient[1, 0] > 0
+    assert gradient[1, 1] == 0
+    assert (gradient[2:] == 0).all()

@@ -10,6 +10,7 @@ from conftest import ROOT, TINY
 from safetensors.torch import load_file
 from torch import Tensor
 
+from looksay.errors import RecipeError, RunError
 from looksay.nets.encoder import Encoder, image_spec
 from looksay.train import config, journal, run
 from looksay.train.averaging import MovingAverage
@@ -149,3 +150,23 @@ def test_smoothed_labels_keep_the_model_less_sure(small_data: Path, tmp_path: Pa
             likely = left.model.decoder.words(outputs[batch.counted]).softmax(dim=-1).amax(dim=-1)
         sure[smoothing] = float(likely.mean())
     assert sure["0.3"] < sure["0.0"] - 0.1
+
+
+def test_a_run_goes_on_from_another_and_learns_from_its_own_captions(
+    small_run: Path, small_data: Path, tmp_path: Path
+) -> None:
+    """At a rate of next to nothing it is the model it started from; at a real one its captions gain in worth."""
+    begun = load_file(small_run / journal.BEST)
+    start = (f"training.start={small_run}", "self_critical.samples=4", "self_critical.cross_entropy=0")
+    still = trained(small_data, tmp_path / "still", *start, "training.learning_rate=1e-9")
+    assert all(torch.allclose(begun[name], still[name], atol=1e-6) for name in begun)
+    trained(small_data, tmp_path / "learned", *start, "training.learning_rate=1e-3", "training.epochs=12")
+    rewards = [row["train_reward"] for row in journal.read(tmp_path / "learned")]
+    assert sum(rewards[-3:]) > 1.1 * sum(rewards[:3])
+
+
+def test_a_run_of_another_model_is_no_start(small_run: Path, small_data: Path, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="its model is another"):
+        trained(small_data, tmp_path / "other", f"training.start={small_run}", "decoder.name=merge")
+    with pytest.raises(RunError, match="is not a run"):
+        trained(small_data, tmp_path / "none", f"training.start={tmp_path}")

@@ -13,6 +13,9 @@ from torch import Tensor, nn
 
 Tensors = dict[str, Tensor]
 
+PADDING = -1
+"""Stands for a word where a caption has already ended."""
+
 
 class Decoder(nn.Module, ABC):
     """The interface of all designs; each is made from the same parameters.
@@ -107,6 +110,41 @@ class Decoder(nn.Module, ABC):
             outputs.append(output)
             looks.append(attention)
         return torch.stack(outputs, dim=1), torch.stack(looks, dim=1)
+
+    def draw(self, grid: Tensor, captions: int, *, start: int, end: int, max_words: int) -> tuple[Tensor, Tensor]:
+        """Draw captions, word by word, from the model's own probabilities.
+
+        Parameters
+        ----------
+        grid : Tensor, shape (pictures, cells, channels)
+        captions : int
+            Of each picture; they stand together.
+        start, end : int
+            Ids of ``<start>`` and ``<end>``.
+        max_words : int
+            A caption that has not ended by then is cut.
+
+        Returns
+        -------
+        said : Tensor of int64, shape (rows, steps)
+            The words and ``<end>``, then `PADDING`.
+        log_probs : Tensor of float32, shape (rows, steps)
+            Of these words, with gradients; 0 where there is none.
+        """
+        memory, state = self.begin(grid)
+        state = {name: value.repeat_interleave(captions, dim=0) for name, value in state.items()}
+        word = torch.full((len(grid) * captions,), start, device=grid.device)
+        going = torch.ones_like(word, dtype=torch.bool)
+        said: list[Tensor] = []
+        log_probs: list[Tensor] = []
+        while len(said) <= max_words and going.any():
+            output, state, _ = self.step(self.embedding(word), memory, state)
+            scores = self.words(output).float().log_softmax(dim=-1)
+            word = torch.multinomial(scores.detach().exp(), 1)[:, 0]
+            said.append(torch.where(going, word, PADDING))
+            log_probs.append(torch.where(going, scores.gather(1, word[:, None])[:, 0], 0.0))
+            going = going & (word != end)
+        return torch.stack(said, dim=1), torch.stack(log_probs, dim=1)
 
     @torch.no_grad()
     def _some_own(self, words: Tensor, output: Tensor, part: float) -> Tensor:

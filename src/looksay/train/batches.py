@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -14,8 +14,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from looksay.data import Record
-from looksay.train.inputs import Grids, Inputs, Pixels
-from looksay.train.losses import PADDING
+from looksay.nets.decoder import PADDING
+from looksay.train.inputs import Grids, Inputs, Mirrored, Pixels
 from looksay.train.recipe import Recipe
 from looksay.vocabulary import Vocabulary
 
@@ -32,11 +32,16 @@ class Batch:
         ``<start>`` and the words; the captions of a picture stand together, the same number for each.
     targets : Tensor of int64, shape (rows, steps)
         The words and ``<end>``, then `PADDING`.
+    places : tuple of int
+        Of the pictures in their split.
+    mirrored : ndarray of bool, shape (pictures,)
     """
 
     pictures: Tensor
     tokens: Tensor
     targets: Tensor
+    places: tuple[int, ...]
+    mirrored: Mirrored
 
     @property
     def counted(self) -> Tensor:
@@ -45,7 +50,8 @@ class Batch:
 
     def to(self, device: torch.device) -> Batch:
         """Return the batch on a device (Lightning calls this)."""
-        return Batch(self.pictures.to(device), self.tokens.to(device), self.targets.to(device))
+        pictures, tokens, targets = (tensor.to(device) for tensor in (self.pictures, self.tokens, self.targets))
+        return replace(self, pictures=pictures, tokens=tokens, targets=targets)
 
 
 class Pictures:
@@ -132,7 +138,19 @@ class Pictures:
         ]
         tokens, targets = self._teach(rows)
         places = self._places[indices].tolist()
-        return Batch(self._inputs[learning](places, mirrored, draw), tokens, targets)
+        return Batch(self._inputs[learning](places, mirrored, draw), tokens, targets, tuple(indices), mirrored)
+
+    def references(self) -> list[list[list[int]]]:
+        """Return the ids of each picture's captions, whole and without ``<end>``."""
+        return [[self._vocabulary.encode(caption) for caption in record.references] for record in self.records]
+
+    def unmirrored(self, said: Tensor, mirrored: Mirrored) -> Tensor:
+        """Return captions (rows, steps) as they would be if no picture were mirrored: left is right again."""
+        rows = torch.from_numpy(np.repeat(mirrored, len(said) // len(mirrored))).to(said.device)
+        whole = said.clone()
+        for word, other in self._in_a_mirror.items():
+            whole[(said == word) & rows[:, None]] = other
+        return whole
 
     def _teach(self, captions: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
         """Return what is read at each step, and what should be said."""

@@ -5,8 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn import functional
 
-PADDING = -100
-"""The target where a caption has already ended."""
+from looksay.nets.decoder import PADDING
 
 
 def cross_entropy(scores: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
@@ -31,6 +30,31 @@ def cross_entropy(scores: Tensor, targets: Tensor, smoothing: float = 0.0) -> Te
 def word_accuracy(scores: Tensor, targets: Tensor) -> Tensor:
     """Return the part of the words (see `cross_entropy`) that are the likeliest where they stand, 0 to 1."""
     return (scores.argmax(dim=-1) == targets).float().mean()
+
+
+def self_critical(log_probs: Tensor, said: Tensor, rewards: Tensor, captions: int) -> Tensor:
+    """Return the loss whose gradient makes drawn captions that beat their fellows likelier (Rennie et al. 2017).
+
+    The baseline of a caption is the mean reward of the others that were drawn of the same picture (Luo 2020).
+
+    Parameters
+    ----------
+    log_probs : Tensor, shape (rows, steps)
+        Of the words drawn.
+    said : Tensor of int, shape (rows, steps)
+        Steps that are `PADDING` do not count.
+    rewards : Tensor, shape (rows,)
+    captions : int
+        Of each picture, 2 or more; they stand together.
+
+    Returns
+    -------
+    Tensor, shape ()
+    """
+    each = rewards.view(-1, captions)
+    better = (each - (each.sum(dim=1, keepdim=True) - each) / (captions - 1)).view(-1, 1)
+    counted = said != PADDING
+    return -(better * log_probs)[counted].mean()
 
 
 def doubly_stochastic(attention: Tensor, targets: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import lightning
@@ -23,8 +23,9 @@ from looksay.metrics import Scorer
 from looksay.nets.model import CaptionModel
 from looksay.specs import Caption
 from looksay.train.batches import Batch, Pictures, TrainBatches, ValBatches
-from looksay.train.losses import cross_entropy, doubly_stochastic, word_accuracy
+from looksay.train.losses import cross_entropy, doubly_stochastic, self_critical, word_accuracy
 from looksay.train.recipe import Recipe
+from looksay.train.rewards import Reward
 from looksay.vocabulary import Vocabulary
 
 DECIDING = "val_CIDEr-D"
@@ -86,12 +87,13 @@ class CaptionModule(lightning.LightningModule):
         """Return the loss of a batch."""
         options = self.recipe.training
         own_words = options.scheduled_sampling * self.current_epoch / max(1, options.epochs - 1)
-        outputs, attention = self.model.decoder(self._grid(batch), batch.tokens, own_words)
+        grid = self._grid(batch)
+        outputs, attention = self.model.decoder(grid, batch.tokens, own_words)
         loss = self._cross_entropy("train", batch, outputs)
         if options.doubly_stochastic:
             loss = loss + options.doubly_stochastic * doubly_stochastic(attention, batch.targets)
         self._log("train", batch, loss=loss)
-        return loss
+        return self._with_own_captions(batch, grid, loss) if self.recipe.self_critical.samples else loss
 
     def validation_step(self, item: tuple[Batch, list[int]], _: int) -> None:
         """Measure the loss of a batch, and caption its pictures."""
@@ -137,6 +139,21 @@ class CaptionModule(lightning.LightningModule):
         optimizer = AdamW(groups)
         schedule = LambdaLR(optimizer, schedules)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def _with_own_captions(self, batch: Batch, grid: Tensor, loss: Tensor) -> Tensor:
+        """Add to the loss of people's captions that of captions which the model draws."""
+        options, words, pictures = self.recipe.self_critical, self.vocabulary, self.pictures["train"]
+        said, log_probs = self.model.decoder.draw(
+            grid, options.samples, start=words.start, end=words.end, max_words=self.recipe.training.max_words
+        )
+        rewards = self._reward(pictures.unmirrored(said, batch.mirrored), batch.places)
+        self._log("train", batch, reward=rewards.mean())
+        own = self_critical(log_probs, said, rewards, options.samples)
+        return options.cross_entropy * loss + (1 - options.cross_entropy) * own
+
+    @cached_property
+    def _reward(self) -> Reward:
+        return Reward(self.pictures["train"].references(), self.vocabulary)
 
     def _grid(self, batch: Batch) -> Tensor:
         pictures = batch.pictures

@@ -186,6 +186,8 @@ class TrainingOptions:
     ----------
     run : str
         Folder of the run.
+    start : str
+        Folder of a run whose words and best weights this one starts from; empty to start anew.
     epochs, batch : int
         A batch is this many pictures, each with all its captions.
     learning_rate, weight_decay : float
@@ -217,6 +219,7 @@ class TrainingOptions:
     """
 
     run: str = "runs/flickr8k"
+    start: str = ""
     epochs: int = 10
     batch: int = 32
     learning_rate: float = 1e-3
@@ -247,6 +250,26 @@ class TrainingOptions:
 
 
 @dataclass(frozen=True)
+class SelfCriticalOptions:
+    """Learning from captions that the model draws itself, by their CIDEr-D (Rennie et al. 2017).
+
+    Attributes
+    ----------
+    samples : int
+        Captions drawn of each picture, 2 or more; 0 to learn from people's captions alone.
+    cross_entropy : float
+        Part of the loss that is still people's captions, 0 to 1: it keeps the language whole.
+    """
+
+    samples: int = 0
+    cross_entropy: float = 0.2
+
+    def __post_init__(self) -> None:
+        require(self.samples == 0 or self.samples >= 2, f"samples is {self.samples}; it must be 2 or more, or 0")
+        require(0 <= self.cross_entropy <= 1, f"cross_entropy is {self.cross_entropy}; it must be from 0 to 1")
+
+
+@dataclass(frozen=True)
 class Recipe:
     """Everything that a run depends on."""
 
@@ -259,6 +282,7 @@ class Recipe:
     words: WordOptions = field(default_factory=WordOptions)
     decoder: DecoderOptions = field(default_factory=DecoderOptions)
     training: TrainingOptions = field(default_factory=TrainingOptions)
+    self_critical: SelfCriticalOptions = field(default_factory=SelfCriticalOptions)
     search: SearchOptions = field(default_factory=SearchOptions)
 
     def idle(self) -> list[str]:

@@ -73,7 +73,9 @@ def train(recipe: Recipe, *, resume: bool = False) -> Path:
         log.warning("%s", idle)
     vocabulary = _vocabulary(folder, dataset, recipe, resume=resume)
     torch.manual_seed(recipe.training.seed)
-    model = build.caption_model(recipe, vocabulary)
+    model = build.caption_model(recipe, vocabulary, pretrained=not recipe.training.start)
+    if recipe.training.start:
+        _start(model, Path(recipe.training.start))
     train = pictures(dataset.split("train"), recipe, vocabulary, model, augmented=True)
     val = pictures(dataset.split("val"), recipe, vocabulary, model)
     if len(val) < 2:
@@ -131,8 +133,8 @@ def _report(dataset: Dataset) -> None:
 
 
 def _vocabulary(folder: Path, dataset: Dataset, recipe: Recipe, *, resume: bool) -> Vocabulary:
-    if resume:
-        return Vocabulary.load(folder / VOCABULARY)
+    if resume or recipe.training.start:
+        return Vocabulary.load((folder if resume else _begun(recipe.training.start)) / VOCABULARY)
     captions = (text for record in dataset.split("train") for text in record.references)
     vocabulary = Vocabulary.build(captions, recipe.vocabulary.min_count)
     known, least = len(vocabulary) - len(SPECIAL), recipe.vocabulary.min_count
@@ -142,6 +144,23 @@ def _vocabulary(folder: Path, dataset: Dataset, recipe: Recipe, *, resume: bool)
     if known < _FEW_WORDS:
         log.warning("so few words make poor captions: lower vocabulary.min_count, or look at the captions")
     return vocabulary
+
+
+def _begun(start: str) -> Path:
+    """Return the folder of a run to start from."""
+    if not (Path(start) / BEST).is_file():
+        raise RunError(f"training.start={start} is not a run that has completed an epoch")
+    return Path(start)
+
+
+def _start(model: CaptionModel, run: Path) -> None:
+    """Take the best weights of a run."""
+    try:
+        model.load_state_dict(load_file(run / BEST))
+    except RuntimeError as error:
+        raise RecipeError(
+            f"training.start={run}: its model is another; [encoder], [words] and [decoder] must be as in its {RECIPE}"
+        ) from error
 
 
 def _fit(module: CaptionModule, recipe: Recipe, folder: Path) -> None:
