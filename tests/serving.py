@@ -27,6 +27,11 @@ class Server:
     def log(self) -> str:
         return self.file.read_text(encoding="utf-8")
 
+    def most_memory(self) -> int:
+        """Return the most that it has had resident so far, in bytes."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text(encoding="ascii")
+        return 1024 * int(status.split("VmHWM:")[1].split()[0])
+
     def memory(self) -> int:
         """Return its resident memory in bytes."""
         return int(Path(f"/proc/{self.process.pid}/statm").read_text(encoding="ascii").split()[1]) * 4096

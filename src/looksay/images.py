@@ -75,7 +75,8 @@ def read(source: ImageSource, max_pixels: int = MAX_PIXELS) -> Image.Image:
         with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=_formats()) as image:
             if image.width * image.height > max_pixels:
                 raise ImageError(f"it has {image.width} × {image.height} pixels, more than {max_pixels:,}; shrink it")
-            return _to_rgb(ImageOps.exif_transpose(image))
+            ImageOps.exif_transpose(image, in_place=True)
+            return _to_rgb(image)
     except FileNotFoundError as error:
         raise ImageError(f"{name}: there is no such file") from error
     except IsADirectoryError as error:
@@ -126,17 +127,21 @@ def _to_uint8(values: NDArray[Any]) -> NDArray[np.uint8]:
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
+    """Convert with few copies: a picture may have 50 million pixels."""
     if image.mode.startswith("I") or image.mode == "F":  # Pillow's own conversion would clip at 255
-        values = np.nan_to_num(np.asarray(image, dtype=np.float64))
+        values = np.array(image, dtype=np.float32)
+        np.nan_to_num(values, copy=False)
         # No header tells the range of the other two modes, so the brightest pixel must, with room for overshoot.
         peak = np.inf if image.mode.startswith("I;16") else values.max()
-        scale = 255.0 if peak <= 2 else 1.0 if peak <= 260 else 1 / 257
-        return Image.fromarray(_to_uint8(values * scale)).convert("RGB")
+        values *= 255.0 if peak <= 2 else 1.0 if peak <= 260 else 1 / 257
+        np.clip(np.rint(values, out=values), 0, 255, out=values)
+        return Image.fromarray(values.astype(np.uint8)).convert("RGB")
     if image.has_transparency_data:
         image = image.convert("RGBA")
-        paper = Image.new("RGBA", image.size, "white")
-        return Image.alpha_composite(paper, image).convert("RGB")
-    return image.convert("RGB")
+        paper = Image.new("RGB", image.size, "white")
+        paper.paste(image, mask=image.getchannel("A"))
+        return paper
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def resize(image: Image.Image, spec: ImageSpec) -> NDArray[np.uint8]:

@@ -155,14 +155,15 @@ def _finish(tokens: Sequence[int], log_prob: float, options: SearchOptions) -> H
 
 def _greedy(step: _AllowedStep[S], state: S, options: SearchOptions, start: int, end: int) -> list[list[Hypothesis]]:
     """Always say the likeliest word."""
-    return _walk(step, state, options, start, end, lambda log_probs: log_probs.argmax(axis=1))
+    return _walk(step, state, options, start, end, lambda log_probs, *_: log_probs.argmax(axis=1))
 
 
 def _draw(step: _AllowedStep[S], state: S, options: SearchOptions, start: int, end: int) -> list[list[Hypothesis]]:
     """Draw `n_best` captions of each image, word by word."""
-    draw = np.random.default_rng(options.seed)
+    # The same luck for each picture, whatever stands beside it in a batch: (captions, steps).
+    luck = np.random.default_rng(options.seed).random((options.n_best, options.max_words + 1))
 
-    def choose(log_probs: NDArray[np.float64]) -> NDArray[np.intp]:
+    def choose(log_probs: NDArray[np.float64], rows: NDArray[np.intp], step: int) -> NDArray[np.intp]:
         likely = np.exp((log_probs - log_probs.max(axis=1, keepdims=True)) / options.temperature)
         likely /= likely.sum(axis=1, keepdims=True)
         order = np.argsort(-likely, axis=1, kind="stable")
@@ -172,7 +173,7 @@ def _draw(step: _AllowedStep[S], state: S, options: SearchOptions, start: int, e
         if options.top_k:
             ranked[:, options.top_k :] = 0
         reached = np.cumsum(ranked, axis=1)
-        rank = (reached < draw.random((len(ranked), 1)) * reached[:, -1:]).sum(axis=1)
+        rank = (reached < luck[rows % options.n_best, step, None] * reached[:, -1:]).sum(axis=1)
         return np.take_along_axis(order, rank[:, None], axis=1)[:, 0]
 
     rows = np.repeat(np.arange(len(state)), options.n_best)
@@ -187,9 +188,9 @@ def _walk(
     options: SearchOptions,
     start: int,
     end: int,
-    choose: Callable[[NDArray[np.float64]], NDArray[np.intp]],
+    choose: Callable[[NDArray[np.float64], NDArray[np.intp], int], NDArray[np.intp]],
 ) -> list[list[Hypothesis]]:
-    """Write one caption a row, `choose` saying the next word of each."""
+    """Write one caption a row; `choose` says the next word of each from its place among the rows and the step."""
     captions: list[list[Hypothesis]] = [[] for _ in range(len(state))]
     active = np.arange(len(captions))
     tokens = np.zeros((len(captions), 0), dtype=np.int64)
@@ -197,7 +198,7 @@ def _walk(
     last = np.full(len(captions), start, dtype=np.int64)
     while active.size:
         log_probs, state = step(last, state, tokens)
-        last = choose(log_probs)
+        last = choose(log_probs, active, tokens.shape[1])
         log_prob = log_prob + log_probs[np.arange(active.size), last]
         for row in np.flatnonzero(last == end):
             captions[active[row]].append(_finish(tokens[row], float(log_prob[row]), options))

@@ -249,3 +249,34 @@ def test_hundreds_of_pictures_stay_smooth(page: Page, tmp_path: Path) -> None:
         return taken.sort((a, b) => a - b)[Math.floor(0.95 * taken.length)];
     }""")
     assert slow < 200  # milliseconds for two frames, on a machine that draws without a graphics card
+
+
+def test_a_token_is_asked_for_once_and_again_if_it_was_wrong(browser: Browser, tmp_path: Path) -> None:
+    with serving(tmp_path, LOOKSAY_TOKEN="open sesame") as guarded:  # noqa: S106
+        page = browser.new_page()
+        page.goto(guarded.url)
+        for token in ("wrong", "open sesame"):
+            expect(page.locator("dialog")).to_be_visible()
+            page.get_by_role("textbox", name="Token").fill(token)
+            page.get_by_role("button", name="Use it").click()
+        page.set_input_files("#files", [BOATS, EXAMPLES / "alps.jpg"])
+        captioned(page, "2 captioned")
+        expect(page.locator("dialog")).to_be_hidden()
+        page.close()
+
+
+def test_captions_drawn_at_random_differ_and_show_no_share(page: Page) -> None:
+    page.set_input_files("#files", BOATS)
+    captioned(page, "1 captioned")
+    page.locator(".word").nth(1).click()
+    page.locator("#settings summary").click()
+    page.locator("#temperature").fill("1.5")
+    seen = set()
+    for _ in range(3):
+        page.get_by_role("button", name="Caption all again").click()
+        expect(page.locator(".card")).to_have_attribute("aria-busy", "true")
+        assert map_of(page) == ""
+        captioned(page, "1 captioned")
+        seen.add(page.locator(".caption").inner_text())
+    assert len(seen) > 1
+    assert page.locator(".share").count() == page.locator(".card meter").count() == 0

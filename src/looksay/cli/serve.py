@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from ipaddress import ip_address
 
 import click
 
@@ -71,6 +72,13 @@ def serve(
         seconds=timeout,
         batch=batch,
         token=token,
-        hosts=tuple(name.lower() for name in hosts) or (LOOPBACK if host in LOOPBACK else ()),
+        hosts=(*LOOPBACK, *(name.lower() for name in hosts)) if hosts or _is_loopback(host) else (),
     )
     server.run(captioner.load(*models, threads=threads), limits, host, port)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import os
+import secrets
 import time
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 from fastapi import FastAPI, HTTPException, Query, Request, Response
 from fastapi.responses import FileResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
-from starlette.datastructures import UploadFile
+from python_multipart.multipart import parse_options_header
+from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect
 
@@ -24,8 +26,9 @@ from looksay import images
 from looksay.captioner import Captioner, Prepared
 from looksay.errors import ImageError, OptionError
 from looksay.specs import SearchOptions
+from looksay.web.answers import busy, mistake
 from looksay.web.batching import Batcher, Busy
-from looksay.web.guard import Guard, busy, mistake
+from looksay.web.guard import CAPTIONS, Guard
 from looksay.web.limits import Limits
 from looksay.web.metrics import Metrics
 from looksay.web.schemas import Allowed, Answer, Health, Model, Models, Options, Picture, Problem, Said
@@ -52,6 +55,11 @@ _PROBLEMS: dict[int | str, dict[str, object]] = {
     503: {"model": Problem, "description": "The server is busy; Retry-After says when to try again."},
     504: {"model": Problem, "description": "Captioning took too long."},
 }
+
+
+_DECODERS = 2  # threads: enough for one that captions, and a large picture takes half a gigabyte while it is read
+_SCANS = 200  # of a JPEG; people's have 10, and each takes as long as decoding it anew
+_FIELDS = 20  # of a form, to be told that there should be none
 
 
 @dataclass(frozen=True)
@@ -92,10 +100,10 @@ def create(captioner: Captioner, limits: Limits | None = None) -> Guard:
     )
     app.add_exception_handler(Exception, mistake)
     app.mount("/page", StaticFiles(directory=PAGE), "page")
-    app.add_api_route("/", lambda: FileResponse(PAGE / "index.html"), include_in_schema=False)
-    app.add_api_route("/docs", lambda: FileResponse(PAGE / "docs.html"), include_in_schema=False)
+    for path, file in (("/", "index.html"), ("/docs", "docs.html")):
+        app.add_route(path, partial(_file, PAGE / file), ["GET", "HEAD"], include_in_schema=False)
     app.add_api_route(
-        "/v1/captions",
+        CAPTIONS,
         server.captions,
         methods=["POST"],
         response_model=Answer,
@@ -116,23 +124,23 @@ class _Server:
         self._captioner = captioner
         self._limits = limits
         self._metrics = metrics
-        self._decoders = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="decoder")
-        self._ready = False
+        self._decoders = ThreadPoolExecutor(_DECODERS, thread_name_prefix="decoder")
 
     @asynccontextmanager
     async def lifespan(self, _: FastAPI) -> AsyncIterator[None]:
         """Work on batches while the server runs."""
         self._batcher = Batcher(self._captioner, self._limits, self._metrics)
-        working = asyncio.create_task(self._batcher.run())
-        self._ready = True
+        self._working = asyncio.create_task(self._batcher.run())
         yield
-        self._ready = False
-        working.cancel()
+        self._working.cancel()
 
     async def captions(self, request: Request, options: Annotated[Options, Query()]) -> Response:
         """Caption pictures: a form of one or many files, or one picture as it is."""
+        changes = options.changes()
+        if changes.get("temperature"):
+            changes.setdefault("seed", secrets.randbelow(2**31))
         try:
-            search = self._captioner.options(options.changes())
+            search = self._captioner.options(changes)
         except OptionError as error:
             raise HTTPException(422, str(error)) from error
         uploads = await self._uploads(request)
@@ -145,8 +153,9 @@ class _Server:
         except Busy:
             return busy()
         answer = Answer(model=self._captioner.name, seconds=round(time.perf_counter() - started, 4), images=pictures)
-        failed = all(picture.error for picture in pictures)
-        return JSONResponse(answer.model_dump(exclude_none=True), 422 if failed else 200)
+        status = 422 if all(picture.error for picture in pictures) else 200
+        # Attention of many captions is long to write: not in the loop, which others wait for.
+        return await asyncio.to_thread(lambda: JSONResponse(answer.model_dump(exclude_none=True), status))
 
     async def models(self) -> Models:
         """Tell which models caption."""
@@ -160,8 +169,9 @@ class _Server:
 
     async def readyz(self, response: Response) -> Health:
         """Tell whether the server can caption."""
-        response.status_code = 200 if self._ready else 503
-        return Health(status="ready" if self._ready else "not ready")
+        ready = not self._working.done()
+        response.status_code = 200 if ready else 503
+        return Health(status="ready" if ready else "not ready")
 
     async def metrics_text(self) -> Response:
         """Return counters for Prometheus."""
@@ -182,13 +192,16 @@ class _Server:
         return [_Upload("", body)]
 
     async def _form(self, request: Request) -> list[_Upload]:
-        parser = _InMemory(request.headers, request.stream(), max_files=self._limits.images, max_fields=0)
         try:
-            form = await parser.parse()
+            _, given = parse_options_header(request.headers["content-type"])
+            only = Headers({"content-type": f'multipart/form-data; boundary="{given[b"boundary"].decode("latin-1")}"'})
+            form = await _InMemory(only, request.stream(), max_files=self._limits.images, max_fields=_FIELDS).parse()
         except (MultiPartException, KeyError) as error:
             broken = str(getattr(error, "message", "")) or "it has no boundary"
-            status = 413 if broken.startswith("Too many") else 400
+            status = 413 if broken.startswith("Too many files") else 400
             raise HTTPException(status, f"the form cannot be read: {broken}") from error
+        if fields := [name for name, value in form.multi_items() if not isinstance(value, UploadFile)]:
+            raise HTTPException(400, f"{fields[0]} is no file; options go into the address, as in {CAPTIONS}?beam=5")
         files = [value for _, value in form.multi_items() if isinstance(value, UploadFile)]
         if not files:
             raise HTTPException(400, "the form has no file: send pictures as images")
@@ -197,11 +210,16 @@ class _Server:
     async def _picture(self, upload: _Upload, options: SearchOptions, attention: bool) -> Picture:
         """Read and caption a picture; one that cannot be read spoils no other."""
         started = time.perf_counter()
+        reading = self._decoders.submit(self._read, upload)
         try:
-            prepared, size = await asyncio.get_running_loop().run_in_executor(self._decoders, self._read, upload)
+            prepared, size = await asyncio.wrap_future(reading)
         except ImageError as error:
             self._metrics.images.labels("failed").inc()
             return Picture(name=upload.name, error=str(error).removeprefix("<bytes>: "))
+        except asyncio.CancelledError:
+            if reading.running():  # a thread cannot be stopped: the picture keeps its place till it is read
+                self._batcher.linger(reading)
+            raise
         found = await self._batcher.say(prepared, options, attention=attention)
         self._metrics.captioned()
         return Picture(
@@ -213,8 +231,14 @@ class _Server:
         )
 
     def _read(self, upload: _Upload) -> tuple[Prepared, tuple[int, int]]:
+        if upload.content.startswith(b"\xff\xd8") and upload.content.count(b"\xff\xda") > _SCANS:
+            raise ImageError(f"a JPEG of more than {_SCANS} scans takes too long to decode")
         picture = images.read(upload.content, self._limits.pixels)
         return self._captioner.prepare(picture), picture.size
+
+
+async def _file(file: Path, _: Request) -> FileResponse:
+    return FileResponse(file)
 
 
 async def _unless_gone(request: Request, work: asyncio.Future[list[Picture]]) -> list[Picture]:

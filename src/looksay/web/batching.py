@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from looksay.captioner import Captioner, Prepared
 from looksay.specs import Caption, SearchOptions
@@ -63,13 +64,21 @@ class Batcher:
         """
         if self._taken + count > self._limits.queue:
             raise Busy
-        self._taken += count
-        self._metrics.queue.set(self._taken)
+        self._take_places(count)
         try:
             yield
         finally:
-            self._taken -= count
-            self._metrics.queue.set(self._taken)
+            self._take_places(-count)
+
+    def linger(self, reading: Future[Any]) -> None:
+        """Keep a place for a picture that nobody waits for any more, until its thread is done with it."""
+        loop = asyncio.get_running_loop()
+        self._take_places(1)
+        reading.add_done_callback(lambda _: loop.call_soon_threadsafe(self._take_places, -1))
+
+    def _take_places(self, count: int) -> None:
+        self._taken += count
+        self._metrics.queue.set(self._taken)
 
     async def say(self, picture: Prepared, options: SearchOptions, *, attention: bool) -> list[Caption]:
         """Caption a picture; cancelled, it is not begun."""
@@ -97,7 +106,7 @@ class Batcher:
                     if not job.found.done():
                         job.found.set_exception(error)
             else:
-                for job, captions in zip(batch, found, strict=True):
+                for job, captions in zip(batch, found, strict=False):
                     if not job.found.done():
                         job.found.set_result(captions)
 

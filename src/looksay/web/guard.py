@@ -6,26 +6,31 @@ import asyncio
 import hmac
 import json
 import logging
+import re
 import time
 from collections.abc import MutableMapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from looksay.web.answers import busy, problem, too_large
 from looksay.web.limits import Limits
 from looksay.web.metrics import Metrics
 
 access = logging.getLogger("looksay.access")
 log = logging.getLogger(__name__)
 
-API = "/v1/"
+CAPTIONS = "/v1/captions"
 OPEN = ("/", "/docs", "/openapi.json", "/healthz", "/readyz")
 """What needs no token: the pages, which hold nothing of anyone's, and whether the server is well."""
 
-RETRY = 1  # seconds after which a client that was turned away may try again
+_CLOSED = (CAPTIONS, "/v1/models", "/metrics")
+
+_HOST = re.compile(r"(\[[0-9a-f:.]+\]|[^\s:\[\]@/]+)(:\d*)?")
 
 _HEADERS = {
     "Content-Security-Policy": (
@@ -62,7 +67,7 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        exchange = _Exchange(receive, send, self._limits.bytes)
+        exchange = _Exchange(scope, receive, send, self._limits.bytes)
         try:
             refusal = self._refusal(scope)
             if refusal:
@@ -73,14 +78,16 @@ class Guard:
             self._write_down(scope, exchange)
 
     async def _let_through(self, scope: Scope, exchange: _Exchange) -> None:
-        captioning = scope["path"].startswith(API) and scope["method"] == "POST"
+        captioning = _captions(scope)
         self._working += captioning
         try:
             async with asyncio.timeout(self._limits.seconds):
                 await self._app(scope, exchange.receive, exchange.send)
         except TimeoutError:
-            late = (504, "captioned") if exchange.uploaded else (408, "uploaded")
-            await self._problem(scope, exchange, late[0], f"not {late[1]} within {self._limits.seconds:g} seconds")
+            status, late = (504, "captioned") if exchange.uploaded else (408, "uploaded")
+            if not exchange.status:
+                answer = problem(status, f"not {late} within {self._limits.seconds:g} seconds")
+                await answer(scope, exchange.receive, exchange.send)
         except Exception:  # it has been answered by `mistake`
             log.exception("%s %s failed", scope["method"], scope["path"])
         finally:
@@ -90,31 +97,27 @@ class Guard:
 
     def _refusal(self, scope: Scope) -> JSONResponse | None:
         headers, limits = Headers(scope=scope), self._limits
-        host = headers.get("host", "").rsplit(":", 1)[0] if "]" not in headers.get("host", "") else "::1"
-        if limits.hosts and host.strip("[]").lower() not in limits.hosts:
+        host = headers.get("host", "")
+        if limits.hosts and _name(host) not in limits.hosts:
             return problem(421, "this server is not called by this name; --allowed-host adds one")
-        if headers.get("sec-fetch-site") == "cross-site" and scope["method"] != "GET":
+        if scope["method"] not in ("GET", "HEAD") and _from_elsewhere(headers, host):
             return problem(403, "another site may not ask for captions")
         if limits.token and scope["path"] not in OPEN and not scope["path"].startswith("/page/"):
-            given = headers.get("authorization", "").encode("latin-1")
-            if not hmac.compare_digest(given, f"Bearer {limits.token}".encode()):
+            scheme, _, given = headers.get("authorization", "").partition(" ")
+            if scheme.lower() != "bearer" or not hmac.compare_digest(given.encode(), limits.token.encode()):
                 return problem(401, "a token is needed: Authorization: Bearer TOKEN", {"WWW-Authenticate": "Bearer"})
         length = headers.get("content-length", "0")
         if length.isdecimal() and int(length) > limits.bytes:
-            return problem(413, _too_large(limits.bytes), {"Connection": "close"})
-        if scope["path"].startswith(API) and scope["method"] == "POST" and self._working >= limits.requests:
+            return problem(413, too_large(limits.bytes))
+        if _captions(scope) and self._working >= limits.requests:
             return busy()
         return None
 
-    async def _problem(self, scope: Scope, exchange: _Exchange, status: int, detail: str) -> None:
-        """Say what went wrong, unless an answer has begun."""
-        if not exchange.status:
-            await problem(status, detail, {"Connection": "close"})(scope, exchange.receive, exchange.send)
-
     def _write_down(self, scope: Scope, exchange: _Exchange) -> None:
         """Count the request, and log it: never a picture, a caption, a file's name or a token."""
-        route = getattr(scope.get("route"), "path", "other")
-        self._metrics.requests.labels(scope["method"] if route != "other" else "other", route, exchange.status).inc()
+        path = scope["path"] if scope["path"] in (*OPEN, *_CLOSED) else "other"  # clients must not make up labels
+        method = scope["method"] if scope["method"] in ("GET", "HEAD", "POST") else "other"
+        self._metrics.requests.labels(method, path, exchange.status).inc()
         row = {
             "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "client": (scope.get("client") or ("",))[0],
@@ -131,13 +134,14 @@ class Guard:
 class _Exchange:
     """Bytes in, answer out, and what is to be known of both."""
 
-    def __init__(self, receive: Receive, send: Send, most: int) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send, most: int) -> None:
+        headers = Headers(scope=scope)
+        self.uploaded = headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers
         self._receive = receive
         self._send = send
         self._most = most
         self._started = time.perf_counter()
         self.received = 0
-        self.uploaded = False
         self.status = 0
 
     @property
@@ -152,7 +156,7 @@ class _Exchange:
             self.received += len(message.get("body", b""))
             self.uploaded = not message.get("more_body", False)
             if self.received > self._most:
-                raise HTTPException(413, _too_large(self._most), {"Connection": "close"})
+                raise HTTPException(413, too_large(self._most))
         return message
 
     async def send(self, message: Message) -> None:
@@ -166,20 +170,18 @@ class _Exchange:
         await self._send(message)
 
 
-def problem(status: int, detail: str, headers: dict[str, str] | None = None) -> JSONResponse:
-    """Return an answer that says why there is none."""
-    return JSONResponse({"detail": detail}, status, headers)
+def _captions(scope: Scope) -> bool:
+    return bool(scope["path"] == CAPTIONS and scope["method"] == "POST")
 
 
-def mistake(*_: object) -> JSONResponse:
-    """Return the answer to a request on which the server failed, without its inside."""
-    return problem(500, "the server made a mistake; its log says more", {"Connection": "close"})
+def _name(host: str) -> str:
+    """Return the name in a Host header, without the port, the brackets of IPv6 and a last dot; empty if it is none."""
+    found = _HOST.fullmatch(host.lower())
+    return found[1].strip("[]").removesuffix(".") if found else ""
 
 
-def _too_large(most: int) -> str:
-    return f"an upload has at most {most:,} bytes"
-
-
-def busy() -> JSONResponse:
-    """Return the answer of a server that is full."""
-    return problem(503, "the server is busy; try again soon", {"Retry-After": str(RETRY)})
+def _from_elsewhere(headers: Headers, host: str) -> bool:
+    """Return whether a page of another origin asks. Browsers say so; programs say nothing, and may."""
+    origin = headers.get("origin")
+    other = headers.get("sec-fetch-site", "none") not in ("none", "same-origin")
+    return other or (origin is not None and urlsplit(origin).netloc != host)

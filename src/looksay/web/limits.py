@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from looksay.images import MAX_PIXELS
 from looksay.specs import require
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -56,6 +57,7 @@ class Limits:
     def __post_init__(self) -> None:
         for name in ("bytes", "pixels", "images", "requests", "queue", "batch"):
             require(getattr(self, name) >= 1, f"{name} is {getattr(self, name)}; it must be 1 or more")
+        require(self.pixels <= MAX_PIXELS, f"pixels is {self.pixels}; it must be at most {MAX_PIXELS}")
         require(self.seconds > 0, f"seconds is {self.seconds}; it must be above 0")
         require(0 <= self.wait <= 1, f"wait is {self.wait}; it must be from 0 to 1 second")
         require(self.queue >= self.images, f"queue is {self.queue}; it must have room for a request ({self.images})")

@@ -17,8 +17,8 @@ class Options(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    beam: int | None = Field(None, ge=1, le=20, description="Captions searched in parallel; 1 is greedy.")
-    n_best: int | None = Field(None, ge=1, le=20, description="Captions answered for each picture.")
+    beam: int | None = Field(None, ge=1, le=10, description="Captions searched in parallel; 1 is greedy.")
+    n_best: int | None = Field(None, ge=1, le=10, description="Captions answered for each picture.")
     max_words: int | None = Field(None, ge=1, le=50, description="Longest caption.")
     min_words: int | None = Field(None, ge=0, le=50, description="Shortest caption.")
     length_exponent: float | None = Field(None, ge=0, le=2, description="0 favours short captions, 1 long ones.")
@@ -29,7 +29,7 @@ class Options(BaseModel):
     temperature: float | None = Field(None, ge=0, le=10, description="Above 0: draw captions at random.")
     top_k: int | None = Field(None, ge=0, le=100_000, description="Draw from so many likeliest words; 0: from all.")
     top_p: float | None = Field(None, gt=0, le=1, description="Draw from the likeliest words of this probability.")
-    seed: int | None = Field(None, ge=0, le=2**63 - 1, description="Of drawing.")
+    seed: int | None = Field(None, ge=0, le=2**63 - 1, description="Of drawing; another each time if left out.")
     attention: bool = Field(False, description="Also say where the model looked for each word.")
 
     def changes(self) -> SearchChanges:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import signal
 import socket
@@ -21,36 +22,61 @@ from looksay.web import app
 from looksay.web.guard import access
 from looksay.web.limits import Limits
 
-_CONNECTIONS = 1000
-_HEADERS = 10  # seconds that a client has to say what it wants
+_CONNECTIONS = 500
+_UNWANTED = 32_000_000  # bytes of an upload that are still taken after it was refused, so that the client hears of it
+_PATIENCE = 10  # seconds that a client has to say what it wants, and to take what it is sent
 
 
 class _Impatient(H11Protocol):
-    """Ends a connection whose request has not come, so that clients that say nothing do not hold all of them."""
+    """Ends connections whose client neither asks nor listens, so that such clients do not hold all of them."""
 
-    _deadline: asyncio.TimerHandle | None = None
+    _unwanted = 0
+    _asking: asyncio.TimerHandle | None = None
+    _listening: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
         self._expect()
 
     def data_received(self, data: bytes) -> None:
+        self._unwanted = 0 if self._has_request() else self._unwanted + len(data)
+        if self._unwanted > _UNWANTED:
+            self.transport.abort()
+            return
         super().data_received(data)
+        self._expect()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._listening = self.loop.call_later(_PATIENCE, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._stop("_listening")
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
         self._expect()
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
-        if self._deadline:
-            self._deadline.cancel()
+        self._stop("_asking", "_listening")
 
     def _expect(self) -> None:
         """Begin to wait for a request, or cease to."""
-        has_one = self.cycle is not None and not self.cycle.response_complete
-        if has_one and self._deadline:
-            self._deadline.cancel()
-            self._deadline = None
-        elif not has_one and not self._deadline:
-            self._deadline = self.loop.call_later(_HEADERS, self.transport.close)
+        if self._has_request():
+            self._stop("_asking")
+        elif not self._asking:
+            self._asking = self.loop.call_later(_PATIENCE, self.transport.abort)
+
+    def _has_request(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def _stop(self, *timers: str) -> None:
+        for name in timers:
+            if timer := getattr(self, name):
+                timer.cancel()
+                setattr(self, name, None)
 
 
 def run(captioner: Captioner, limits: Limits, host: str, port: int) -> None:
@@ -62,8 +88,8 @@ def run(captioner: Captioner, limits: Limits, host: str, port: int) -> None:
         If the address cannot be listened at.
     """
     warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # images.read refuses such pictures itself
-    for ending in (signal.SIGINT, signal.SIGTERM):  # uvicorn hears them, and raises them again when it has ended
-        signal.signal(ending, lambda *_: None)
+    for ending in (signal.SIGINT, signal.SIGTERM):  # uvicorn ends in peace by them, and then raises them again
+        signal.signal(ending, lambda *_: sys.exit(0))
     _log()
     config = uvicorn.Config(
         app.create(captioner, limits),
@@ -79,7 +105,8 @@ def run(captioner: Captioner, limits: Limits, host: str, port: int) -> None:
         timeout_graceful_shutdown=int(limits.seconds) + 1,
     )
     with _listen(host, port) as listening:
-        shown = f"[{host}]" if ":" in host else host
+        name = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
+        shown = f"[{name}]" if ":" in name else name
         click.echo(f"looksay: http://{shown}:{listening.getsockname()[1]} (Ctrl-C ends)", err=True)
         uvicorn.Server(config).run(sockets=[listening])
 
@@ -95,12 +122,21 @@ def _listen(host: str, port: int) -> socket.socket:
         ) from error
 
 
+class _Lines(logging.Formatter):
+    """One JSON object a line, whatever is logged."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record)
+        if record.name == access.name:
+            return text
+        return json.dumps({"level": record.levelname.lower(), "logger": record.name, "message": text})
+
+
 def _log() -> None:
-    """Write one JSON object a request, and what goes wrong, to standard error."""
+    """Write requests, and what goes wrong, to standard error."""
     lines = logging.StreamHandler(sys.stderr)
-    access.addHandler(lines)
+    lines.setFormatter(_Lines())
+    logging.basicConfig(level=logging.WARNING, handlers=[lines], force=True)
     access.setLevel(logging.INFO)
-    access.propagate = False
-    for name in ("looksay.web", "uvicorn.error"):
-        logging.getLogger(name).addHandler(lines)
-        logging.getLogger(name).setLevel(logging.WARNING)
+    for name in ("multipart", "python_multipart"):  # what clients send wrong, they are told
+        logging.getLogger(name).setLevel(logging.ERROR)

@@ -1,7 +1,9 @@
 // Asks the server for captions: a few requests at a time, again later if it is busy.
 
 const AT_ONCE = 4;
+const TRIES = 60; // of a busy server
 let token = "";
+let asking = null; // while people are asked for the token
 let working = 0;
 const waiting = [];
 
@@ -33,9 +35,9 @@ async function ask({ file, options, signal }) {
   const query = new URLSearchParams({ ...options, attention: "true" });
   const body = new FormData();
   body.append("images", file, file.name || "picture");
-  for (;;) {
+  for (let tries = 1; ; tries += 1) {
     const answer = await send(`v1/captions?${query}`, { method: "POST", body, signal });
-    if (answer.status === 503) {
+    if (answer.status === 503 && tries < TRIES) {
       await later(Number(answer.headers.get("Retry-After")) || 1, signal);
       continue;
     }
@@ -49,7 +51,8 @@ async function ask({ file, options, signal }) {
 
 async function send(path, settings) {
   for (;;) {
-    const headers = token ? { Authorization: `Bearer ${token}` } : {};
+    const sent = token;
+    const headers = sent ? { Authorization: `Bearer ${sent}` } : {};
     let answer;
     try {
       answer = await fetch(path, { ...settings, headers });
@@ -58,15 +61,25 @@ async function send(path, settings) {
       throw new Error("the server cannot be reached; is it still running?");
     }
     if (answer.status !== 401) return answer;
-    token = await askForToken();
+    if (token === sent) await (asking ??= askForToken(sent).finally(() => (asking = null)));
   }
 }
 
-function askForToken() {
+/** Ask people for the token, once for all requests that wait for it. */
+function askForToken(wrong) {
   const dialog = document.getElementById("token");
-  if (!dialog.open) dialog.showModal();
-  return new Promise((resolve) => {
-    dialog.addEventListener("close", () => resolve(dialog.querySelector("input").value), { once: true });
+  dialog.querySelector(".error").hidden = !wrong;
+  dialog.returnValue = "";
+  dialog.showModal();
+  return new Promise((resolve, reject) => {
+    dialog.addEventListener(
+      "close",
+      () => {
+        token = dialog.querySelector("input").value;
+        dialog.returnValue === "ok" ? resolve() : reject(new Error("a token is needed"));
+      },
+      { once: true },
+    );
   });
 }
 

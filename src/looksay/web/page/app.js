@@ -7,10 +7,12 @@ import { csv, jsonl, save } from "./files.js";
 const find = (id) => document.getElementById(id);
 const cards = new Set();
 let most = Infinity; // bytes of an upload
+let counting = null; // the timer of the next count
 let drawing = Promise.resolve(); // thumbnails are made one after another, so that the page stays quick
 
+/** Say something to people, beside the count of captions. */
 function tell(text) {
-  find("status").textContent = text;
+  find("message").textContent = text;
 }
 
 function add(files) {
@@ -31,7 +33,8 @@ async function run(card) {
   count();
   try {
     if (card.file.size > most) throw new Error(`it has ${card.file.size.toLocaleString()} bytes; at most ${most.toLocaleString()} are taken`);
-    card.said(await caption(card.file, Object.fromEntries(new FormData(find("controls"))), card.abort.signal));
+    const options = Object.fromEntries(new FormData(find("controls")));
+    card.said(await caption(card.file, options, card.abort.signal), Number(options.temperature) > 0);
   } catch (error) {
     if (error.name === "AbortError") return;
     card.failed(error.message);
@@ -41,20 +44,27 @@ async function run(card) {
 
 function remove(card) {
   const next = card.element.nextElementSibling ?? card.element.previousElementSibling;
-  cards.delete(card);
-  card.gone();
+  drop(card);
   (next?.querySelector(".remove") ?? find("choose")).focus();
   count();
 }
 
+function drop(card) {
+  cards.delete(card);
+  card.gone();
+}
+
+/** Say how far it is; with many pictures a few times a second at most, as screen readers read it out. */
 function count() {
-  const busy = [...cards].filter((card) => card.busy).length;
-  const failed = [...cards].filter((card) => card.error).length;
-  const done = cards.size - busy;
-  if (busy) tell(`${done} of ${cards.size} captioned`);
-  else if (cards.size) tell(`${done - failed} captioned${failed ? `, ${failed} failed` : ""}`);
-  else tell("");
-  for (const id of ["csv", "jsonl", "clear", "again"]) find(id).disabled = !cards.size || (busy > 0 && id !== "clear");
+  counting ??= setTimeout(() => {
+    counting = null;
+    const busy = [...cards].filter((card) => card.busy).length;
+    const failed = [...cards].filter((card) => card.error).length;
+    const done = cards.size - busy;
+    if (busy) find("status").textContent = `${done} of ${cards.size} captioned`;
+    else find("status").textContent = cards.size ? `${done - failed} captioned${failed ? `, ${failed} failed` : ""}` : "";
+    for (const id of ["csv", "jsonl", "clear", "again"]) find(id).disabled = !cards.size || (busy > 0 && id !== "clear");
+  }, 300);
 }
 
 find("choose").addEventListener("click", () => find("files").click());
@@ -96,13 +106,21 @@ function match(changed) {
 }
 
 find("again").addEventListener("click", () => cards.forEach(run));
-find("clear").addEventListener("click", () => [...cards].forEach(remove));
+find("clear").addEventListener("click", () => {
+  [...cards].forEach(drop);
+  find("choose").focus();
+  count();
+});
 find("csv").addEventListener("click", () => save("captions.csv", "text/csv", csv(cards)));
 find("jsonl").addEventListener("click", () => save("captions.jsonl", "application/jsonl", jsonl(cards)));
 
 facts()
   .then(({ models, limits }) => {
     most = limits.bytes;
+    for (const [id, value] of [["beam", models[0].search.beam], ["temperature", models[0].search.temperature]]) {
+      find(id).value = value;
+      find(id).dispatchEvent(new Event("input"));
+    }
     find("model").textContent = `${models.map((model) => model.name).join(" + ")} says it.`;
   })
   .catch((error) => tell(error.message));

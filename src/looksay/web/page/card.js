@@ -49,14 +49,13 @@ export class Card {
   async thumbnail() {
     const image = this.find("img");
     try {
-      const whole = await createImageBitmap(this.file);
+      const picture = await createImageBitmap(this.file, { resizeWidth: WIDTH, resizeQuality: "medium" });
       const canvas = document.createElement("canvas");
-      canvas.width = Math.min(WIDTH, whole.width);
-      canvas.height = Math.max(1, Math.round((canvas.width * whole.height) / whole.width));
-      canvas.getContext("2d").drawImage(whole, 0, 0, canvas.width, canvas.height);
-      whole.close();
+      [canvas.width, canvas.height] = [picture.width, picture.height];
+      canvas.getContext("2d").drawImage(picture, 0, 0);
+      picture.close();
       const small = await new Promise((resolve) => canvas.toBlob(resolve, "image/webp", 0.8));
-      image.src = URL.createObjectURL(small);
+      if (!this.abort.signal.aborted) image.src = URL.createObjectURL(small);
     } catch {
       image.remove(); // a format that the browser does not show; the server may read it all the same
     }
@@ -69,11 +68,15 @@ export class Card {
     for (const part of [".error", ".copy", ".alt", ".retry"]) this.find(part).hidden = true;
     this.find(".caption").replaceChildren();
     this.find(".others").replaceChildren();
+    if (this.find("img")) this.find("img").alt = "";
+    this.hide();
   }
 
-  said(picture) {
+  /** Show captions; those that were `drawn` at random have no share of a probability. */
+  said(picture, drawn) {
     this.element.setAttribute("aria-busy", "false");
     this.captions = picture.captions;
+    this.drawn = drawn;
     this.find(".copy").hidden = this.find(".alt").hidden = false;
     this.choose(0);
   }
@@ -178,7 +181,7 @@ export class Card {
         const text = Object.assign(document.createElement("span"), { textContent: caption.text });
         const figure = Object.assign(document.createElement("span"), { textContent: percent, className: "share" });
         const meter = Object.assign(document.createElement("meter"), { max: 1, value: share, ariaHidden: "true" });
-        button.append(text, figure, meter);
+        button.append(text, ...(this.drawn ? [] : [figure, meter]));
         button.addEventListener("click", () => {
           this.choose(at);
           this.element.querySelectorAll(".other")[at].focus();

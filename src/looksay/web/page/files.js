@@ -28,7 +28,8 @@ export function save(name, type, text) {
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }
 
+/** Quote a cell; one that begins as a formula does is kept from being one in a spreadsheet. */
 function quoted(value) {
-  const text = String(value);
+  const text = typeof value === "string" && /^[=+@\-\t]/.test(value) ? `'${value}` : String(value);
   return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
