@@ -14,7 +14,7 @@ from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from looksay.errors import ImageError
 from looksay.specs import ImageSpec
@@ -71,7 +71,8 @@ def read(source: ImageSource, max_pixels: int = MAX_PIXELS) -> Image.Image:
         if isinstance(source, np.ndarray):
             return _to_rgb(_from_array(source))
         if isinstance(source, Image.Image):
-            return _to_rgb(ImageOps.exif_transpose(source))
+            turned = source.getexif().get(ExifTags.Base.Orientation, 1) != 1
+            return _to_rgb(ImageOps.exif_transpose(source) if turned else source)  # which makes a copy in any case
         with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=_formats()) as image:
             if image.width * image.height > max_pixels:
                 raise ImageError(f"it has {image.width} × {image.height} pixels, more than {max_pixels:,}; shrink it")
