@@ -42,7 +42,7 @@ def test_a_recipe_survives_being_written_down(recipe: Path, tmp_path: Path) -> N
     [
         ("epochs=3", "written section.key=value"),
         ("training.epochs", "written section.key=value"),
-        ("training.epoch=3", "no training.epoch; there are training.run, training.epochs"),
+        ("training.epoch=3", "no training.epoch; there are training.run, training.start"),
         ("train.epochs=3", "no train; there are model, data"),
         ("training.epochs=many", "training.epochs is 'many'; it must be of type int"),
         ("augmentation.flip=1", "augmentation.flip is 1; it must be of type bool"),
