@@ -43,6 +43,20 @@ def test_a_caption_knows_its_words_and_probability(captioner: Captioner) -> None
     assert caption.attention is None
 
 
+def test_attention_is_the_same_alone_and_among_others(captioner: Captioner) -> None:
+    options = captioner.options({"n_best": 2, "prefix": "a man"})
+    prepared = [captioner.prepare(EXAMPLES / photo) for photo in PHOTOS]
+    together = captioner.say(prepared, options, attention=True)
+    for each, one in zip(prepared, together, strict=True):
+        (alone,) = captioner.say([each], options, attention=True)
+        for here, there in zip(one, alone, strict=True):
+            assert here.attention is not None
+            assert there.attention is not None
+            assert here.words == there.words
+            assert here.attention.shape[0] == len(here.words)
+            np.testing.assert_allclose(here.attention, there.attention, atol=1e-3)
+
+
 def test_attention_says_where_each_word_looked(captioner: Captioner) -> None:
     caption = captioner(EXAMPLES / "boats.jpg", attention=True)
     assert caption.attention is not None

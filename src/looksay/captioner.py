@@ -6,7 +6,7 @@ import functools
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields, replace
-from itertools import islice
+from itertools import islice, repeat
 from pathlib import Path
 from typing import Unpack
 
@@ -185,13 +185,9 @@ class Captioner:
     ) -> list[list[Caption]]:
         """Caption prepared pictures together: of each its `n_best` captions, the best first."""
         state = self.encode(pictures)
-        return [
-            [
-                self._describe(caption, self._look(state.take(np.array([row])), caption) if attention else None)
-                for caption in captions
-            ]
-            for row, captions in enumerate(self.search(state, options))
-        ]
+        found = self.search(state, options)
+        looks = iter(self._look(state, found)) if attention else repeat(None)
+        return [[self._describe(caption, next(looks)) for caption in captions] for captions in found]
 
     def _describe(self, caption: Hypothesis, attention: NDArray[np.float32] | None) -> Caption:
         vocabulary = self.bundle.vocabulary
@@ -212,14 +208,21 @@ class Captioner:
         log_probs = said[0] if len(said) == 1 else np.logaddexp.reduce(said) - math.log(len(said))
         return log_probs, replace(state, hidden={k: v for part in hidden for k, v in part.items()})
 
-    def _look(self, state: DecoderState, caption: Hypothesis) -> NDArray[np.float32]:
-        """Write a finished caption once more: the first model's attention at each word, (words, rows, columns)."""
-        maps = []
-        for token in (self.bundle.vocabulary.start, *caption.tokens)[:-1]:
-            _, attention, hidden = self._networks[0].step(np.array([token]), state)
+    def _look(self, state: DecoderState, found: Sequence[Sequence[Hypothesis]]) -> Iterator[NDArray[np.float32]]:
+        """Write finished captions once more, all together: the first model's attention at each word of each."""
+        captions = [caption.tokens for of_one in found for caption in of_one]
+        state = state.take(np.repeat(np.arange(len(found)), [len(of_one) for of_one in found]))
+        words, grid = self.bundle.vocabulary, self.bundle.spec.grid
+        steps = max(map(len, captions))
+        read = np.full((len(captions), steps + 1), words.end)
+        read[:, 0] = words.start
+        for row, tokens in enumerate(captions):
+            read[row, 1 : 1 + len(tokens)] = tokens
+        looks = np.zeros((len(captions), steps, grid[0] * grid[1]), dtype=np.float32)
+        for step in range(steps):
+            _, looks[:, step], hidden = self._networks[0].step(read[:, step], state)
             state = replace(state, hidden=hidden)
-            maps.append(attention)
-        return np.reshape(maps, (len(maps), *self.bundle.spec.grid))
+        return (look[: len(tokens)].reshape(-1, *grid) for look, tokens in zip(looks, captions, strict=True))
 
 
 def load(model: str | Path = DEFAULT, *others: str | Path, threads: int | None = None) -> Captioner:
