@@ -8,6 +8,7 @@ from ipaddress import ip_address
 import click
 
 from looksay.errors import MissingExtra
+from looksay.web.limits import LOOPBACK, Limits
 
 
 @click.command()
@@ -23,13 +24,17 @@ from looksay.errors import MissingExtra
 )  # fmt: skip
 @click.option("--token", envvar="LOOKSAY_TOKEN", default="", help="What clients must send as a bearer token.")
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads for captioning.  [default: all cores]")
-@click.option("--max-bytes", type=int, default=32_000_000, show_default=True, help="Of an upload.")
-@click.option("--max-pixels", type=int, default=50_000_000, show_default=True, help="Of a picture.")
-@click.option("--max-images", type=int, default=32, show_default=True, help="Of a request.")
-@click.option("--max-requests", type=int, default=16, show_default=True, help="At once; one more is answered 503.")
-@click.option("--queue", type=int, default=64, show_default=True, help="Pictures worked on or waiting.")
-@click.option("--timeout", type=float, default=30.0, show_default=True, help="Seconds a request, upload included.")
-@click.option("--batch", type=int, default=16, show_default=True, help="Pictures captioned together.")
+@click.option("--max-bytes", type=int, default=Limits.bytes, show_default=True, help="Of an upload.")
+@click.option("--max-pixels", type=int, default=Limits.pixels, show_default=True, help="Of a picture.")
+@click.option("--max-images", type=int, default=Limits.images, show_default=True, help="Of a request.")
+@click.option(
+    "--max-requests", type=int, default=Limits.requests, show_default=True, help="At once; one more is answered 503."
+)
+@click.option("--queue", type=int, default=Limits.queue, show_default=True, help="Pictures worked on or waiting.")
+@click.option(
+    "--timeout", type=float, default=Limits.seconds, show_default=True, help="Seconds a request, upload included."
+)
+@click.option("--batch", type=int, default=Limits.batch, show_default=True, help="Pictures captioned together.")
 def serve(
     models: Sequence[str],
     host: str,
@@ -61,7 +66,6 @@ def serve(
         from looksay.web import server
     except ImportError as error:
         raise MissingExtra("Serving", "web") from error
-    from looksay.web.limits import LOOPBACK, Limits
 
     limits = Limits(
         bytes=max_bytes,

@@ -17,8 +17,8 @@ from looksay.vocabulary import Vocabulary
 class Reward:
     """CIDEr-D, with ``<end>`` as a word of every caption.
 
-    Without it, captions that break off score better than whole ones, and a third of them come to end badly (Luo 2020;
-    "SacreEOS", Hu et al. 2023).
+    Without it, captions that break off score better than whole ones ("SacreEOS", arXiv 2305.12254), and a third of them
+    come to end badly (ruotianluo/self-critical.pytorch, issue 283).
 
     Parameters
     ----------

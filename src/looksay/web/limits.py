@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from looksay.images import MAX_PIXELS
 from looksay.specs import require
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -55,6 +54,8 @@ class Limits:
     hosts: tuple[str, ...] = LOOPBACK
 
     def __post_init__(self) -> None:
+        from looksay.images import MAX_PIXELS  # here, so that the command line knows the defaults at no cost
+
         for name in ("bytes", "pixels", "images", "requests", "queue", "batch"):
             require(getattr(self, name) >= 1, f"{name} is {getattr(self, name)}; it must be 1 or more")
         require(self.pixels <= MAX_PIXELS, f"pixels is {self.pixels}; it must be at most {MAX_PIXELS}")
