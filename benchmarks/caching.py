@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from looksay import data
-from looksay.train import build, config, run
+from looksay.train import batches, build, config
 from looksay.train.batches import TrainBatches
 from looksay.train.losses import cross_entropy
 from looksay.vocabulary import Vocabulary
@@ -39,15 +39,15 @@ def measure(folder: Path, name: str) -> dict[str, object]:
     vocabulary = Vocabulary.build((t for r in everything for t in r.references), recipe.vocabulary.min_count)
     model = build.caption_model(recipe, vocabulary).train()
     model.encoder.learn(0)
-    pictures = run.pictures(records, recipe, vocabulary, model, augmented=True)
+    pictures = batches.pictures(records, recipe, vocabulary, model, augmented=True)
     optimizer = torch.optim.AdamW(model.decoder.parameters(), lr=recipe.training.learning_rate)
-    bf16 = run.precision(recipe.training.precision) == "bf16-mixed"
+    bf16 = build.precision(recipe.training.precision) == "bf16-mixed"
     seconds: dict[str, list[float]] = {"cached": [], "looking": []}
     epochs = {"cached": TrainBatches(pictures, recipe, 0), "looking": TrainBatches(pictures, recipe, 1)}
     for step in range(STEPS + 1):
-        for way, batches in epochs.items():
+        for way, epoch in epochs.items():
             start = time.perf_counter()
-            batch = batches[step]
+            batch = epoch[step]
             with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
                 grid: Tensor = model.encoder(batch.pictures) if way == "looking" else batch.pictures
                 outputs, _ = model.decoder(grid, batch.tokens)

@@ -22,7 +22,7 @@ from looksay.bundle import DECODER, VOCABULARY, Bundle, seal
 from looksay.captioner import Captioner
 from looksay.export import graphs, quantize
 from looksay.specs import ModelSpec
-from looksay.train import build, config, run
+from looksay.train import batches, build, config, trained
 from looksay.train.batches import TrainBatches
 from looksay.train.losses import cross_entropy
 from looksay.train.recipe import Recipe
@@ -40,14 +40,15 @@ def norm_before_words(recipe: Recipe) -> dict[str, float]:
     for name in ("with", "without"):
         torch.manual_seed(0)
         model = build.caption_model(recipe, vocabulary)
-        batches = TrainBatches(run.pictures(records, recipe, vocabulary, model, augmented=True), recipe, epoch=0)
+        pictures = batches.pictures(records, recipe, vocabulary, model, augmented=True)
+        epoch = TrainBatches(pictures, recipe, epoch=0)
         decoder = model.decoder.train()
         if name == "without":
             decoder.words[0] = nn.Identity()
         optimizer = torch.optim.AdamW(decoder.parameters(), lr=recipe.training.learning_rate)
         seen = []
         for step in range(STEPS):
-            batch = batches[step]
+            batch = epoch[step]
             with torch.autocast("cpu", torch.bfloat16):
                 outputs, _ = decoder(batch.pictures, batch.tokens)
                 loss = cross_entropy(decoder.words(outputs[batch.counted]), batch.targets[batch.counted], 0.1)
@@ -60,7 +61,7 @@ def norm_before_words(recipe: Recipe) -> dict[str, float]:
     return losses
 
 
-def influence_of_neighbours(loaded: run.Run) -> dict[str, float]:
+def influence_of_neighbours(loaded: trained.Run) -> dict[str, float]:
     """Return the largest change of a word's log-probability when a photo is captioned alone and not among four."""
     spec = ModelSpec("x", "x", "x", build.picture_spec(loaded.recipe), loaded.model.encoder.grid)
     photos = sorted(p for p in (ROOT / "examples").iterdir() if p.suffix in (".jpg", ".png"))
@@ -93,7 +94,7 @@ def main() -> None:
         parser.add_argument(name, type=Path, required=True)
     arguments = parser.parse_args()
     changes = [f"data.folder={arguments.data}", f"encoder.weights={arguments.weights}", "training.batch=16"]
-    loaded = run.load(arguments.run)
+    loaded = trained.load(arguments.run)
     print(json.dumps({"change by other pictures in the batch": influence_of_neighbours(loaded)}))
     recipe = config.load(ROOT / "recipes" / "flickr8k.toml", changes)
     print(json.dumps({f"loss after {STEPS} steps, norm before the words": norm_before_words(recipe)}))

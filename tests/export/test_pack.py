@@ -12,8 +12,7 @@ from conftest import EXAMPLES, PHOTOS, ROOT, SAID, TINY, write_flickr8k
 import looksay
 from looksay.bundle import Bundle
 from looksay.export import pack, parity
-from looksay.train import build
-from looksay.train import run as runs
+from looksay.train import build, run, trained
 from looksay.words import tokenize
 
 
@@ -59,7 +58,7 @@ def test_int8_is_smaller_and_still_knows_its_photos(small_run: Path, small_bundl
 def test_export_refuses_a_model_that_says_something_else(
     small_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def altered(folder: Path) -> runs.Run:
+    def altered(folder: Path) -> trained.Run:
         run = original(folder)
         # The exporter reads the weights before the check does: alter them in between.
         real = parity.compare
@@ -71,8 +70,8 @@ def test_export_refuses_a_model_that_says_something_else(
         monkeypatch.setattr(parity, "compare", compare)
         return run
 
-    original = runs.load
-    monkeypatch.setattr(runs, "load", altered)
+    original = trained.load
+    monkeypatch.setattr(trained, "load", altered)
     with pytest.raises(looksay.ParityError, match=r"was not exported: .* trained: .* exported: "):
         pack.export(small_run, tmp_path / "bundle")
     assert list(tmp_path.glob("*bundle*")) == []
@@ -102,9 +101,9 @@ def test_a_fine_tuned_encoder_is_exported_too(tmp_path: Path) -> None:
     recipe = tmp_path / "recipe.toml"
     recipe.write_text("", encoding="utf-8")
     changes = (*TINY, f"data.folder={data}", f"training.run={tmp_path / 'run'}", "encoder.trainable=true")
-    folder = runs.train(config.load(recipe, (*changes, "training.epochs=2", "encoder.learning_rate=1e-3")))
-    fresh = build.caption_model(runs.load(folder).recipe, runs.load(folder).vocabulary)
-    learned = runs.load(folder).model.encoder.state_dict()
+    folder = run.train(config.load(recipe, (*changes, "training.epochs=2", "encoder.learning_rate=1e-3")))
+    fresh = build.caption_model(trained.load(folder).recipe, trained.load(folder).vocabulary)
+    learned = trained.load(folder).model.encoder.state_dict()
     moved = [name for name, value in fresh.encoder.state_dict().items() if not value.equal(learned[name])]
     assert moved
     assert Bundle.open(pack.export(folder, tmp_path / "bundle").folder).spec.scores["pictures"] == 4

@@ -37,6 +37,19 @@ def test_teacher_forcing_scores_what_stepping_scores(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", DECODERS)
+def test_captions_that_have_ended_are_read_no_further_and_the_others_as_before(name: str) -> None:
+    decoder, grid = small(name), torch.randn(3, 4, 12)
+    tokens, lengths = torch.randint(20, (6, 4)), torch.tensor([4, 2, 3, 1, 1, 1])
+    counted = torch.arange(4) < lengths[:, None]
+    whole, attention = decoder(grid, tokens)
+    short, looked = decoder(grid, tokens, going=[(3, 2), (2, 2), (2, 1), (1, 1)])
+    torch.testing.assert_close(short[counted], whole[counted])
+    torch.testing.assert_close(looked[counted], attention[counted])
+    assert not short[4:, 1:].any()
+    assert not short[2:, 3].any()
+
+
+@pytest.mark.parametrize("name", DECODERS)
 def test_a_score_depends_on_the_picture_and_on_earlier_words_alone(name: str) -> None:
     decoder, grid, tokens = small(name), torch.randn(1, 9, 12), torch.randint(20, (1, 5))
     scores = decoder.words(decoder(grid, tokens)[0])
@@ -163,12 +176,12 @@ def test_tied_words_begin_as_likely_as_each_other(name: str) -> None:
 @pytest.mark.parametrize("name", DECODERS)
 def test_drawn_captions_have_the_probability_that_reading_them_gives(name: str) -> None:
     decoder, grid = small(name), torch.randn(2, 9, 12)
-    said, log_probs = decoder.draw(grid, 3, start=0, end=1, max_words=6)
+    said, log_probs = decoder.draw(grid, 3, start=0, end=1, max_words=40)
     assert said.shape == log_probs.shape
     assert said.shape[0] == 6
     counted = said != PADDING
     assert all(
-        row[count - 1] == 1 or count == 7 for row, count in zip(said.tolist(), counted.sum(1).tolist(), strict=True)
+        row[count - 1] == 1 or count == 41 for row, count in zip(said.tolist(), counted.sum(1).tolist(), strict=True)
     )
     read = torch.cat([torch.zeros(6, 1, dtype=torch.int64), said[:, :-1].clamp(min=0)], dim=1)
     outputs, _ = decoder(grid, read)

@@ -16,9 +16,9 @@ from looksay.data import Record
 from looksay.images import normalise
 from looksay.nets.decoder import PADDING
 from looksay.nets.model import CaptionModel
-from looksay.train import build, config, run
+from looksay.train import build, config
 from looksay.train.augmentation import vary
-from looksay.train.batches import Pictures, TrainBatches, ValBatches
+from looksay.train.batches import Pictures, TrainBatches, ValBatches, pictures
 from looksay.train.recipe import AugmentationOptions, Recipe
 from looksay.vocabulary import Vocabulary
 
@@ -40,7 +40,7 @@ def make(folder: Path, *changes: str, said: str = "") -> Made:
     vocabulary = Vocabulary.build((text for record in records for text in record.references), 1)
     torch.manual_seed(0)
     model = build.caption_model(recipe, vocabulary).eval()
-    return Made(records, recipe, vocabulary, model, run.pictures(records, recipe, vocabulary, model, augmented=True))
+    return Made(records, recipe, vocabulary, model, pictures(records, recipe, vocabulary, model, augmented=True))
 
 
 @pytest.fixture(params=["frozen", "trainable"])
@@ -51,7 +51,8 @@ def made(request: pytest.FixtureRequest, small_data: Path) -> Made:
 def test_a_batch_teaches_each_picture_its_own_captions(made: Made) -> None:
     batch = made.pictures.batch([1, 3], captions=3)
     assert batch.tokens.shape == batch.targets.shape == (6, batch.tokens.shape[1])
-    for row, index in enumerate([1, 1, 1, 3, 3, 3]):
+    assert set(batch.places) == {1, 3}
+    for row, index in enumerate(np.repeat(batch.places, 3)):
         words = made.vocabulary.encode(made.records[index].references[0])
         assert batch.tokens[row, : len(words) + 1].tolist() == [made.vocabulary.start, *words]
         assert batch.targets[row, : len(words) + 1].tolist() == [*words, made.vocabulary.end]
@@ -86,7 +87,7 @@ def test_an_encoder_that_learns_gets_pixels_and_before_its_turn_grids(small_data
     frozen, learning = (TrainBatches(made.pictures, made.recipe, epoch)[0].pictures for epoch in (0, 1))
     assert frozen.shape[1:] == (4, made.model.encoder.channels)
     assert learning.shape[1:] == (3, 64, 64)
-    frozen, learning = (ValBatches(made.pictures, made.recipe, epoch)[0][0].pictures for epoch in (0, 1))
+    frozen, learning = (ValBatches(made.pictures, made.recipe, epoch)[0].pictures for epoch in (0, 1))
     with torch.no_grad():
         torch.testing.assert_close(made.model.encoder(learning), frozen, atol=5e-3, rtol=2e-3)
 
@@ -114,7 +115,8 @@ def test_the_picture_is_mirrored_where_its_caption_is(small_data: Path) -> None:
         for row, words in enumerate(batch.targets.tolist()):
             mirrored = made.vocabulary.words[words[0]] != "left"
             flipped.add(mirrored)
-            torch.testing.assert_close(batch.pictures[row], seen(made, mirrored=mirrored)[row], atol=5e-3, rtol=2e-3)
+            as_seen = seen(made, mirrored=mirrored)[[0, 2].index(batch.places[row])]
+            torch.testing.assert_close(batch.pictures[row], as_seen, atol=5e-3, rtol=2e-3)
     assert flipped == {True, False}
 
 
@@ -181,9 +183,18 @@ def test_an_epoch_shows_every_picture_once_in_an_order_of_its_own(made: Made) ->
     assert [len(first[number].pictures) for number in range(6)] == [3, 3, 3, 3, 3, 1]
 
 
-def test_val_batches_are_in_order(made: Made) -> None:
+def test_val_batches_hold_every_picture_once(made: Made) -> None:
     recipe = replace(made.recipe, training=replace(made.recipe.training, batch=7))
     batches = ValBatches(made.pictures, recipe, 0)
-    assert [indices for _, indices in (batches[n] for n in range(len(batches)))] == [
+    assert [sorted(batches[number].places) for number in range(len(batches))] == [
         list(range(7)), list(range(7, 14)), [14, 15],
     ]  # fmt: skip
+
+
+def test_the_longest_captions_come_first_and_the_steps_hold_all_words(small_data: Path) -> None:
+    made = make(small_data)
+    made.pictures.captions[:3] = [[[7] * 3, [7] * 9], [[7] * 2, [7] * 4], [[7] * 12, [7]]]
+    batch = made.pictures.batch([0, 1, 2], 2)
+    assert batch.places == (2, 0, 1)
+    assert batch.counted.sum(dim=1).tolist() == [12, 1, 9, 3, 4, 2]
+    assert batch.going == ((3, 2),) * 3 + ((3, 1),) + ((2, 1),) * 5 + ((1, 1),) * 3

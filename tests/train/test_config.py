@@ -94,3 +94,50 @@ def test_an_option_that_changes_nothing_is_told(idle: tuple[str, ...], cure: str
     (told,) = config.load(file, idle).idle()
     assert idle[0].partition("=")[0].partition(".")[2] in told
     assert config.load(file, [*idle, cure]).idle() == []
+
+
+PHASED = """
+[training]
+run = "runs/two"
+epochs = 3
+[encoder]
+learning_rate = 1e-4
+[[phases]]
+name = "read"
+[[phases]]
+name = "draw"
+training.start = "read"
+training.learning_rate = 1e-5
+distillation.teachers = ["read", "runs/other"]
+encoder.trainable = true
+self_critical.samples = 5
+"""
+
+
+def test_each_phase_is_a_recipe_and_may_build_on_earlier_ones(tmp_path: Path) -> None:
+    file = tmp_path / "phased.toml"
+    file.write_text(PHASED, encoding="utf-8")
+    read, draw = config.phases(file, ["training.epochs=1"])
+    assert (read.training.run, read.training.start) == ("runs/two/read", "")
+    assert (draw.training.run, draw.training.start) == ("runs/two/draw", "runs/two/read")
+    assert draw.distillation.teachers == ("runs/two/read", "runs/other")
+    assert (read.self_critical.samples, draw.self_critical.samples) == (0, 5)
+    assert (read.training.epochs, draw.training.epochs) == (1, 1)  # the command line wins
+    assert (draw.encoder.trainable, draw.encoder.learning_rate, draw.training.learning_rate) == (True, 1e-4, 1e-5)
+    with pytest.raises(RecipeError, match="has 2 phases"):
+        config.load(file)
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (('name = "draw"', ""), r"each phase is a table \[\[phases\]\] with a name"),
+        (("samples = 5", "samples = 1"), "phase draw: self_critical: samples is 1"),
+        (("encoder.trainable", "coder.trainable"), "phase draw: a recipe has no coder"),
+        (("encoder.trainable = true", "encoder = 3"), "phase draw: encoder is a section"),
+    ],
+)
+def test_a_slip_in_a_phase_names_it(tmp_path: Path, change: tuple[str, str], problem: str) -> None:
+    (tmp_path / "phased.toml").write_text(PHASED.replace(*change), encoding="utf-8")
+    with pytest.raises(RecipeError, match=problem):
+        config.phases(tmp_path / "phased.toml")

@@ -21,7 +21,9 @@ def test_label_smoothing_by_hand() -> None:
 
 def test_padding_counts_for_nothing() -> None:
     targets = torch.tensor([[1, 2, PADDING], [3, PADDING, PADDING]])
-    batch = Batch(torch.zeros(2, 1, 1), torch.zeros_like(targets), targets, (0, 1), np.zeros(2, dtype=bool))
+    batch = Batch(
+        torch.zeros(2, 1, 1), torch.zeros_like(targets), targets, ((0, 0), (1, 0)), np.zeros(2, dtype=bool), ()
+    )
     scores = torch.randn(2, 3, 5)
     assert batch.targets[batch.counted].tolist() == [1, 2, 3]
     torch.testing.assert_close(scores[batch.counted], torch.stack([scores[0, 0], scores[0, 1], scores[1, 0]]))

@@ -12,9 +12,10 @@ from torch import Tensor
 
 from looksay.errors import RecipeError, RunError
 from looksay.nets.encoder import Encoder, image_spec
-from looksay.train import config, journal, run
+from looksay.train import batches, config, journal, run
 from looksay.train.averaging import MovingAverage
 from looksay.train.recipe import EncoderOptions
+from looksay.train.trained import load
 
 RECIPE = ROOT / "recipes" / "flickr8k.toml"
 Weights = dict[str, Tensor]
@@ -142,8 +143,8 @@ def test_smoothed_labels_keep_the_model_less_sure(small_data: Path, tmp_path: Pa
             small_data, folder, "training.epochs=6", "training.batch=1", "training.learning_rate=3e-3",
             f"training.label_smoothing={smoothing}",
         )  # fmt: skip
-        left = run.load(folder)
-        pictures = run.pictures(data.read(small_data).split("val"), left.recipe, left.vocabulary, left.model)
+        left = load(folder)
+        pictures = batches.pictures(data.read(small_data).split("val"), left.recipe, left.vocabulary, left.model)
         batch = pictures.batch(range(4), 2)
         with torch.no_grad():
             outputs, _ = left.model.decoder(batch.pictures, batch.tokens)

@@ -18,7 +18,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 import looksay
-from looksay.train import config, journal, run
+from looksay.train import build, config, journal, run
 
 RECIPE = ROOT / "recipes" / "flickr8k.toml"
 
@@ -91,6 +91,54 @@ def test_a_killed_run_resumes_and_ends_as_if_nothing_had_happened(
         assert all(torch.equal(wanted[part][name], got[part][name]) for name in wanted[part])
 
 
+PHASES = """
+[[phases]]
+name = "read"
+[[phases]]
+name = "tune"
+training.start = "read"
+encoder.trainable = true
+distillation.teachers = ["read"]
+training.epochs = 1
+[[phases]]
+name = "draw"
+training.start = "tune"
+training.epochs = 2
+self_critical.samples = 2
+"""
+
+
+def test_a_run_killed_between_its_phases_goes_on_and_ends_as_if_nothing_had_happened(
+    small_data: Path, tmp_path: Path
+) -> None:
+    recipe = tmp_path / "phased.toml"
+    recipe.write_text(RECIPE.read_text(encoding="utf-8") + PHASES, encoding="utf-8")
+    tiny = [
+        change for change in changes(small_data, tmp_path) if not change.startswith(("training.epochs", "encoder.tr"))
+    ]
+    straight, killed = ([*tiny, f"training.run={tmp_path / name}"] for name in ("straight", "killed"))
+    folder = run.train_phases(config.phases(recipe, straight))
+    assert folder == tmp_path / "straight" / "draw"
+
+    command = [sys.executable, "-m", "looksay", "train", str(recipe), *killed]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, env=os.environ | {"TERM": "dumb"})
+    deadline = time.monotonic() + 240
+    while not (tmp_path / "killed" / "tune" / "last.ckpt").exists():
+        assert process.poll() is None, process.communicate()[1].decode()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+
+    again = subprocess.run([*command, "--resume"], check=True, capture_output=True, text=True)
+    assert f"{tmp_path}/killed/read" not in again.stderr  # that phase had ended
+    for phase in ("read", "tune", "draw"):
+        wanted, got = (load_file(tmp_path / name / phase / "best.safetensors") for name in ("straight", "killed"))
+        assert all(torch.equal(wanted[name], got[name]) for name in wanted), phase
+    with pytest.raises(looksay.RunError, match="already holds a run"):
+        run.train_phases(config.phases(recipe, straight))
+
+
 def test_a_run_is_not_overwritten_and_resume_needs_one(small_data: Path, small_run: Path, tmp_path: Path) -> None:
     with pytest.raises(looksay.RunError, match="already holds a run"):
         run.train(config.load(RECIPE, changes(small_data, small_run)))
@@ -135,9 +183,9 @@ def test_a_broken_picture_is_named_and_left_out(tmp_path: Path, caplog: pytest.L
 
 
 def test_precision_follows_the_wish() -> None:
-    assert run.precision("32") == "32-true"
-    assert run.precision("bf16") == "bf16-mixed"
-    assert run.precision("auto") in ("32-true", "bf16-mixed")
+    assert build.precision("32") == "32-true"
+    assert build.precision("bf16") == "bf16-mixed"
+    assert build.precision("auto") in ("32-true", "bf16-mixed")
 
 
 def test_a_run_that_gets_no_better_stops_after_its_patience(small_data: Path, tmp_path: Path) -> None:

@@ -28,15 +28,16 @@ def train(recipe: Path, changes: Sequence[str], resume: bool) -> None:
 
     The run's folder (training.run) then holds metrics.jsonl, curves.png, samples/ with a page for each epoch,
     TensorBoard's log, the checkpoint to resume from and the best weights, chosen by the CIDEr-D of decoded val
-    captions. Make a portable model of it with looksay export.
+    captions. Make a portable model of it with looksay export. A recipe with phases makes a run of each, in a folder
+    of its name below training.run.
     """
     log_to_stderr()
     from looksay.train import config
 
-    options = config.load(recipe, changes)
+    phases = config.phases(recipe, changes)
     try:
         from looksay.train import run
     except ModuleNotFoundError as error:
         raise MissingExtra("Training", "train") from error
-    folder = run.train(options, resume=resume)
+    folder = run.train_phases(phases, resume=resume)
     click.echo(f"looksay: the run is in {folder}; next: looksay export {folder} BUNDLE", err=True)

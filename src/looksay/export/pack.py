@@ -16,8 +16,7 @@ from looksay.errors import DataError, ParityError, RunError
 from looksay.evaluation import evaluate
 from looksay.export import card, graphs, parity, quantize
 from looksay.specs import ModelSpec
-from looksay.train import build
-from looksay.train import run as runs
+from looksay.train import build, trained
 from looksay.train.recipe import UNSTATED
 
 SPLIT = "val"
@@ -58,7 +57,7 @@ def export(run_folder: Path, folder: Path, *, int8: bool = False, data_folder: P
     """
     if folder.exists():
         raise RunError(f"{folder} exists already; name a new folder for the bundle")
-    run = runs.load(run_folder)
+    run = trained.load(run_folder)
     dataset = data.read(data_folder or Path(run.recipe.data.folder), run.recipe.data)
     records = dataset.split(SPLIT)
     spec = ModelSpec(
@@ -72,7 +71,7 @@ def export(run_folder: Path, folder: Path, *, int8: bool = False, data_folder: P
         training_data=_training_data(run, dataset),
     )
     if spec.licence == UNSTATED:
-        log.warning("the model's licence is unstated; say it with model.licence in %s", run_folder / runs.RECIPE)
+        log.warning("the model's licence is unstated; say it with model.licence in %s", run_folder / trained.RECIPE)
     building = folder.with_name(f".{folder.name}.building")
     shutil.rmtree(building, ignore_errors=True)
     building.mkdir(parents=True)
@@ -94,7 +93,7 @@ def export(run_folder: Path, folder: Path, *, int8: bool = False, data_folder: P
     return Bundle.open(folder)
 
 
-def _training_data(run: runs.Run, dataset: Dataset) -> str:
+def _training_data(run: trained.Run, dataset: Dataset) -> str:
     """Return what the recipe says that the model was trained on, or else what was found there."""
     if run.recipe.model.training_data != UNSTATED:
         return run.recipe.model.training_data
@@ -108,13 +107,13 @@ def _open(folder: Path, spec: ModelSpec) -> Captioner:
     return Captioner(Bundle.open(folder))
 
 
-def _compare(run: runs.Run, captioner: Captioner, records: list[Record]) -> parity.Parity:
+def _compare(run: trained.Run, captioner: Captioner, records: list[Record]) -> parity.Parity:
     found = parity.compare(run.model, captioner, [record.image for record in records])
     log.info("%s", found)
     return found
 
 
-def _check(run: runs.Run, captioner: Captioner, records: list[Record]) -> parity.Parity:
+def _check(run: trained.Run, captioner: Captioner, records: list[Record]) -> parity.Parity:
     found = _compare(run, captioner, records)
     if found.same != found.pictures:
         raise ParityError(f"{run.folder} was not exported: {found}; {found.differing}")

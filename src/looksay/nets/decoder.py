@@ -7,9 +7,11 @@ written once, here.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 Tensors = dict[str, Tensor]
 
@@ -81,7 +83,9 @@ class Decoder(nn.Module, ABC):
             Where the decoder looked; each row sums to 1. A design without attention looks everywhere alike.
         """
 
-    def forward(self, grid: Tensor, tokens: Tensor, own_words: float = 0.0) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, grid: Tensor, tokens: Tensor, own_words: float = 0.0, going: Sequence[tuple[int, int]] | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Read given captions (teacher forcing); `words` scores each next word from what comes out.
 
         Parameters
@@ -92,23 +96,32 @@ class Decoder(nn.Module, ABC):
         own_words : float
             Probability, 0 to 1, that after the first step the word read is one drawn from the model's own scores
             instead (scheduled sampling, Bengio et al. 2015).
+        going : sequence of (int, int), optional
+            For each step, how many pictures still have a word to say, the first ones, and how many captions of each;
+            the others are read no further, which saves their work. By default all are read to the end.
 
         Returns
         -------
         outputs : Tensor, shape (rows, steps, size)
+            0 where a caption is read no further.
         attention : Tensor, shape (rows, steps, cells)
+            Likewise.
         """
         memory, state = self.begin(grid)
-        captions = len(tokens) // len(grid)
-        state = {name: value.repeat_interleave(captions, dim=0) for name, value in state.items()}
+        all_ = now = (len(grid), len(tokens) // len(grid))
+        state = {name: value.repeat_interleave(all_[1], dim=0) for name, value in state.items()}
         outputs: list[Tensor] = []
         looks: list[Tensor] = []
         for step, embedded in enumerate(self.embedding(tokens).unbind(dim=1)):
             if own_words and step:
                 embedded = self.embedding(self._some_own(tokens[:, step], outputs[-1], own_words))  # noqa: PLW2901
-            output, state, attention = self.step(embedded, memory, state)
-            outputs.append(output)
-            looks.append(attention)
+            if going and going[step] != now:
+                state = {name: _narrow(value, now, going[step]) for name, value in state.items()}
+                now = going[step]
+                memory = {name: value[: now[0]] for name, value in memory.items()}
+            output, state, attention = self.step(_narrow(embedded, all_, now), memory, state)
+            outputs.append(_widen(output, now, all_))
+            looks.append(_widen(attention, now, all_))
         return torch.stack(outputs, dim=1), torch.stack(looks, dim=1)
 
     def draw(self, grid: Tensor, captions: int, *, start: int, end: int, max_words: int) -> tuple[Tensor, Tensor]:
@@ -131,18 +144,24 @@ class Decoder(nn.Module, ABC):
         log_probs : Tensor of float32, shape (rows, steps)
             Of these words, with gradients; 0 where there is none.
         """
-        memory, state = self.begin(grid)
-        state = {name: value.repeat_interleave(captions, dim=0) for name, value in state.items()}
+        all_memory, state = self.begin(grid)
+        memory, state = all_memory, {name: value.repeat_interleave(captions, dim=0) for name, value in state.items()}
         word = torch.full((len(grid) * captions,), start, device=grid.device)
-        going = torch.ones_like(word, dtype=torch.bool)
+        none = torch.full_like(word, PADDING)
+        rows, going = torch.arange(len(word), device=grid.device), torch.ones_like(word, dtype=torch.bool)
         said: list[Tensor] = []
         log_probs: list[Tensor] = []
         while len(said) <= max_words and going.any():
+            if 2 * going.sum() <= len(going):  # no more work for captions that have ended
+                rows, word, state = rows[going], word[going], {name: value[going] for name, value in state.items()}
+                memory = {name: value[rows // captions] for name, value in all_memory.items()}
+                going = going[going]
             output, state, _ = self.step(self.embedding(word), memory, state)
             scores = self.words(output).float().log_softmax(dim=-1)
             word = torch.multinomial(scores.detach().exp(), 1)[:, 0]
-            said.append(torch.where(going, word, PADDING))
-            log_probs.append(torch.where(going, scores.gather(1, word[:, None])[:, 0], 0.0))
+            likely = torch.where(going, scores.gather(1, word[:, None])[:, 0], 0.0)
+            said.append(none.scatter(0, rows, torch.where(going, word, PADDING)))
+            log_probs.append(torch.zeros_like(none, dtype=likely.dtype).scatter(0, rows, likely))
             going = going & (word != end)
         return torch.stack(said, dim=1), torch.stack(log_probs, dim=1)
 
@@ -151,6 +170,21 @@ class Decoder(nn.Module, ABC):
         """Return words (rows,) of which a part is drawn from the model's scores."""
         drawn = torch.multinomial(self.words(output).float().softmax(dim=-1), 1)[:, 0]
         return torch.where(torch.rand(len(words), device=words.device) < part, drawn, words)
+
+
+def _narrow(rows: Tensor, from_: tuple[int, int], to: tuple[int, int]) -> Tensor:
+    """Return the rows (rows, size) of the first pictures and of the first captions of each."""
+    if from_ == to:
+        return rows
+    return rows.view(*from_, -1)[: to[0], : to[1]].flatten(0, 1)
+
+
+def _widen(rows: Tensor, from_: tuple[int, int], to: tuple[int, int]) -> Tensor:
+    """Put rows where they were before `_narrow`, among zeros."""
+    if from_ == to:
+        return rows
+    missing = (0, 0, 0, to[1] - from_[1], 0, to[0] - from_[0])
+    return functional.pad(rows.view(*from_, -1), missing).flatten(0, 1)
 
 
 def for_rows(remembered: Tensor, embedded: Tensor) -> Tensor:

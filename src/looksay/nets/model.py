@@ -29,6 +29,11 @@ class CaptionModel(nn.Module):
         self.encoder = encoder
         self.decoder = decoder
 
+    def grid(self, pictures: Tensor) -> Tensor:
+        """Return the grids of pictures (pictures, 3, size, size), or what a frozen encoder has made of them already."""
+        made: Tensor = self.encoder(pictures) if pictures.ndim == 4 else pictures
+        return made
+
     @torch.no_grad()
     def captions(self, grid: Tensor, vocabulary: Vocabulary, options: SearchOptions) -> list[list[Hypothesis]]:
         """Find the best captions of encoded pictures, with the search that the runtime uses.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Self
 
 import numpy as np
@@ -14,9 +15,12 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from looksay.data import Record
+from looksay.data.cache import PictureCache
 from looksay.nets.decoder import PADDING
+from looksay.nets.model import CaptionModel
+from looksay.train import build
 from looksay.train.inputs import Grids, Inputs, Mirrored, Pixels
-from looksay.train.recipe import Recipe
+from looksay.train.recipe import AugmentationOptions, Recipe
 from looksay.vocabulary import Vocabulary
 
 
@@ -32,16 +36,29 @@ class Batch:
         ``<start>`` and the words; the captions of a picture stand together, the same number for each.
     targets : Tensor of int64, shape (rows, steps)
         The words and ``<end>``, then `PADDING`.
-    places : tuple of int
-        Of the pictures in their split.
+    rows : tuple of (int, int)
+        The picture of each row, by its place in the split, and which of its captions it is.
     mirrored : ndarray of bool, shape (pictures,)
+    going : for each step, (pictures, captions)
+        So many first pictures, and first captions of each, hold all that still have a word to say; see `Decoder`. As
+        the longest captions stand first, reading only these saves a third of the decoder's work.
+    soft : tuple of Tensor, optional
+        At each word of `targets`, one row after another, what teachers would say: their likeliest words and the
+        probabilities of these, each (words, likeliest).
     """
 
     pictures: Tensor
     tokens: Tensor
     targets: Tensor
-    places: tuple[int, ...]
+    rows: tuple[tuple[int, int], ...]
     mirrored: Mirrored
+    going: tuple[tuple[int, int], ...]
+    soft: tuple[Tensor, Tensor] | None = None
+
+    @property
+    def places(self) -> tuple[int, ...]:
+        """The places of the pictures in their split."""
+        return tuple(dict.fromkeys(picture for picture, _ in self.rows))
 
     @property
     def counted(self) -> Tensor:
@@ -51,7 +68,8 @@ class Batch:
     def to(self, device: torch.device) -> Batch:
         """Return the batch on a device (Lightning calls this)."""
         pictures, tokens, targets = (tensor.to(device) for tensor in (self.pictures, self.tokens, self.targets))
-        return replace(self, pictures=pictures, tokens=tokens, targets=targets)
+        soft = self.soft and (self.soft[0].to(device), self.soft[1].to(device))
+        return replace(self, pictures=pictures, tokens=tokens, targets=targets, soft=soft)
 
 
 class Pictures:
@@ -68,7 +86,19 @@ class Pictures:
     recipe : Recipe
         Captions longer than its ``max_words`` are cut; where one is cut, no ``<end>`` is taught. Its ``swapped`` words
         change places in the captions of mirrored pictures.
+
+    Attributes
+    ----------
+    cache : PictureCache
+    recipe : Recipe
+    vocabulary : Vocabulary
+    records : list of Record
+    captions : for each record, its captions, each a list of word ids to be said
+    soft : callable, optional
+        What teachers would say at each word of a caption, by its picture's place and its own; see `SoftTargets`.
     """
+
+    soft: Callable[[int, int], tuple[NDArray[np.int64], NDArray[np.float32]]] | None = None
 
     def __init__(
         self,
@@ -78,16 +108,17 @@ class Pictures:
         vocabulary: Vocabulary,
         recipe: Recipe,
     ) -> None:
-        self._cache = pixels.cache
+        self.cache = pixels.cache
         self._inputs: dict[bool, Inputs] = {True: pixels, False: grids or pixels}
-        self._places = np.array([place for place in range(len(records)) if place not in self._cache.problems])
+        self._places = np.array([place for place in range(len(records)) if place not in self.cache.problems])
+        self.recipe = recipe
         self.records = [records[place] for place in self._places]
-        self._vocabulary = vocabulary
-        self._captions = [
+        self.vocabulary = vocabulary
+        self.captions = [
             [[*vocabulary.encode(caption), vocabulary.end][: recipe.training.max_words + 1] for caption in said]
             for said in (record.references for record in self.records)
         ]
-        self._in_a_mirror = _swap(vocabulary, recipe.augmentation.swapped)
+        self._mirror = _swap(vocabulary, recipe.augmentation.swapped)
 
     def __len__(self) -> int:
         return len(self.records)
@@ -98,11 +129,11 @@ class Pictures:
 
     def lengths(self) -> list[int]:
         """Return the number of words in each caption."""
-        return [len(self._vocabulary.encode(caption)) for record in self.records for caption in record.references]
+        return [len(self.vocabulary.encode(caption)) for record in self.records for caption in record.references]
 
     def pixels(self, indices: Sequence[int]) -> NDArray[np.uint8]:
         """Return pictures as the model sees them: (len(indices), size, size, 3)."""
-        return self._cache.pixels(self._places[indices].tolist())
+        return self.cache.pixels(self._places[indices].tolist())
 
     def batch(
         self,
@@ -113,7 +144,7 @@ class Pictures:
         flip: bool = False,
         learning: bool = False,
     ) -> Batch:
-        """Return pictures with `captions` captions each; where a picture has fewer, some stand twice.
+        """Return pictures with `captions` captions each, the longest first; of one that has fewer, some stand twice.
 
         Parameters
         ----------
@@ -125,48 +156,88 @@ class Pictures:
         learning : bool
             Whether the encoder learns, and needs pixels.
         """
-        said = []
+        chosen = []
         for index in indices:
-            known = self._captions[index]
-            order = draw.permutation(len(known)) if draw else np.arange(len(known))
-            said.append([known[place] for place in np.resize(order, captions)])
-        mirrored = draw.random(len(indices)) < 1 / 2 if draw and flip else np.zeros(len(indices), dtype=bool)
-        rows = [
-            [self._in_a_mirror.get(word, word) for word in caption] if flipped else caption
-            for flipped, known in zip(mirrored, said, strict=True)
-            for caption in known
-        ]
-        tokens, targets = self._teach(rows)
-        places = self._places[indices].tolist()
-        return Batch(self._inputs[learning](places, mirrored, draw), tokens, targets, tuple(indices), mirrored)
+            known = len(self.captions[index])
+            order = draw.permutation(known) if draw else np.arange(known)
+            of_one = [(len(self.captions[index][place]), index, place) for place in np.resize(order, captions).tolist()]
+            chosen.append(sorted(of_one, reverse=True))
+        chosen.sort(reverse=True)
+        rows = tuple((picture, place) for of_one in chosen for _, picture, place in of_one)
+        shown = [of_one[0][1] for of_one in chosen]
+        mirrored = draw.random(len(shown)) < 1 / 2 if draw and flip else np.zeros(len(shown), dtype=bool)
+        flipped = np.repeat(mirrored, captions)
+        tokens, targets = self._teach([self.captions[picture][place] for picture, place in rows], flipped)
+        seen = self._inputs[learning](self._places[shown].tolist(), mirrored, draw)
+        going = tuple(_going(targets.numpy().reshape(len(shown), captions, -1) != PADDING))
+        return Batch(seen, tokens, targets, rows, mirrored, going, self._hints(rows, flipped))
 
     def references(self) -> list[list[list[int]]]:
         """Return the ids of each picture's captions, whole and without ``<end>``."""
-        return [[self._vocabulary.encode(caption) for caption in record.references] for record in self.records]
+        return [[self.vocabulary.encode(caption) for caption in record.references] for record in self.records]
 
     def unmirrored(self, said: Tensor, mirrored: Mirrored) -> Tensor:
         """Return captions (rows, steps) as they would be if no picture were mirrored: left is right again."""
-        rows = torch.from_numpy(np.repeat(mirrored, len(said) // len(mirrored))).to(said.device)
-        whole = said.clone()
-        for word, other in self._in_a_mirror.items():
-            whole[(said == word) & rows[:, None]] = other
-        return whole
+        rows = torch.from_numpy(np.repeat(mirrored, len(said) // len(mirrored))).to(said.device)[:, None]
+        mirror = torch.from_numpy(self._mirror).to(said.device)
+        return torch.where(rows & (said != PADDING), mirror[said], said)
 
-    def _teach(self, captions: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+    def _teach(self, captions: Sequence[Sequence[int]], flipped: Mirrored) -> tuple[Tensor, Tensor]:
         """Return what is read at each step, and what should be said."""
         steps = max(map(len, captions))
-        tokens = torch.full((len(captions), steps), self._vocabulary.end)
-        targets = torch.full((len(captions), steps), PADDING)
+        targets = np.full((len(captions), steps), PADDING)
         for row, said in enumerate(captions):
-            tokens[row, : len(said)] = torch.tensor([self._vocabulary.start, *said[:-1]])
-            targets[row, : len(said)] = torch.tensor(said)
-        return tokens, targets
+            targets[row, : len(said)] = self._mirror[said] if flipped[row] else said
+        tokens = np.roll(np.where(targets == PADDING, self.vocabulary.end, targets), 1, axis=1)
+        tokens[:, 0] = self.vocabulary.start
+        return torch.from_numpy(tokens), torch.from_numpy(targets)
+
+    def _hints(self, captions: Sequence[tuple[int, int]], flipped: Mirrored) -> tuple[Tensor, Tensor] | None:
+        """Return what the teachers would say at each word of captions, if there are teachers."""
+        if self.soft is None:
+            return None
+        ids, probabilities = zip(*(self.soft(*caption) for caption in captions), strict=True)
+        words = [self._mirror[said] if turned else said for said, turned in zip(ids, flipped, strict=True)]
+        return torch.from_numpy(np.concatenate(words)), torch.from_numpy(np.concatenate(probabilities))
 
 
-def _swap(vocabulary: Vocabulary, pairs: Sequence[str]) -> dict[int, int]:
-    """Return which word stands for which in a mirror; the partner of a word may be unknown."""
-    known = [ids for ids in map(vocabulary.encode, pairs) if len(ids) == 2]
-    return {one: other for ids in known for one, other in (ids, ids[::-1]) if one != vocabulary.unknown}
+def pictures(
+    records: Sequence[Record], recipe: Recipe, vocabulary: Vocabulary, model: CaptionModel, *, augmented: bool = False
+) -> Pictures:
+    """Decode the pictures of records, and encode them if the encoder is frozen; both once, whatever runs follow.
+
+    Parameters
+    ----------
+    augmented : bool
+        Whether also to encode what the recipe's augmentation makes of them, for training.
+    """
+    spec = build.picture_spec(recipe)
+    cache = PictureCache(
+        [record.image for record in records], spec, Path(recipe.data.cache) if recipe.data.cache else None
+    )
+    views = recipe.augmentation if augmented else AugmentationOptions(flip=False)
+    pixels, grids = Pixels(cache, spec, views), None
+    if not recipe.encoder.learning_stages(0):
+        bf16 = build.precision(recipe.training.precision) == "bf16-mixed"
+        grids = Grids(pixels, model.encoder, bf16=bf16)
+    return Pictures(records, pixels, grids, vocabulary, recipe)
+
+
+def _going(counted: NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
+    """Yield what `Batch.going` is for words that count, (pictures, captions, steps)."""
+    for now in np.moveaxis(counted, 2, 0):
+        pictures, captions = now.nonzero()
+        yield int(pictures.max()) + 1, int(captions.max()) + 1
+
+
+def _swap(vocabulary: Vocabulary, pairs: Sequence[str]) -> NDArray[np.int64]:
+    """Return which word stands for each in a mirror; the partner of a word may be unknown."""
+    mirror = np.arange(len(vocabulary))
+    for ids in map(vocabulary.encode, pairs):
+        if len(ids) == 2:
+            mirror[ids] = ids[::-1]
+    mirror[vocabulary.unknown] = vocabulary.unknown
+    return mirror
 
 
 class TrainBatches(Dataset[Batch]):
@@ -189,8 +260,8 @@ class TrainBatches(Dataset[Batch]):
         return self._pictures.batch(indices, options.captions, draw, flip=recipe.augmentation.flip, learning=learning)
 
 
-class ValBatches(Dataset[tuple[Batch, list[int]]]):
-    """The batches of a split in order, each with the places of its pictures."""
+class ValBatches(Dataset[Batch]):
+    """The batches of a split."""
 
     def __init__(self, pictures: Pictures, recipe: Recipe, epoch: int) -> None:
         self._pictures = pictures
@@ -200,7 +271,7 @@ class ValBatches(Dataset[tuple[Batch, list[int]]]):
     def __len__(self) -> int:
         return math.ceil(len(self._pictures) / self._options.batch)
 
-    def __getitem__(self, number: int) -> tuple[Batch, list[int]]:
+    def __getitem__(self, number: int) -> Batch:
         first = number * self._options.batch
-        indices = list(range(first, min(first + self._options.batch, len(self._pictures))))
-        return self._pictures.batch(indices, self._options.captions, learning=self._learning), indices
+        indices = range(first, min(first + self._options.batch, len(self._pictures)))
+        return self._pictures.batch(indices, self._options.captions, learning=self._learning)

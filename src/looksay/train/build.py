@@ -1,11 +1,13 @@
-"""A recipe → its model."""
+"""A recipe → its model, and the precision to compute it in."""
 
 from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from looksay.data import vectors
@@ -75,3 +77,12 @@ def _vectors(recipe: Recipe, vocabulary: Vocabulary) -> NDArray[np.float32]:
         raise RecipeError(f"words.vectors={words.vectors} has {found.shape[1]} numbers a word; set words.size to that")
     log.info("word vectors: %d of %d words are in %s", count, len(vocabulary), words.vectors)
     return found
+
+
+def precision(wanted: str) -> Any:
+    """Return Lightning's name of a precision; ``auto`` is bf16 where the hardware multiplies in it, else fp32."""
+    if torch.cuda.is_available():
+        has_bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        has_bf16 = bool(torch.cpu.get_capabilities().get("avx512_bf16"))
+    return "bf16-mixed" if wanted == "bf16" or (wanted == "auto" and has_bf16) else "32-true"

@@ -16,7 +16,7 @@ from safetensors import safe_open
 from looksay.errors import RunError
 from looksay.train import config, journal
 from looksay.train.module import DECIDING
-from looksay.train.run import RECIPE
+from looksay.train.trained import RECIPE
 
 _SCORES = {"BLEU-4": "val_BLEU-4", "ROUGE-L": "val_ROUGE-L", "CIDEr-D": DECIDING}
 

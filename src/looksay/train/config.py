@@ -1,10 +1,10 @@
-"""A recipe's TOML file → `Recipe`; ``section.key=value`` on the command line changes a key."""
+"""A recipe's TOML file → `Recipe`, or one for each of its phases; ``section.key=value`` changes a key."""
 
 from __future__ import annotations
 
 import tomllib
 import typing
-from dataclasses import is_dataclass
+from dataclasses import is_dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -13,7 +13,7 @@ from looksay.train.recipe import Recipe
 
 
 def load(file: str | Path, changes: typing.Sequence[str] = ()) -> Recipe:
-    """Read a recipe.
+    """Read a recipe without phases.
 
     Parameters
     ----------
@@ -25,16 +25,69 @@ def load(file: str | Path, changes: typing.Sequence[str] = ()) -> Recipe:
     Raises
     ------
     RecipeError
-        If the file is missing or broken, or if a section, a key or a value is not known; with the known ones.
+        If the file is missing or broken, or if a section, a key or a value is not known; with the known ones. If it
+        has phases.
     """
+    recipes = phases(file, changes)
+    if len(recipes) > 1:
+        raise RecipeError(f"{file} has {len(recipes)} phases; looksay train runs one after the other")
+    return recipes[0]
+
+
+def phases(file: str | Path, changes: typing.Sequence[str] = ()) -> list[Recipe]:
+    """Read a recipe, one for each of its ``[[phases]]``, or the recipe itself where it has none.
+
+    A phase has a name, and sections with keys that are other than in the recipe. Its run is the folder of that name
+    below ``training.run``. ``training.start`` and ``distillation.teachers`` may name phases before it. `changes` hold
+    for all phases.
+
+    Parameters and errors are those of `load`.
+    """
+    table = _read(file)
+    parts = table.pop("phases", None)
+    if parts is None:
+        return [_changed(table, changes)]
+    if not (isinstance(parts, list) and parts and all(isinstance(part, dict) and "name" in part for part in parts)):
+        raise RecipeError(f"{file}: each phase is a table [[phases]] with a name")
+    runs: dict[str, str] = {}
+    recipes: list[Recipe] = []
+    for part in parts:
+        name = str(part.pop("name"))
+        merged = {section: _merged(table.get(section, {}), part.get(section, {})) for section in table | part}
+        try:
+            recipe = _changed(merged, changes)
+        except RecipeError as error:
+            raise RecipeError(f"{file}, phase {name}: {error}") from error
+        training, teachers = recipe.training, recipe.distillation.teachers
+        run, start = f"{training.run}/{name}", runs.get(training.start, training.start)
+        recipes.append(
+            replace(
+                recipe,
+                training=replace(training, run=run, start=start),
+                distillation=replace(recipe.distillation, teachers=tuple(runs.get(each, each) for each in teachers)),
+            )
+        )
+        runs[name] = run
+    return recipes
+
+
+def _merged(section: Any, other: Any) -> Any:
+    return section | other if isinstance(section, dict) and isinstance(other, dict) else other
+
+
+def _read(file: str | Path) -> dict[str, Any]:
     shipped = {recipe.stem: recipe for recipe in sorted(_shipped().glob("*.toml"))}
     try:
-        table = tomllib.loads(shipped.get(str(file), Path(file)).read_text(encoding="utf-8"))
+        return tomllib.loads(shipped.get(str(file), Path(file)).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         known = f"the recipes that ship are {', '.join(shipped)}"
         raise RecipeError(f"{file}: there is no such recipe; {known}") from error
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise RecipeError(f"{file} is not a recipe in TOML: {error}") from error
+
+
+def _changed(table: dict[str, Any], changes: typing.Sequence[str]) -> Recipe:
+    """Make a recipe of a table, with changes."""
     for change in changes:
         path, equals, text = change.partition("=")
         section, dot, key = path.partition(".")

@@ -27,6 +27,26 @@ def cross_entropy(scores: Tensor, targets: Tensor, smoothing: float = 0.0) -> Te
     return functional.cross_entropy(scores.float(), targets, label_smoothing=smoothing)
 
 
+def distillation(scores: Tensor, words: Tensor, probabilities: Tensor) -> Tensor:
+    """Return the mean cross-entropy of a word against what teachers would say there (Hinton et al. 2015).
+
+    Parameters
+    ----------
+    scores : Tensor, shape (words, vocabulary)
+        Before the softmax.
+    words : Tensor of int, shape (words, likeliest)
+        The teachers' likeliest words.
+    probabilities : Tensor, shape (words, likeliest)
+        Theirs; each row sums to 1.
+
+    Returns
+    -------
+    Tensor, shape ()
+    """
+    log_probs = scores.float().log_softmax(dim=-1).gather(1, words)
+    return -(probabilities * log_probs).sum(dim=1).mean()
+
+
 def word_accuracy(scores: Tensor, targets: Tensor) -> Tensor:
     """Return the part of the words (see `cross_entropy`) that are the likeliest where they stand, 0 to 1."""
     return (scores.argmax(dim=-1) == targets).float().mean()

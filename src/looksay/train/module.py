@@ -23,7 +23,7 @@ from looksay.metrics import Scorer
 from looksay.nets.model import CaptionModel
 from looksay.specs import Caption
 from looksay.train.batches import Batch, Pictures, TrainBatches, ValBatches
-from looksay.train.losses import cross_entropy, doubly_stochastic, self_critical, word_accuracy
+from looksay.train.losses import cross_entropy, distillation, doubly_stochastic, self_critical, word_accuracy
 from looksay.train.recipe import Recipe
 from looksay.train.rewards import Reward
 from looksay.vocabulary import Vocabulary
@@ -70,7 +70,7 @@ class CaptionModule(lightning.LightningModule):
         """Return the batches of this epoch (the trainer asks anew each epoch)."""
         return DataLoader(TrainBatches(self.pictures["train"], self.recipe, self.current_epoch), batch_size=None)
 
-    def val_dataloader(self) -> DataLoader[tuple[Batch, list[int]]]:
+    def val_dataloader(self) -> DataLoader[Batch]:
         """Return the batches of the val split."""
         return DataLoader(ValBatches(self.pictures["val"], self.recipe, self.current_epoch), batch_size=None)
 
@@ -87,24 +87,23 @@ class CaptionModule(lightning.LightningModule):
         """Return the loss of a batch."""
         options = self.recipe.training
         own_words = options.scheduled_sampling * self.current_epoch / max(1, options.epochs - 1)
-        grid = self._grid(batch)
-        outputs, attention = self.model.decoder(grid, batch.tokens, own_words)
+        grid = self.model.grid(batch.pictures)
+        outputs, attention = self.model.decoder(grid, batch.tokens, own_words, batch.going)
         loss = self._cross_entropy("train", batch, outputs)
         if options.doubly_stochastic:
             loss = loss + options.doubly_stochastic * doubly_stochastic(attention, batch.targets)
         self._log("train", batch, loss=loss)
         return self._with_own_captions(batch, grid, loss) if self.recipe.self_critical.samples else loss
 
-    def validation_step(self, item: tuple[Batch, list[int]], _: int) -> None:
+    def validation_step(self, batch: Batch, _: int) -> None:
         """Measure the loss of a batch, and caption its pictures."""
-        batch, indices = item
-        grid = self._grid(batch)
-        outputs, _ = self.model.decoder(grid, batch.tokens)
+        grid = self.model.grid(batch.pictures)
+        outputs, _ = self.model.decoder(grid, batch.tokens, going=batch.going)
         self._log("val", batch, loss=self._cross_entropy("val", batch, outputs))
         start = time.perf_counter()
         captions = self.model.captions(grid, self.vocabulary, self.recipe.search)
         self._decoding += time.perf_counter() - start
-        for row, (index, found) in enumerate(zip(indices, captions, strict=True)):
+        for row, (index, found) in enumerate(zip(batch.places, captions, strict=True)):
             looked = self._look(grid[row], found[0].tokens) if index in self.shown else None
             words = self.vocabulary.spell(found[0].tokens)
             self.said[index] = Caption(self.vocabulary.decode(found[0].tokens), words, found[0].log_prob, looked)
@@ -155,16 +154,15 @@ class CaptionModule(lightning.LightningModule):
     def _reward(self) -> Reward:
         return Reward(self.pictures["train"].references(), self.vocabulary)
 
-    def _grid(self, batch: Batch) -> Tensor:
-        pictures = batch.pictures
-        grid: Tensor = self.model.encoder(pictures) if pictures.ndim == 4 else pictures
-        return grid
-
     def _cross_entropy(self, split: str, batch: Batch, outputs: Tensor) -> Tensor:
         """Return the mean loss of the words to say, and log how many are right."""
         scores, targets = self.model.decoder.words(outputs[batch.counted]), batch.targets[batch.counted]
         self._log(split, batch, word_accuracy=word_accuracy(scores, targets))
-        return cross_entropy(scores, targets, self.recipe.training.label_smoothing)
+        loss = cross_entropy(scores, targets, self.recipe.training.label_smoothing)
+        if batch.soft is None:
+            return loss
+        weight = self.recipe.distillation.weight
+        return (1 - weight) * loss + weight * distillation(scores, *batch.soft)
 
     def _look(self, grid: Tensor, words: Sequence[int]) -> NDArray[np.float32]:
         """Return the attention at each word of a caption: (words, rows, columns)."""

@@ -250,6 +250,25 @@ class TrainingOptions:
 
 
 @dataclass(frozen=True)
+class DistillationOptions:
+    """Learning from what trained captioners would say at each word of people's captions (Hinton et al. 2015).
+
+    Attributes
+    ----------
+    teachers : tuple of str
+        Folders of runs; the mean of their probabilities is learned. Empty for none.
+    weight : float
+        Part of the loss of people's captions that is theirs, 0 to 1.
+    """
+
+    teachers: tuple[str, ...] = ()
+    weight: float = 0.5
+
+    def __post_init__(self) -> None:
+        require(0 <= self.weight <= 1, f"weight is {self.weight}; it must be from 0 to 1")
+
+
+@dataclass(frozen=True)
 class SelfCriticalOptions:
     """Learning from captions that the model draws itself, by their CIDEr-D (Rennie et al. 2017).
 
@@ -282,6 +301,7 @@ class Recipe:
     words: WordOptions = field(default_factory=WordOptions)
     decoder: DecoderOptions = field(default_factory=DecoderOptions)
     training: TrainingOptions = field(default_factory=TrainingOptions)
+    distillation: DistillationOptions = field(default_factory=DistillationOptions)
     self_critical: SelfCriticalOptions = field(default_factory=SelfCriticalOptions)
     search: SearchOptions = field(default_factory=SearchOptions)
 

@@ -1,4 +1,4 @@
-"""A run from its recipe to its best weights."""
+"""A run, or one for each phase, from its recipe to its best weights."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import logging
 import sys
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,26 +15,50 @@ from lightning.pytorch.callbacks import EarlyStopping, RichProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
 from safetensors.torch import load_file
 
-from looksay import data, images
-from looksay.data import Dataset, Record
-from looksay.data.cache import PictureCache, replacing
+from looksay import data
+from looksay.data import Dataset
+from looksay.data.cache import replacing
 from looksay.errors import DataError, RecipeError, RunError
-from looksay.images import ImageSource
 from looksay.nets.model import CaptionModel
 from looksay.train import build, config, journal
 from looksay.train.averaging import MovingAverage
-from looksay.train.batches import Pictures
-from looksay.train.inputs import Grids, Pixels
+from looksay.train.batches import pictures
 from looksay.train.journal import BEST, LAST, Journal
 from looksay.train.module import DECIDING, CaptionModule
-from looksay.train.recipe import AugmentationOptions, Recipe
+from looksay.train.recipe import Recipe
+from looksay.train.teachers import SoftTargets
+from looksay.train.trained import RECIPE, VOCABULARY
 from looksay.vocabulary import SPECIAL, Vocabulary
 
-RECIPE = "recipe.toml"
-VOCABULARY = "vocabulary.json"
 _FEW_WORDS = 50
 
 log = logging.getLogger(__name__)
+
+
+def train_phases(recipes: Sequence[Recipe], *, resume: bool = False) -> Path:
+    """Train one recipe after another; see `config.phases` and `train`.
+
+    Parameters
+    ----------
+    recipes : sequence of Recipe
+    resume : bool
+        Go on with the first one that has not all its epochs.
+
+    Returns
+    -------
+    Path
+        The folder of the last run.
+    """
+    folder = Path()
+    for place, recipe in enumerate(recipes, 1):
+        folder = Path(recipe.training.run)
+        begun = (folder / RECIPE).is_file()
+        if resume and begun and place < len(recipes) and _ended(folder, config.load(folder / RECIPE)):
+            continue
+        if len(recipes) > 1:
+            log.info("phase %d of %d: %s", place, len(recipes), folder)
+        train(recipe, resume=resume and (begun or place == 1))
+    return folder
 
 
 def train(recipe: Recipe, *, resume: bool = False) -> Path:
@@ -77,6 +100,8 @@ def train(recipe: Recipe, *, resume: bool = False) -> Path:
     if recipe.training.start:
         _start(model, Path(recipe.training.start))
     train = pictures(dataset.split("train"), recipe, vocabulary, model, augmented=True)
+    if recipe.distillation.teachers:
+        train.soft = SoftTargets(recipe.distillation.teachers, train)
     val = pictures(dataset.split("val"), recipe, vocabulary, model)
     if len(val) < 2:
         raise DataError(
@@ -92,37 +117,22 @@ def train(recipe: Recipe, *, resume: bool = False) -> Path:
     return folder
 
 
-def pictures(
-    records: Sequence[Record], recipe: Recipe, vocabulary: Vocabulary, model: CaptionModel, *, augmented: bool = False
-) -> Pictures:
-    """Decode the pictures of records, and encode them if the encoder is frozen; both once, whatever runs follow.
-
-    Parameters
-    ----------
-    augmented : bool
-        Whether also to encode what the recipe's augmentation makes of them, for training.
-    """
-    spec = build.picture_spec(recipe)
-    cache = PictureCache(
-        [record.image for record in records], spec, Path(recipe.data.cache) if recipe.data.cache else None
-    )
-    views = recipe.augmentation if augmented else AugmentationOptions(flip=False)
-    pixels, grids = Pixels(cache, spec, views), None
-    if not recipe.encoder.learning_stages(0):
-        bf16 = precision(recipe.training.precision) == "bf16-mixed"
-        grids = Grids(pixels, model.encoder, bf16=bf16)
-    return Pictures(records, pixels, grids, vocabulary, recipe)
-
-
 def _resumed(folder: Path, recipe: Recipe) -> Recipe:
     if not (folder / RECIPE).is_file():
         raise RunError(f"{folder} holds no run to go on with; train without --resume")
     begun = config.load(folder / RECIPE)
-    if len(journal.read(folder)) >= begun.training.epochs:
-        log.warning("%s has all its %d epochs; there is nothing left to train", folder, begun.training.epochs)
+    if _ended(folder, begun):
+        log.warning("%s has all its epochs; there is nothing left to train", folder)
     if begun != recipe:
         log.warning("going on with the recipe that %s began with; changes to it are not used", folder)
     return begun
+
+
+def _ended(folder: Path, recipe: Recipe) -> bool:
+    """Return whether a run has all its epochs, or as many as its patience gave it."""
+    scores = [row[DECIDING] for row in journal.read(folder)]
+    waited = len(scores) - scores.index(max(scores)) - 1 if scores else 0
+    return len(scores) >= recipe.training.epochs or 0 < recipe.training.patience <= waited
 
 
 def _report(dataset: Dataset) -> None:
@@ -183,7 +193,7 @@ def _fit(module: CaptionModule, recipe: Recipe, folder: Path) -> None:
             max_epochs=options.epochs,
             devices=1,
             num_nodes=1,
-            precision=precision(options.precision),
+            precision=build.precision(options.precision),
             gradient_clip_val=options.clip,
             accumulate_grad_batches=options.accumulate,
             reload_dataloaders_every_n_epochs=1,
@@ -204,54 +214,3 @@ class _Patience(EarlyStopping):
 
     def on_train_start(self, trainer: lightning.Trainer, _: lightning.LightningModule) -> None:
         trainer.should_stop = self.wait_count >= self.patience
-
-
-def precision(wanted: str) -> Any:
-    """Return Lightning's name of a precision; ``auto`` is bf16 where the hardware multiplies in it, else fp32."""
-    if torch.cuda.is_available():
-        has_bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
-    else:
-        has_bf16 = bool(torch.cpu.get_capabilities().get("avx512_bf16"))
-    return "bf16-mixed" if wanted == "bf16" or (wanted == "auto" and has_bf16) else "32-true"
-
-
-@dataclass(frozen=True)
-class Run:
-    """What training left: the recipe, the words, and the model with its best weights."""
-
-    folder: Path
-    recipe: Recipe
-    vocabulary: Vocabulary
-    model: CaptionModel
-
-    @torch.no_grad()
-    def caption(self, image: ImageSource) -> str:
-        """Say what a picture shows; for more than a try, `looksay export` it.
-
-        Raises
-        ------
-        ImageError
-            If the picture cannot be read.
-        """
-        pixels = torch.from_numpy(images.prepare(image, build.picture_spec(self.recipe)))
-        ((best, *_),) = self.model.captions(self.model.encoder(pixels[None]), self.vocabulary, self.recipe.search)
-        return self.vocabulary.decode(best.tokens)
-
-
-def load(folder: Path) -> Run:
-    """Load a run with its best weights, in evaluation mode.
-
-    Raises
-    ------
-    RunError
-        If the folder holds no run, or if no epoch has been completed.
-    """
-    if not (folder / RECIPE).is_file():
-        raise RunError(f"{folder} is not a run: it has no {RECIPE}; make one with looksay train")
-    if not (folder / BEST).is_file():
-        raise RunError(f"{folder} has not completed an epoch; go on with looksay train --resume")
-    recipe = config.load(folder / RECIPE)
-    vocabulary = Vocabulary.load(folder / VOCABULARY)
-    model = build.caption_model(recipe, vocabulary, pretrained=False)
-    model.load_state_dict(load_file(folder / BEST))
-    return Run(folder, recipe, vocabulary, model.eval())

@@ -1,0 +1,115 @@
+"""What trained captioners would say at each word of people's captions: soft targets for a new one to learn from."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from looksay.data.cache import new_rows, progress
+from looksay.errors import RecipeError
+from looksay.train import build, trained
+from looksay.train.batches import Batch, Pictures, pictures
+from looksay.train.journal import BEST
+from looksay.train.trained import Run
+
+_LIKELIEST = 32
+_BATCH = 32
+_WORD = np.dtype([("words", np.int32, _LIKELIEST), ("probabilities", np.float16, _LIKELIEST)])
+
+
+class SoftTargets:
+    """The likeliest words at each word of captions, by the mean of the probabilities of some captioners.
+
+    They are computed once, from pictures as they are, into one memory-mapped file.
+
+    Parameters
+    ----------
+    teachers : sequence of str
+        The folders of runs; their best weights teach.
+    learner : Pictures
+        The pictures and captions to learn from. The file stands in the folder of its cache; its name is a hash of the
+        teachers' weights and of the captions.
+
+    Raises
+    ------
+    RunError
+        If a teacher is not a run that has completed an epoch.
+    RecipeError
+        If a teacher has other words.
+    """
+
+    def __init__(self, teachers: Sequence[str], learner: Pictures) -> None:
+        facts = hashlib.sha256(repr([(str(r.image), r.references) for r in learner.records]).encode())
+        runs = [trained.load(Path(teacher)) for teacher in teachers]
+        for run in runs:
+            if run.vocabulary != learner.vocabulary:
+                raise RecipeError(
+                    f"distillation.teachers: {run.folder} has other words than this recipe gives; train it on the same "
+                    "captions, with the same vocabulary.min_count"
+                )
+            facts.update((run.folder / BEST).read_bytes())
+        lengths = [[len(caption) for caption in of_one] for of_one in learner.captions]
+        facts.update(repr(lengths).encode())
+        ends = iter(np.cumsum([length for of_one in lengths for length in of_one]).tolist())
+        self._where = [[slice((end := next(ends)) - length, end) for length in of_one] for of_one in lengths]
+        file = learner.cache.file.with_name(f"soft-{facts.hexdigest()[:16]}.npy")
+        if not file.is_file():
+            _write(file, self._where, runs, learner)
+        self._rows = np.load(file, mmap_mode="r")
+
+    def __call__(self, picture: int, caption: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Return the likeliest words at each word of a caption and their probabilities: each (words, likeliest).
+
+        The probabilities at a word sum to 1.
+        """
+        rows = self._rows[self._where[picture][caption]]
+        probabilities = rows["probabilities"].astype(np.float32)
+        return rows["words"].astype(np.int64), probabilities / probabilities.sum(axis=1, keepdims=True)
+
+
+@torch.no_grad()
+def _write(file: Path, where: list[list[slice]], runs: Sequence[Run], learner: Pictures) -> None:
+    """Let the teachers read all captions."""
+    taught = [_seen(run, learner) for run in runs]
+    likeliest = min(_LIKELIEST, len(learner.vocabulary))
+    starts = range(0, len(learner), _BATCH)
+    total = where[-1][-1].stop
+    with new_rows(file, _WORD, (total,)) as rows, progress(starts, len(starts), "asking the teachers") as bar:
+        for first in bar:
+            places = range(first, min(first + _BATCH, len(learner)))
+            captions = max(len(learner.captions[place]) for place in places)
+            batches = [seen.batch(places, captions) for seen in taught]  # all in the same order: that of the lengths
+            said = [_probabilities(run, batch) for run, batch in zip(runs, batches, strict=True)]
+            best = torch.stack(said).mean(dim=0).topk(likeliest)
+            into = np.concatenate([np.r_[where[picture][caption]] for picture, caption in batches[0].rows])
+            rows["words"][into, :likeliest] = best.indices.cpu().numpy()
+            rows["probabilities"][into, :likeliest] = best.values.cpu().numpy()
+
+
+def _seen(run: Run, learner: Pictures) -> Pictures:
+    """Return the learner's pictures and captions as a teacher sees them."""
+    recipe = replace(
+        run.recipe,
+        data=learner.recipe.data,
+        training=replace(run.recipe.training, max_words=learner.recipe.training.max_words),
+    )
+    return pictures(learner.records, recipe, run.vocabulary, run.model, augmented=True)
+
+
+def _probabilities(run: Run, batch: Batch) -> Tensor:
+    """Return what a captioner says at each word of a batch: (words, vocabulary)."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    model, batch = run.model.to(device), batch.to(device)
+    with torch.autocast(
+        device.type, torch.bfloat16, enabled=build.precision(run.recipe.training.precision) == "bf16-mixed"
+    ):
+        outputs, _ = model.decoder(model.grid(batch.pictures), batch.tokens, going=batch.going)
+        said: Tensor = model.decoder.words(outputs[batch.counted]).float().softmax(dim=-1)
+    return said
