@@ -54,7 +54,7 @@ def test_the_commands_of_a_page_run(page: Path, desk: Path, small_bundle: Path) 
         words = shlex.split(command)
         if words[:2] == ["looksay", "train"]:
             changes = [word for word in words[3:] if not word.startswith("--")]
-            assert config.load(Path(words[2]), changes)
+            assert config.phases(Path(words[2]), changes)
         elif words[:2] == ["looksay", "export"]:
             assert CliRunner().invoke(main, ["export", "--help"]).exit_code == 0
             assert {word for word in words if word.startswith("--")} <= {"--int8", "--data"}

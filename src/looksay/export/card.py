@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import looksay
 from looksay.specs import ModelSpec
-from looksay.train.recipe import Recipe
+from looksay.train.recipe import ModelFacts, Recipe
+from looksay.train.trained import Phase
 
 _SCALED = ("BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "ROUGE-L", "CIDEr-D")
 
 
-def write(spec: ModelSpec, recipe: Recipe, parity: str) -> str:
+def write(spec: ModelSpec, phases: Sequence[Phase], parity: str) -> str:
     """Return the card, in Markdown.
 
     Parameters
     ----------
     spec : ModelSpec
         With its scores.
-    recipe : Recipe
+    phases : sequence of Phase
+        How the model came to be; the last is its own run.
     parity : str
         How the export compares with the trained model.
     """
-    scores, image = spec.scores, spec.image
+    scores, image, recipe = spec.scores, spec.image, phases[-1].recipe
     rows, columns = spec.grid
     seen = f"a grid of {rows} × {columns} cells" if rows * columns > 1 else "one vector for the picture"
     heads = f", {recipe.decoder.heads} heads of attention" if spec.decoder == "top-down" else ""
@@ -33,7 +36,7 @@ def write(spec: ModelSpec, recipe: Recipe, parity: str) -> str:
 
 An image captioner made with looksay {looksay.__version__}: a CNN looks at a picture, an LSTM says it.
 
-- **Encoder**: `{spec.encoder}` ({"fine-tuned" if recipe.encoder.trainable else "frozen"}), \
+- **Encoder**: `{spec.encoder}` ({"fine-tuned" if _tuned(phases) else "frozen"}), \
 {image.size} × {image.size} pixels, {image.resize}, {seen}. \
 Licence: {recipe.model.encoder_licence}.
 - **Decoder**: `{spec.decoder}`, {recipe.decoder.size} units{heads}.
@@ -57,17 +60,42 @@ Export: {parity}.
 
 ## Recipe
 
-```toml
-{_without_folders(recipe).to_toml().strip()}
-```
+{_recipes(phases)}
 """
 
 
+def _tuned(phases: Sequence[Phase]) -> bool:
+    """Return whether the encoder learned in the last run or in one that it goes back to."""
+    recipes = {phase.recipe.training.run: phase.recipe for phase in phases}
+    recipe: Recipe | None = phases[-1].recipe
+    while recipe and not recipe.encoder.trainable:
+        recipe = recipes.get(recipe.training.start)
+    return recipe is not None
+
+
+def _recipes(phases: Sequence[Phase]) -> str:
+    """Return the recipe of each run, with the keys that are not as by default."""
+    told = []
+    for phase in phases:
+        made = f" ({phase.made_with})" if phase.made_with else ""
+        told.append(
+            f"`{phase.name}`{made}:\n\n```toml\n{_without_folders(phase.recipe).to_toml(brief=True).strip()}\n```"
+        )
+    keys = "Keys that are not named are as by default."
+    if len(phases) == 1:
+        return f"{keys}\n\n{told[0]}"
+    return f"{len(phases)} runs, one after another; the last one made this model. {keys}\n\n" + "\n\n".join(told)
+
+
 def _without_folders(recipe: Recipe) -> Recipe:
-    """Keep the names of files and folders, and not where they lay on the maker's machine."""
+    """Keep the names of files and folders, and not where they lay on the maker's machine; nor what stands above."""
+    run, start, teachers = recipe.training.run, recipe.training.start, recipe.distillation.teachers
     return replace(
         recipe,
+        model=ModelFacts(),
         data=replace(recipe.data, folder=Path(recipe.data.folder).name, cache=""),
         encoder=replace(recipe.encoder, weights=Path(recipe.encoder.weights).name),
-        training=replace(recipe.training, run=Path(recipe.training.run).name),
+        words=replace(recipe.words, vectors=Path(recipe.words.vectors).name),
+        training=replace(recipe.training, run=Path(run).name, start=Path(start).name),
+        distillation=replace(recipe.distillation, teachers=tuple(Path(teacher).name for teacher in teachers)),
     )

@@ -85,7 +85,7 @@ def export(run_folder: Path, folder: Path, *, int8: bool = False, data_folder: P
             captioner = _open(building, spec)
             report += f"; then, in int8, {_compare(run, captioner, records)}"
         spec = replace(spec, scores=_score(captioner, dataset))
-        (building / "CARD.md").write_text(card.write(spec, run.recipe, report), encoding="utf-8")
+        (building / "CARD.md").write_text(card.write(spec, trained.phases(run_folder), report), encoding="utf-8")
         bundle.seal(building, spec)
         building.rename(folder)
     finally:

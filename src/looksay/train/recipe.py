@@ -332,14 +332,20 @@ class Recipe:
         }
         return [f"no effect: {case}" for case, holds in cases.items() if holds]
 
-    def to_toml(self) -> str:
-        """Write every key, so that a run says what it was made with even if a default changes later."""
+    def to_toml(self, *, brief: bool = False) -> str:
+        """Write every key, so that a run says what it was made with even if a default changes later.
+
+        Parameters
+        ----------
+        brief : bool
+            Leave out what is as it is by default.
+        """
         lines: list[str] = []
         for section in fields(self):
             options = getattr(self, section.name)
-            lines.append(f"[{section.name}]")
-            lines += [f"{key.name} = {_toml(getattr(options, key.name))}" for key in fields(options)]
-            lines.append("")
+            keys = [key.name for key in fields(options) if not brief or _differ(options, key.name)]
+            if keys:
+                lines += [f"[{section.name}]", *(f"{key} = {_toml(getattr(options, key))}" for key in keys), ""]
         return "\n".join(lines)
 
 

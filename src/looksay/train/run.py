@@ -27,7 +27,7 @@ from looksay.train.journal import BEST, LAST, Journal
 from looksay.train.module import DECIDING, CaptionModule
 from looksay.train.recipe import Recipe
 from looksay.train.teachers import SoftTargets
-from looksay.train.trained import RECIPE, VOCABULARY
+from looksay.train.trained import RECIPE, VOCABULARY, write_recipe
 from looksay.vocabulary import SPECIAL, Vocabulary
 
 _FEW_WORDS = 50
@@ -112,7 +112,7 @@ def train(recipe: Recipe, *, resume: bool = False) -> Path:
         with replacing(folder / VOCABULARY) as file:
             vocabulary.save(file)
         with replacing(folder / RECIPE) as file:  # last: a folder with a recipe is a run
-            file.write_text(recipe.to_toml(), encoding="utf-8")
+            write_recipe(recipe, file)
     _fit(module, recipe, folder)
     return folder
 

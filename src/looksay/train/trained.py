@@ -1,13 +1,15 @@
-"""What a run left: the captioner with its best weights."""
+"""What a run left: the captioner with its best weights, and how it came to be."""
 
 from __future__ import annotations
 
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
 
+import looksay
 from looksay import images
 from looksay.errors import RunError
 from looksay.images import ImageSource
@@ -19,6 +21,7 @@ from looksay.vocabulary import Vocabulary
 
 RECIPE = "recipe.toml"
 VOCABULARY = "vocabulary.json"
+_MADE_WITH = "# made with "
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,62 @@ class Run:
         pixels = torch.from_numpy(images.prepare(image, build.picture_spec(self.recipe)))
         ((best, *_),) = self.model.captions(self.model.encoder(pixels[None]), self.vocabulary, self.recipe.search)
         return self.vocabulary.decode(best.tokens)
+
+
+def write_recipe(recipe: Recipe, file: Path) -> None:
+    """Write down the recipe of a run, below the version and the commit of looksay that runs it."""
+    file.write_text(f"{_MADE_WITH}{_version()}\n\n{recipe.to_toml()}", encoding="utf-8")
+
+
+def _version() -> str:
+    """Return looksay's version and, in a clone, its commit."""
+    known = f"looksay {looksay.__version__}"
+    try:
+        _git("ls-files", "--error-unmatch", __file__)  # an install within another project's clone is not that project
+        return f"{known}, commit {_git('describe', '--always', '--dirty', '--exclude=*')}"
+    except (OSError, subprocess.CalledProcessError):
+        return known
+
+
+def _git(*words: str) -> str:
+    command = ["git", "-C", str(Path(__file__).parent), *words]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()  # noqa: S603
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A run on the way to another.
+
+    Attributes
+    ----------
+    name : str
+        Of its folder.
+    made_with : str
+        The version of looksay and, if it was a clone, its commit; empty for a run of an older looksay.
+    recipe : Recipe
+    """
+
+    name: str
+    made_with: str
+    recipe: Recipe
+
+
+def phases(folder: Path) -> list[Phase]:
+    """Return a run after those that it starts from or that taught it, and theirs, as far as they are still there."""
+    found: dict[Path, Phase] = {}
+
+    def visit(run: Path) -> None:
+        if run in found or not (run / RECIPE).is_file():
+            return
+        recipe = config.load(run / RECIPE)
+        for earlier in (*recipe.distillation.teachers, recipe.training.start):
+            if earlier:
+                visit(Path(earlier))
+        first = (run / RECIPE).read_text(encoding="utf-8").partition("\n")[0]
+        found[run] = Phase(run.name, first.removeprefix(_MADE_WITH) if first.startswith(_MADE_WITH) else "", recipe)
+
+    visit(folder)
+    return list(found.values())
 
 
 def load(folder: Path) -> Run:

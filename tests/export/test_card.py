@@ -1,0 +1,53 @@
+"""Who meets a model without its makers must learn from its card how it came to be."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from looksay.export import card
+from looksay.specs import ImageSpec, ModelSpec
+from looksay.train import trained
+from looksay.train.recipe import DistillationOptions, EncoderOptions, Recipe, TrainingOptions
+
+SCORES = dict.fromkeys(("BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "ROUGE-L", "CIDEr-D"), 0.5) | {
+    "pictures": 4, "split": "val", "references": 5,
+}  # fmt: skip
+SPEC = ModelSpec("mine", "resnet50", "top-down", ImageSpec(size=64), (2, 2), scores=SCORES)
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Path:
+    """Three runs: the last starts from one that fine-tuned the encoder, which a third taught."""
+
+    def run(name: str, recipe: Recipe, **training: str) -> None:
+        (tmp_path / name).mkdir()
+        at = replace(recipe.training, run=str(tmp_path / name), **training)  # type: ignore[arg-type]
+        trained.write_recipe(replace(recipe, training=at), tmp_path / name / trained.RECIPE)
+
+    run("teacher", Recipe(training=TrainingOptions(seed=7)))
+    taught = DistillationOptions(teachers=(str(tmp_path / "teacher"),))
+    run("tuned", Recipe(encoder=EncoderOptions(trainable=True), distillation=taught))
+    run("last", Recipe(training=TrainingOptions(epochs=3)), start=str(tmp_path / "tuned"))
+    return tmp_path
+
+
+def test_it_tells_of_every_run_on_the_way_what_was_not_as_by_default(runs: Path) -> None:
+    phases = trained.phases(runs / "last")
+    assert [phase.name for phase in phases] == ["teacher", "tuned", "last"]
+    assert all(phase.made_with.startswith("looksay 0.") for phase in phases)
+    text = card.write(SPEC, phases, "all the same")
+    assert "3 runs, one after another" in text
+    assert text.index("seed = 7") < text.index('teachers = ["teacher"]') < text.index('start = "tuned"')
+    assert "(fine-tuned)" in text
+    assert "batch =" not in text
+    assert str(runs) not in text
+
+
+def test_a_run_whose_beginnings_are_gone_tells_of_itself(runs: Path) -> None:
+    (runs / "tuned" / trained.RECIPE).unlink()
+    text = card.write(SPEC, trained.phases(runs / "last"), "all the same")
+    assert 'start = "tuned"' in text
+    assert "(frozen)" in text
