@@ -50,7 +50,7 @@ def measure(folder: Path, name: str) -> dict[str, object]:
             batch = epoch[step]
             with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
                 grid: Tensor = model.encoder(batch.pictures) if way == "looking" else batch.pictures
-                outputs, _ = model.decoder(grid, batch.tokens)
+                outputs, _ = model.decoder(grid, batch.tokens, going=batch.going)
                 loss = cross_entropy(model.decoder.words(outputs[batch.counted]), batch.targets[batch.counted])
             optimizer.zero_grad()
             loss.backward()

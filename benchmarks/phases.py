@@ -49,4 +49,4 @@ if __name__ == "__main__":
     parser.add_argument("file", type=Path)
     parser.add_argument("runs", type=Path, nargs="+")
     arguments = parser.parse_args()
-    draw(arguments.runs, arguments.file)
+    draw([run for run in arguments.runs if journal.read(run)], arguments.file)

@@ -30,13 +30,13 @@ def runs(tmp_path: Path) -> Path:
     run("teacher", Recipe(training=TrainingOptions(seed=7)))
     taught = DistillationOptions(teachers=(str(tmp_path / "teacher"),))
     run("tuned", Recipe(encoder=EncoderOptions(trainable=True), distillation=taught))
-    run("last", Recipe(training=TrainingOptions(epochs=3)), start=str(tmp_path / "tuned"))
+    run("last", Recipe(training=TrainingOptions(epochs=3)), start=f"{tmp_path}/tuned/")
     return tmp_path
 
 
 def test_it_tells_of_every_run_on_the_way_what_was_not_as_by_default(runs: Path) -> None:
-    phases = trained.phases(runs / "last")
-    assert [phase.name for phase in phases] == ["teacher", "tuned", "last"]
+    phases = trained.history(runs / "last")
+    assert [phase.folder.name for phase in phases] == ["teacher", "tuned", "last"]
     assert all(phase.made_with.startswith("looksay 0.") for phase in phases)
     text = card.write(SPEC, phases, "all the same")
     assert "3 runs, one after another" in text
@@ -48,6 +48,12 @@ def test_it_tells_of_every_run_on_the_way_what_was_not_as_by_default(runs: Path)
 
 def test_a_run_whose_beginnings_are_gone_tells_of_itself(runs: Path) -> None:
     (runs / "tuned" / trained.RECIPE).unlink()
-    text = card.write(SPEC, trained.phases(runs / "last"), "all the same")
+    text = card.write(SPEC, trained.history(runs / "last"), "all the same")
     assert 'start = "tuned"' in text
-    assert "(frozen)" in text
+    assert "(frozen since tuned)" in text
+
+
+def test_a_run_that_was_put_in_the_place_of_its_start_still_has_a_card(runs: Path) -> None:
+    (runs / "tuned" / trained.RECIPE).write_text((runs / "last" / trained.RECIPE).read_text(encoding="utf-8"))
+    text = card.write(SPEC, trained.history(runs / "tuned"), "all the same")
+    assert "(frozen since tuned)" in text

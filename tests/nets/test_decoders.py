@@ -42,7 +42,9 @@ def test_captions_that_have_ended_are_read_no_further_and_the_others_as_before(n
     tokens, lengths = torch.randint(20, (6, 4)), torch.tensor([4, 2, 3, 1, 1, 1])
     counted = torch.arange(4) < lengths[:, None]
     whole, attention = decoder(grid, tokens)
-    short, looked = decoder(grid, tokens, going=[(3, 2), (2, 2), (2, 1), (1, 1)])
+    going = [(3, 2), (2, 2), (2, 1), (1, 1)]
+    decoder(grid, tokens, 0.9, going)  # reading its own words goes with it
+    short, looked = decoder(grid, tokens, going=going)
     torch.testing.assert_close(short[counted], whole[counted])
     torch.testing.assert_close(looked[counted], attention[counted])
     assert not short[4:, 1:].any()

@@ -132,6 +132,8 @@ def test_each_phase_is_a_recipe_and_may_build_on_earlier_ones(tmp_path: Path) ->
     ("change", "problem"),
     [
         (('name = "draw"', ""), r"each phase is a table \[\[phases\]\] with a name"),
+        (('name = "draw"', 'name = "read"'), "each phase has a name of its own"),
+        (('name = "draw"', 'name = "../up"'), "each phase has a name of its own"),
         (("samples = 5", "samples = 1"), "phase draw: self_critical: samples is 1"),
         (("encoder.trainable", "coder.trainable"), "phase draw: a recipe has no coder"),
         (("encoder.trainable = true", "encoder = 3"), "phase draw: encoder is a section"),
@@ -140,4 +142,10 @@ def test_each_phase_is_a_recipe_and_may_build_on_earlier_ones(tmp_path: Path) ->
 def test_a_slip_in_a_phase_names_it(tmp_path: Path, change: tuple[str, str], problem: str) -> None:
     (tmp_path / "phased.toml").write_text(PHASED.replace(*change), encoding="utf-8")
     with pytest.raises(RecipeError, match=problem):
+        config.phases(tmp_path / "phased.toml")
+
+
+def test_a_flat_section_before_the_phases_is_named(tmp_path: Path) -> None:
+    (tmp_path / "phased.toml").write_text(f"data = 3\n{PHASED}", encoding="utf-8")
+    with pytest.raises(RecipeError, match="phase read: data is a section"):
         config.phases(tmp_path / "phased.toml")

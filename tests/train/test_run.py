@@ -18,7 +18,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 import looksay
-from looksay.train import build, config, journal, run
+from looksay.train import build, config, journal, run, trained
 
 RECIPE = ROOT / "recipes" / "flickr8k.toml"
 
@@ -131,12 +131,37 @@ def test_a_run_killed_between_its_phases_goes_on_and_ends_as_if_nothing_had_happ
     process.communicate()
 
     again = subprocess.run([*command, "--resume"], check=True, capture_output=True, text=True)
-    assert f"{tmp_path}/killed/read" not in again.stderr  # that phase had ended
+    assert f"{tmp_path}/killed/read has all its epochs" in again.stderr
     for phase in ("read", "tune", "draw"):
         wanted, got = (load_file(tmp_path / name / phase / "best.safetensors") for name in ("straight", "killed"))
         assert all(torch.equal(wanted[name], got[name]) for name in wanted), phase
     with pytest.raises(looksay.RunError, match="already holds a run"):
         run.train_phases(config.phases(recipe, straight))
+
+
+@pytest.mark.parametrize(
+    ("slip", "problem"),
+    [
+        ('start = "read"', "training.start=none is not a run"),
+        ('teachers = ["read"]', "distillation.teachers=none is not a run"),
+    ],
+)
+def test_a_slip_in_a_later_phase_is_told_before_the_first_begins(
+    slip: str, problem: str, small_data: Path, tmp_path: Path
+) -> None:
+    recipe = tmp_path / "phased.toml"
+    wrong = PHASES.replace(slip, slip.replace("read", "none"))
+    recipe.write_text(RECIPE.read_text(encoding="utf-8") + wrong, encoding="utf-8")
+    with pytest.raises(looksay.RunError, match=problem):
+        run.train_phases(config.phases(recipe, changes(small_data, tmp_path / "run")))
+    assert not (tmp_path / "run").exists()
+
+
+def test_phases_are_named_where_a_run_is_asked_for(small_data: Path, tmp_path: Path) -> None:
+    (tmp_path / "phased" / "read").mkdir(parents=True)
+    (tmp_path / "phased" / "read" / "recipe.toml").touch()
+    with pytest.raises(looksay.RunError, match=r"its phases are .*read"):
+        trained.load(tmp_path / "phased")
 
 
 def test_a_run_is_not_overwritten_and_resume_needs_one(small_data: Path, small_run: Path, tmp_path: Path) -> None:

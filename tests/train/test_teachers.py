@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -100,6 +101,39 @@ def test_a_teacher_of_other_words_or_without_an_epoch_is_refused(
     learner.vocabulary = Vocabulary(learner.vocabulary.words[:-1])
     with pytest.raises(RecipeError, match="other words than this recipe gives"):
         SoftTargets([str(small_run)], learner)
+
+
+def test_other_pictures_under_the_same_names_are_looked_at_anew(
+    learner: Pictures, small_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = learner.cache.file.parent
+    SoftTargets([str(small_run)], learner)
+    SoftTargets([str(small_run)], learner)
+    assert len(list(folder.glob("soft-*.npy"))) == 1
+    monkeypatch.setattr(learner.cache, "file", folder / "pictures-of-other-times.npy")
+    SoftTargets([str(small_run)], learner)
+    assert len(list(folder.glob("soft-*.npy"))) == 2
+
+
+def test_a_teacher_with_another_encoder_that_learned_teaches_of_the_pictures_that_can_be_read(
+    small_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = tmp_path / "data"
+    shutil.copytree(small_data, broken)
+    (broken / "Images" / "1-boats.jpg").write_bytes(b"no picture")
+    monkeypatch.setenv("LOOKSAY_CACHE", str(tmp_path / "one"))
+    own = [
+        "encoder.name=test_resnet",
+        "image.size=32",
+        "encoder.trainable=true",
+        f"training.run={tmp_path / 'teacher'}",
+    ]
+    teaching = [*TINY, f"data.folder={broken}", "training.epochs=1"]
+    teacher = run.train(config.load(ROOT / "recipes" / "flickr8k.toml", [*teaching, *own]))
+    run.train(config.load(ROOT / "recipes" / "flickr8k.toml", [
+        *teaching, f"training.run={tmp_path / 'learner'}", f'distillation.teachers=["{teacher}"]',
+    ]))  # fmt: skip
+    assert len(list((tmp_path / "one").glob("pictures-*.npy"))) == 4  # train and val, each at two sizes: none twice
 
 
 def test_the_loss_by_hand() -> None:

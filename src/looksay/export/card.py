@@ -36,7 +36,7 @@ def write(spec: ModelSpec, phases: Sequence[Phase], parity: str) -> str:
 
 An image captioner made with looksay {looksay.__version__}: a CNN looks at a picture, an LSTM says it.
 
-- **Encoder**: `{spec.encoder}` ({"fine-tuned" if _tuned(phases) else "frozen"}), \
+- **Encoder**: `{spec.encoder}` ({_learning(phases)}), \
 {image.size} × {image.size} pixels, {image.resize}, {seen}. \
 Licence: {recipe.model.encoder_licence}.
 - **Decoder**: `{spec.decoder}`, {recipe.decoder.size} units{heads}.
@@ -64,13 +64,17 @@ Export: {parity}.
 """
 
 
-def _tuned(phases: Sequence[Phase]) -> bool:
-    """Return whether the encoder learned in the last run or in one that it goes back to."""
-    recipes = {phase.recipe.training.run: phase.recipe for phase in phases}
-    recipe: Recipe | None = phases[-1].recipe
-    while recipe and not recipe.encoder.trainable:
-        recipe = recipes.get(recipe.training.start)
-    return recipe is not None
+def _learning(phases: Sequence[Phase]) -> str:
+    """Say whether the encoder learned in the last run, or in one that it goes back to."""
+    recipes = {phase.folder: phase.recipe for phase in phases}
+    run = phases[-1].folder
+    while recipe := recipes.pop(run, None):
+        if recipe.encoder.trainable:
+            return "fine-tuned"
+        if not recipe.training.start:
+            return "frozen"
+        run = Path(recipe.training.start).resolve()
+    return f"frozen since {run.name}"
 
 
 def _recipes(phases: Sequence[Phase]) -> str:
@@ -79,7 +83,7 @@ def _recipes(phases: Sequence[Phase]) -> str:
     for phase in phases:
         made = f" ({phase.made_with})" if phase.made_with else ""
         told.append(
-            f"`{phase.name}`{made}:\n\n```toml\n{_without_folders(phase.recipe).to_toml(brief=True).strip()}\n```"
+            f"`{phase.folder.name}`{made}:\n\n```toml\n{_without_folders(phase.recipe).to_toml(brief=True).strip()}\n```"
         )
     keys = "Keys that are not named are as by default."
     if len(phases) == 1:

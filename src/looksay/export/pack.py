@@ -58,6 +58,7 @@ def export(run_folder: Path, folder: Path, *, int8: bool = False, data_folder: P
     if folder.exists():
         raise RunError(f"{folder} exists already; name a new folder for the bundle")
     run = trained.load(run_folder)
+    phases = trained.history(run_folder)
     dataset = data.read(data_folder or Path(run.recipe.data.folder), run.recipe.data)
     records = dataset.split(SPLIT)
     spec = ModelSpec(
@@ -85,7 +86,7 @@ def export(run_folder: Path, folder: Path, *, int8: bool = False, data_folder: P
             captioner = _open(building, spec)
             report += f"; then, in int8, {_compare(run, captioner, records)}"
         spec = replace(spec, scores=_score(captioner, dataset))
-        (building / "CARD.md").write_text(card.write(spec, trained.phases(run_folder), report), encoding="utf-8")
+        (building / "CARD.md").write_text(card.write(spec, phases, report), encoding="utf-8")
         bundle.seal(building, spec)
         building.rename(folder)
     finally:

@@ -92,7 +92,10 @@ class Pictures:
     cache : PictureCache
     recipe : Recipe
     vocabulary : Vocabulary
+    given : sequence of Record
+        All of them.
     records : list of Record
+        Those that could be read.
     captions : for each record, its captions, each a list of word ids to be said
     soft : callable, optional
         What teachers would say at each word of a caption, by its picture's place and its own; see `SoftTargets`.
@@ -112,6 +115,7 @@ class Pictures:
         self._inputs: dict[bool, Inputs] = {True: pixels, False: grids or pixels}
         self._places = np.array([place for place in range(len(records)) if place not in self.cache.problems])
         self.recipe = recipe
+        self.given = records
         self.records = [records[place] for place in self._places]
         self.vocabulary = vocabulary
         self.captions = [

@@ -53,6 +53,8 @@ def phases(file: str | Path, changes: typing.Sequence[str] = ()) -> list[Recipe]
     recipes: list[Recipe] = []
     for part in parts:
         name = str(part.pop("name"))
+        if name in runs or name in ("", "..") or Path(name).name != name:
+            raise RecipeError(f"{file}: each phase has a name of its own that can be a folder's, unlike {name!r}")
         merged = {section: _merged(table.get(section, {}), part.get(section, {})) for section in table | part}
         try:
             recipe = _changed(merged, changes)
@@ -72,7 +74,9 @@ def phases(file: str | Path, changes: typing.Sequence[str] = ()) -> list[Recipe]
 
 
 def _merged(section: Any, other: Any) -> Any:
-    return section | other if isinstance(section, dict) and isinstance(other, dict) else other
+    if not isinstance(section, dict):
+        return section  # the mistake that is to be named
+    return section | other if isinstance(other, dict) else other
 
 
 def _read(file: str | Path) -> dict[str, Any]:

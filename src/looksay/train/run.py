@@ -49,16 +49,31 @@ def train_phases(recipes: Sequence[Recipe], *, resume: bool = False) -> Path:
     Path
         The folder of the last run.
     """
+    _check(recipes, resume=resume)
     folder = Path()
     for place, recipe in enumerate(recipes, 1):
         folder = Path(recipe.training.run)
         begun = (folder / RECIPE).is_file()
-        if resume and begun and place < len(recipes) and _ended(folder, config.load(folder / RECIPE)):
-            continue
         if len(recipes) > 1:
             log.info("phase %d of %d: %s", place, len(recipes), folder)
+        if resume and begun and place < len(recipes) and _ended(folder, _resumed(folder, recipe)):
+            continue
         train(recipe, resume=resume and (begun or place == 1))
     return folder
+
+
+def _check(recipes: Sequence[Recipe], *, resume: bool) -> None:
+    """Refuse what a later phase would trip over, before the first one begins."""
+    earlier: set[str] = set()
+    for recipe in recipes:
+        folder, start, teachers = recipe.training.run, recipe.training.start, recipe.distillation.teachers
+        if not (resume and (Path(folder) / RECIPE).is_file()):
+            for key, run in (("training.start", start), *(("distillation.teachers", each) for each in teachers)):
+                if run and run not in earlier:
+                    _begun(key, run)
+        if not resume:
+            _free(Path(folder))
+        earlier.add(folder)
 
 
 def train(recipe: Recipe, *, resume: bool = False) -> Path:
@@ -86,10 +101,8 @@ def train(recipe: Recipe, *, resume: bool = False) -> Path:
     folder = Path(recipe.training.run)
     if resume:
         recipe = _resumed(folder, recipe)
-    elif (folder / RECIPE).exists():
-        raise RunError(f"{folder} already holds a run; go on with --resume or name another with training.run=DIR")
-    elif folder.exists() and not (folder.is_dir() and {file.name for file in folder.iterdir()} <= {VOCABULARY}):
-        raise RunError(f"{folder} holds other files; name a new folder with training.run=DIR")
+    else:
+        _free(folder)
     dataset = data.read(Path(recipe.data.folder), recipe.data)
     _report(dataset)
     for idle in recipe.idle():
@@ -115,6 +128,14 @@ def train(recipe: Recipe, *, resume: bool = False) -> Path:
             write_recipe(recipe, file)
     _fit(module, recipe, folder)
     return folder
+
+
+def _free(folder: Path) -> None:
+    """Refuse a folder that holds something else than an interrupted beginning."""
+    if (folder / RECIPE).exists():
+        raise RunError(f"{folder} already holds a run; go on with --resume or name another with training.run=DIR")
+    if folder.exists() and not (folder.is_dir() and {file.name for file in folder.iterdir()} <= {VOCABULARY}):
+        raise RunError(f"{folder} holds other files; name a new folder with training.run=DIR")
 
 
 def _resumed(folder: Path, recipe: Recipe) -> Recipe:
@@ -144,7 +165,7 @@ def _report(dataset: Dataset) -> None:
 
 def _vocabulary(folder: Path, dataset: Dataset, recipe: Recipe, *, resume: bool) -> Vocabulary:
     if resume or recipe.training.start:
-        return Vocabulary.load((folder if resume else _begun(recipe.training.start)) / VOCABULARY)
+        return Vocabulary.load((folder if resume else _begun("training.start", recipe.training.start)) / VOCABULARY)
     captions = (text for record in dataset.split("train") for text in record.references)
     vocabulary = Vocabulary.build(captions, recipe.vocabulary.min_count)
     known, least = len(vocabulary) - len(SPECIAL), recipe.vocabulary.min_count
@@ -156,11 +177,11 @@ def _vocabulary(folder: Path, dataset: Dataset, recipe: Recipe, *, resume: bool)
     return vocabulary
 
 
-def _begun(start: str) -> Path:
-    """Return the folder of a run to start from."""
-    if not (Path(start) / BEST).is_file():
-        raise RunError(f"training.start={start} is not a run that has completed an epoch")
-    return Path(start)
+def _begun(key: str, run: str) -> Path:
+    """Return the folder of a run to build on."""
+    if not (Path(run) / BEST).is_file():
+        raise RunError(f"{key}={run} is not a run that has completed an epoch")
+    return Path(run)
 
 
 def _start(model: CaptionModel, run: Path) -> None:

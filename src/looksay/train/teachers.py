@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from looksay.data.cache import new_rows, progress
-from looksay.errors import RecipeError
+from looksay.errors import DataError, RecipeError
 from looksay.train import build, trained
 from looksay.train.batches import Batch, Pictures, pictures
 from looksay.train.journal import BEST
@@ -43,10 +43,12 @@ class SoftTargets:
         If a teacher is not a run that has completed an epoch.
     RecipeError
         If a teacher has other words.
+    DataError
+        If a teacher cannot read the same pictures.
     """
 
     def __init__(self, teachers: Sequence[str], learner: Pictures) -> None:
-        facts = hashlib.sha256(repr([(str(r.image), r.references) for r in learner.records]).encode())
+        facts = hashlib.sha256(f"{learner.cache.file.name} {[r.references for r in learner.records]}".encode())
         runs = [trained.load(Path(teacher)) for teacher in teachers]
         for run in runs:
             if run.vocabulary != learner.vocabulary:
@@ -100,7 +102,12 @@ def _seen(run: Run, learner: Pictures) -> Pictures:
         data=learner.recipe.data,
         training=replace(run.recipe.training, max_words=learner.recipe.training.max_words),
     )
-    return pictures(learner.records, recipe, run.vocabulary, run.model, augmented=True)
+    # A frozen one has looked at its augmented pictures already, in training: the first view is the picture as it is.
+    frozen = not recipe.encoder.trainable
+    seen = pictures(learner.given, recipe, run.vocabulary, run.model, augmented=frozen)
+    if seen.records != learner.records:
+        raise DataError(f"distillation.teachers: {run.folder} cannot read the same pictures as this recipe")
+    return seen
 
 
 def _probabilities(run: Run, batch: Batch) -> Tensor:

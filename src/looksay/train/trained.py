@@ -73,34 +73,36 @@ class Phase:
 
     Attributes
     ----------
-    name : str
-        Of its folder.
+    folder : Path
+        Absolute.
     made_with : str
         The version of looksay and, if it was a clone, its commit; empty for a run of an older looksay.
     recipe : Recipe
     """
 
-    name: str
+    folder: Path
     made_with: str
     recipe: Recipe
 
 
-def phases(folder: Path) -> list[Phase]:
+def history(folder: Path) -> list[Phase]:
     """Return a run after those that it starts from or that taught it, and theirs, as far as they are still there."""
-    found: dict[Path, Phase] = {}
+    found: list[Phase] = []
+    seen: set[Path] = set()
 
     def visit(run: Path) -> None:
-        if run in found or not (run / RECIPE).is_file():
+        if run in seen or not (run / RECIPE).is_file():
             return
+        seen.add(run)
         recipe = config.load(run / RECIPE)
         for earlier in (*recipe.distillation.teachers, recipe.training.start):
             if earlier:
-                visit(Path(earlier))
+                visit(Path(earlier).resolve())
         first = (run / RECIPE).read_text(encoding="utf-8").partition("\n")[0]
-        found[run] = Phase(run.name, first.removeprefix(_MADE_WITH) if first.startswith(_MADE_WITH) else "", recipe)
+        found.append(Phase(run, first.removeprefix(_MADE_WITH) if first.startswith(_MADE_WITH) else "", recipe))
 
-    visit(folder)
-    return list(found.values())
+    visit(folder.resolve())
+    return found
 
 
 def load(folder: Path) -> Run:
@@ -112,7 +114,9 @@ def load(folder: Path) -> Run:
         If the folder holds no run, or if no epoch has been completed.
     """
     if not (folder / RECIPE).is_file():
-        raise RunError(f"{folder} is not a run: it has no {RECIPE}; make one with looksay train")
+        phases = ", ".join(sorted(str(recipe.parent) for recipe in folder.glob(f"*/{RECIPE}")))
+        what_next = f"its phases are {phases}" if phases else "make one with looksay train"
+        raise RunError(f"{folder} is not a run: it has no {RECIPE}; {what_next}")
     if not (folder / BEST).is_file():
         raise RunError(f"{folder} has not completed an epoch; go on with looksay train --resume")
     recipe = config.load(folder / RECIPE)
