@@ -41,7 +41,7 @@ class Batch:
     mirrored : ndarray of bool, shape (pictures,)
     going : for each step, (pictures, captions)
         So many first pictures, and first captions of each, hold all that still have a word to say; see `Decoder`. As
-        the longest captions stand first, reading only these saves a third of the decoder's work.
+        the longest captions stand first, reading only these spares most of the padding.
     soft : tuple of Tensor, optional
         At each word of `targets`, one row after another, what teachers would say: their likeliest words and the
         probabilities of these, each (words, likeliest).
