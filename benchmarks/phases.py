@@ -35,9 +35,7 @@ def draw(runs: list[Path], file: Path) -> None:
         axes.text(middle, 1.01, run.name, transform=axes.get_xaxis_transform(), ha="center", va="bottom")
         ended += len(rows)
         axes.axvline(ended + 0.5, color="grey", linewidth=0.8)
-    axes.set(
-        xlabel="epoch, from one phase to the next", ylabel="val score, captions decoded with beam 3", ylim=(0, None)
-    )
+    axes.set(xlabel="epoch, from one phase to the next", ylabel="val score, captions decoded with beam 3")
     axes.set_ylim(0, 1.12 * axes.get_ylim()[1])
     axes.grid(alpha=0.3)
     axes.legend(loc="center right")
