@@ -73,7 +73,7 @@ def _learning(phases: Sequence[Phase]) -> str:
             return "fine-tuned"
         if not recipe.training.start:
             return "frozen"
-        run = Path(recipe.training.start).resolve()
+        run = Path(recipe.training.start[0]).resolve()
     return f"frozen since {run.name}"
 
 
@@ -93,13 +93,14 @@ def _recipes(phases: Sequence[Phase]) -> str:
 
 def _without_folders(recipe: Recipe) -> Recipe:
     """Keep the names of files and folders, and not where they lay on the maker's machine; nor what stands above."""
-    run, start, teachers = recipe.training.run, recipe.training.start, recipe.distillation.teachers
+    run, training, distillation = Path(recipe.training.run).name, recipe.training, recipe.distillation
+    start, teachers = (tuple(Path(each).name for each in runs) for runs in (training.start, distillation.teachers))
     return replace(
         recipe,
         model=ModelFacts(),
         data=replace(recipe.data, folder=Path(recipe.data.folder).name, cache=""),
         encoder=replace(recipe.encoder, weights=Path(recipe.encoder.weights).name),
         words=replace(recipe.words, vectors=Path(recipe.words.vectors).name),
-        training=replace(recipe.training, run=Path(run).name, start=Path(start).name),
-        distillation=replace(recipe.distillation, teachers=tuple(Path(teacher).name for teacher in teachers)),
+        training=replace(training, run=run, start=start),
+        distillation=replace(distillation, teachers=teachers),
     )

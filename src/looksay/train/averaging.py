@@ -11,20 +11,20 @@ from looksay.train.module import CaptionModule
 
 
 class MovingAverage(WeightAveraging):
-    """Lightning's averaging, with a decay that grows in the first steps so that the start is soon forgotten.
-
-    After `n` steps the average keeps ``min(decay, (1 + n) / (10 + n))`` of itself, as TensorFlow's
-    ``ExponentialMovingAverage`` does.
+    """Lightning's averaging, with a decay that can grow in the first steps so that a random start is soon forgotten.
 
     Parameters
     ----------
     decay : float
-        From 0 to below 1.
+        What the average keeps of itself in a step, from 0 to below 1.
+    growing : bool
+        After `n` steps it keeps ``min(decay, (1 + n) / (10 + n))``, as TensorFlow's ``ExponentialMovingAverage`` does.
     """
 
-    def __init__(self, decay: float) -> None:
+    def __init__(self, decay: float, *, growing: bool) -> None:
         def average(averaged: Tensor, current: Tensor, count: Tensor | int) -> Tensor:
-            return averaged.lerp(current, 1 - min(decay, (1 + int(count)) / (10 + int(count))))
+            kept = min(decay, (1 + int(count)) / (10 + int(count))) if growing else decay
+            return averaged.lerp(current, 1 - kept)
 
         super().__init__(use_buffers=False, avg_fn=average)  # BatchNorm keeps its statistics as they are
 

@@ -61,12 +61,13 @@ def phases(file: str | Path, changes: typing.Sequence[str] = ()) -> list[Recipe]
         except RecipeError as error:
             raise RecipeError(f"{file}, phase {name}: {error}") from error
         training, teachers = recipe.training, recipe.distillation.teachers
-        run, start = f"{training.run}/{name}", runs.get(training.start, training.start)
+        run = f"{training.run}/{name}"
+        start, teachers = (tuple(runs.get(each, each) for each in earlier) for earlier in (training.start, teachers))
         recipes.append(
             replace(
                 recipe,
                 training=replace(training, run=run, start=start),
-                distillation=replace(recipe.distillation, teachers=tuple(runs.get(each, each) for each in teachers)),
+                distillation=replace(recipe.distillation, teachers=teachers),
             )
         )
         runs[name] = run
@@ -142,8 +143,10 @@ def _check(where: str, value: Any, kind: Any) -> Any:
             raise RecipeError(f"{where} is {value!r}; it must be one of {', '.join(get_args(kind))}")
         return str(value)
     if get_origin(kind) is tuple:
+        if isinstance(value, str):
+            return (value,) if value else ()
         if not (isinstance(value, list) and all(isinstance(each, str) for each in value)):
-            raise RecipeError(f"{where} is {value!r}; it must be a list of texts")
+            raise RecipeError(f"{where} is {value!r}; it must be a text or a list of texts")
         return tuple(value)
     if kind is float and type(value) is int:
         return float(value)

@@ -186,8 +186,9 @@ class TrainingOptions:
     ----------
     run : str
         Folder of the run.
-    start : str
-        Folder of a run whose words and best weights this one starts from; empty to start anew.
+    start : tuple of str
+        Folders of runs to start from: with their words, and the mean of their best weights (Wortsman et al. 2022).
+        Empty to start anew.
     epochs, batch : int
         A batch is this many pictures, each with all its captions.
     learning_rate, weight_decay : float
@@ -211,15 +212,15 @@ class TrainingOptions:
     patience : int
         Stop after so many epochs without a better val CIDEr-D; 0 to go on to the end.
     ema : float
-        The model that is judged and kept is a moving average of the weights, of which a step keeps this part (early
-        on less); 0 for the weights as they are.
+        The model that is judged and kept is a moving average of the weights, of which a step keeps this part (less
+        early on, unless the run starts from others); 0 for the weights as they are.
     scheduled_sampling : float
         Part of the words read, by the last epoch, that are the model's own instead of people's; it rises from 0 epoch
         by epoch (Bengio et al. 2015).
     """
 
     run: str = "runs/flickr8k"
-    start: str = ""
+    start: tuple[str, ...] = ()
     epochs: int = 10
     batch: int = 32
     learning_rate: float = 1e-3

@@ -14,6 +14,7 @@ import torch
 from lightning.pytorch.callbacks import EarlyStopping, RichProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
 from safetensors.torch import load_file
+from torch import Tensor
 
 from looksay import data
 from looksay.data import Dataset
@@ -66,10 +67,11 @@ def _check(recipes: Sequence[Recipe], *, resume: bool) -> None:
     """Refuse what a later phase would trip over, before the first one begins."""
     earlier: set[str] = set()
     for recipe in recipes:
-        folder, start, teachers = recipe.training.run, recipe.training.start, recipe.distillation.teachers
+        folder = recipe.training.run
         if not (resume and (Path(folder) / RECIPE).is_file()):
-            for key, run in (("training.start", start), *(("distillation.teachers", each) for each in teachers)):
-                if run and run not in earlier:
+            needed = {"training.start": recipe.training.start, "distillation.teachers": recipe.distillation.teachers}
+            for key, runs in needed.items():
+                for run in set(runs) - earlier:
                     _begun(key, run)
         if not resume:
             _free(Path(folder))
@@ -111,7 +113,7 @@ def train(recipe: Recipe, *, resume: bool = False) -> Path:
     torch.manual_seed(recipe.training.seed)
     model = build.caption_model(recipe, vocabulary, pretrained=not recipe.training.start)
     if recipe.training.start:
-        _start(model, Path(recipe.training.start))
+        _start(model, [Path(run) for run in recipe.training.start], vocabulary)
     train = pictures(dataset.split("train"), recipe, vocabulary, model, augmented=True)
     if recipe.distillation.teachers:
         train.soft = SoftTargets(recipe.distillation.teachers, train)
@@ -165,7 +167,7 @@ def _report(dataset: Dataset) -> None:
 
 def _vocabulary(folder: Path, dataset: Dataset, recipe: Recipe, *, resume: bool) -> Vocabulary:
     if resume or recipe.training.start:
-        return Vocabulary.load((folder if resume else _begun("training.start", recipe.training.start)) / VOCABULARY)
+        return Vocabulary.load((folder if resume else _begun("training.start", recipe.training.start[0])) / VOCABULARY)
     captions = (text for record in dataset.split("train") for text in record.references)
     vocabulary = Vocabulary.build(captions, recipe.vocabulary.min_count)
     known, least = len(vocabulary) - len(SPECIAL), recipe.vocabulary.min_count
@@ -184,19 +186,26 @@ def _begun(key: str, run: str) -> Path:
     return Path(run)
 
 
-def _start(model: CaptionModel, run: Path) -> None:
-    """Take the best weights of a run."""
-    try:
-        model.load_state_dict(load_file(run / BEST))
-    except RuntimeError as error:
-        raise RecipeError(
-            f"training.start={run}: its model is another; [encoder], [words] and [decoder] must be as in its {RECIPE}"
-        ) from error
+def _start(model: CaptionModel, runs: Sequence[Path], vocabulary: Vocabulary) -> None:
+    """Take the mean of the best weights of runs."""
+    sums: dict[str, Tensor] = {}
+    for run in runs:
+        if Vocabulary.load(run / VOCABULARY) != vocabulary:
+            raise RecipeError(f"training.start: {run} has other words than {runs[0]}")
+        weights = load_file(run / BEST)
+        try:
+            model.load_state_dict(weights)
+        except RuntimeError as error:
+            raise RecipeError(
+                f"training.start={run}: its model is another; [encoder], [words] and [decoder] must be as in its {RECIPE}"
+            ) from error
+        sums = {name: value.double() + sums.get(name, 0) for name, value in weights.items()}
+    model.load_state_dict({name: value / len(runs) for name, value in sums.items()})
 
 
 def _fit(module: CaptionModule, recipe: Recipe, folder: Path) -> None:
     options = recipe.training
-    average = MovingAverage(options.ema) if options.ema else None
+    average = MovingAverage(options.ema, growing=not options.start) if options.ema else None
     callbacks: list[lightning.Callback] = [average] if average else []
     callbacks.append(Journal(folder, average))
     if options.patience:  # checked before the journal saves the checkpoint, which has the patience that is left

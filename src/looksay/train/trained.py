@@ -95,9 +95,8 @@ def history(folder: Path) -> list[Phase]:
             return
         seen.add(run)
         recipe = config.load(run / RECIPE)
-        for earlier in (*recipe.distillation.teachers, recipe.training.start):
-            if earlier:
-                visit(Path(earlier).resolve())
+        for earlier in (*recipe.distillation.teachers, *recipe.training.start):
+            visit(Path(earlier).resolve())
         first = (run / RECIPE).read_text(encoding="utf-8").partition("\n")[0]
         found.append(Phase(run, first.removeprefix(_MADE_WITH) if first.startswith(_MADE_WITH) else "", recipe))
 
