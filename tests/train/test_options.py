@@ -15,7 +15,7 @@ from looksay.nets.encoder import Encoder, image_spec
 from looksay.train import batches, config, journal, run
 from looksay.train.averaging import MovingAverage
 from looksay.train.recipe import EncoderOptions
-from looksay.train.trained import load
+from looksay.train.trained import history, load
 
 RECIPE = ROOT / "recipes" / "flickr8k.toml"
 Weights = dict[str, Tensor]
@@ -52,11 +52,13 @@ def test_the_weights_kept_are_the_moving_average_and_learning_goes_on_as_without
 
 
 def test_the_average_forgets_the_start_and_then_keeps_its_part() -> None:
-    average = MovingAverage(0.6)._kwargs["avg_fn"]
+    average = MovingAverage(0.6, growing=True)._kwargs["avg_fn"]
     old, new = torch.tensor(0.0), torch.tensor(1.0)
     assert average(old, new, torch.tensor(1)).item() == pytest.approx(1 - 2 / 11)
     assert average(old, new, torch.tensor(5)).item() == pytest.approx(0.6)
     assert average(old, new, torch.tensor(1000)).item() == pytest.approx(1 - 0.6)
+    from_a_run = MovingAverage(0.6, growing=False)._kwargs["avg_fn"]
+    assert from_a_run(old, new, torch.tensor(1)).item() == pytest.approx(1 - 0.6)
 
 
 def test_stages_wait_for_their_turn() -> None:
@@ -164,6 +166,22 @@ def test_a_run_goes_on_from_another_and_learns_from_its_own_captions(
     trained(small_data, tmp_path / "learned", *start, "training.learning_rate=1e-3", "training.epochs=12")
     rewards = [row["train_reward"] for row in journal.read(tmp_path / "learned")]
     assert sum(rewards[-3:]) > 1.1 * sum(rewards[:3])
+
+
+def test_a_run_starts_from_the_mean_of_several(small_run: Path, small_data: Path, tmp_path: Path) -> None:
+    other = trained(small_data, tmp_path / "other", f"training.start={small_run}", "training.epochs=1")
+    begun = load_file(small_run / journal.BEST)
+    both = f'training.start=["{small_run}", "{tmp_path / "other"}"]'
+    mean = trained(small_data, tmp_path / "mean", both, "training.learning_rate=1e-9", "training.epochs=1")
+    assert changed(begun, other)
+    assert all(torch.allclose((begun[name] + other[name]) / 2, mean[name], atol=1e-6) for name in begun)
+    assert [run.folder.name for run in history(tmp_path / "mean")] == [small_run.name, "other", "mean"]
+
+
+def test_runs_of_other_words_are_no_start_together(small_run: Path, small_data: Path, tmp_path: Path) -> None:
+    trained(small_data, tmp_path / "fewer", "vocabulary.min_count=9", "training.epochs=1")
+    with pytest.raises(RecipeError, match=r"fewer has other words than"):
+        trained(small_data, tmp_path / "both", f'training.start=["{small_run}", "{tmp_path / "fewer"}"]')
 
 
 def test_a_run_of_another_model_is_no_start(small_run: Path, small_data: Path, tmp_path: Path) -> None:
