@@ -118,8 +118,8 @@ def test_each_phase_is_a_recipe_and_may_build_on_earlier_ones(tmp_path: Path) ->
     file = tmp_path / "phased.toml"
     file.write_text(PHASED, encoding="utf-8")
     read, draw = config.phases(file, ["training.epochs=1"])
-    assert (read.training.run, read.training.start) == ("runs/two/read", "")
-    assert (draw.training.run, draw.training.start) == ("runs/two/draw", "runs/two/read")
+    assert (read.training.run, read.training.start) == ("runs/two/read", ())
+    assert (draw.training.run, draw.training.start) == ("runs/two/draw", ("runs/two/read",))
     assert draw.distillation.teachers == ("runs/two/read", "runs/other")
     assert (read.self_critical.samples, draw.self_critical.samples) == (0, 5)
     assert (read.training.epochs, draw.training.epochs) == (1, 1)  # the command line wins

@@ -185,7 +185,7 @@ def test_runs_of_other_words_are_no_start_together(small_run: Path, small_data: 
 
 
 def test_a_run_of_another_model_is_no_start(small_run: Path, small_data: Path, tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match="its model is another"):
+    with pytest.raises(RecipeError, match="is another model"):
         trained(small_data, tmp_path / "other", f"training.start={small_run}", "decoder.name=merge")
     with pytest.raises(RunError, match="is not a run"):
         trained(small_data, tmp_path / "none", f"training.start={tmp_path}")

@@ -197,7 +197,7 @@ def _start(model: CaptionModel, runs: Sequence[Path], vocabulary: Vocabulary) ->
             model.load_state_dict(weights)
         except RuntimeError as error:
             raise RecipeError(
-                f"training.start={run}: its model is another; [encoder], [words] and [decoder] must be as in its {RECIPE}"
+                f"training.start: {run} is another model; [encoder], [words] and [decoder] must be as in its {RECIPE}"
             ) from error
         sums = {name: value.double() + sums.get(name, 0) for name, value in weights.items()}
     model.load_state_dict({name: value / len(runs) for name, value in sums.items()})
