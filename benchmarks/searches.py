@@ -1,6 +1,7 @@
 """Score a run's captions of the val split with several searches: ``python benchmarks/searches.py RUN``.
 
-For choosing a recipe's ``[search]``; what ships is scored by ``looksay evaluate``.
+Of several runs the mean of their weights is scored. For choosing a recipe's ``[search]`` and ``training.start``; what
+ships is scored by ``looksay evaluate``.
 """
 
 from __future__ import annotations
@@ -43,8 +44,10 @@ def captions(run: Run, pictures: Pictures, search: SearchOptions) -> list[str]:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("run", type=Path)
-    run = trained.load(parser.parse_args().run)
+    parser.add_argument("runs", type=Path, nargs="+")
+    folders = parser.parse_args().runs
+    run = trained.load(folders[0])
+    run.model.load_state_dict(trained.best_weights(folders))
     records = data.read(Path(run.recipe.data.folder), run.recipe.data).split("val")
     pictures = batches.pictures(records, run.recipe, run.vocabulary, run.model)
     scorer = Scorer([record.references for record in pictures.records])

@@ -13,8 +13,6 @@ import lightning
 import torch
 from lightning.pytorch.callbacks import EarlyStopping, RichProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
-from safetensors.torch import load_file
-from torch import Tensor
 
 from looksay import data
 from looksay.data import Dataset
@@ -28,7 +26,7 @@ from looksay.train.journal import BEST, LAST, Journal
 from looksay.train.module import DECIDING, CaptionModule
 from looksay.train.recipe import Recipe
 from looksay.train.teachers import SoftTargets
-from looksay.train.trained import RECIPE, VOCABULARY, write_recipe
+from looksay.train.trained import RECIPE, VOCABULARY, best_weights, write_recipe
 from looksay.vocabulary import SPECIAL, Vocabulary
 
 _FEW_WORDS = 50
@@ -188,19 +186,16 @@ def _begun(key: str, run: str) -> Path:
 
 def _start(model: CaptionModel, runs: Sequence[Path], vocabulary: Vocabulary) -> None:
     """Take the mean of the best weights of runs."""
-    sums: dict[str, Tensor] = {}
     for run in runs:
         if Vocabulary.load(run / VOCABULARY) != vocabulary:
             raise RecipeError(f"training.start: {run} has other words than {runs[0]}")
-        weights = load_file(run / BEST)
         try:
-            model.load_state_dict(weights)
+            model.load_state_dict(best_weights([run]))
         except RuntimeError as error:
             raise RecipeError(
                 f"training.start: {run} is another model; [encoder], [words] and [decoder] must be as in its {RECIPE}"
             ) from error
-        sums = {name: value.double() + sums.get(name, 0) for name, value in weights.items()}
-    model.load_state_dict({name: value / len(runs) for name, value in sums.items()})
+    model.load_state_dict(best_weights(runs))
 
 
 def _fit(module: CaptionModule, recipe: Recipe, folder: Path) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
+from torch import Tensor
 
 import looksay
 from looksay import images
@@ -121,5 +123,13 @@ def load(folder: Path) -> Run:
     recipe = config.load(folder / RECIPE)
     vocabulary = Vocabulary.load(folder / VOCABULARY)
     model = build.caption_model(recipe, vocabulary, pretrained=False)
-    model.load_state_dict(load_file(folder / BEST))
+    model.load_state_dict(best_weights([folder]))
     return Run(folder, recipe, vocabulary, model.eval())
+
+
+def best_weights(runs: Sequence[Path]) -> dict[str, Tensor]:
+    """Return the mean of the best weights of runs."""
+    first, *others = (load_file(run / BEST) for run in runs)
+    if not others:
+        return first
+    return {name: sum((run[name].double() for run in others), first[name].double()) / len(runs) for name in first}
