@@ -23,7 +23,7 @@ def draw(runs: list[Path], file: Path) -> None:
     ended = 0
     for run in runs:
         rows = journal.read(run)
-        epochs = [ended + row["epoch"] for row in rows]
+        epochs = [ended + place for place in range(1, len(rows) + 1)]
         for place, (key, label) in enumerate(LINES.items()):
             scores = [100 * row[key] for row in rows]
             axes.plot(epochs, scores, f"C{place}", marker="o", markersize=4, label=None if ended else label)

@@ -172,9 +172,14 @@ def test_a_run_starts_from_the_mean_of_several(small_run: Path, small_data: Path
     other = trained(small_data, tmp_path / "other", f"training.start={small_run}", "training.epochs=1")
     begun = load_file(small_run / journal.BEST)
     both = f'training.start=["{small_run}", "{tmp_path / "other"}"]'
-    mean = trained(small_data, tmp_path / "mean", both, "training.learning_rate=1e-9", "training.epochs=1")
+    mean = trained(small_data, tmp_path / "mean", both, "training.epochs=0")
     assert changed(begun, other)
-    assert all(torch.allclose((begun[name] + other[name]) / 2, mean[name], atol=1e-6) for name in begun)
+    assert all(torch.allclose((begun[name] + other[name]) / 2, mean[name], atol=1e-7) for name in begun)
+    (row,) = journal.read(tmp_path / "mean")
+    assert row["epoch"] == 0
+    assert row["val_CIDEr-D"] > 0
+    with pytest.raises(RecipeError, match="epochs is 0; it must be 1 or more, or 0 with a start"):
+        trained(small_data, tmp_path / "nothing", "training.epochs=0")
     assert [run.folder.name for run in history(tmp_path / "mean")] == [small_run.name, "other", "mean"]
 
 

@@ -50,14 +50,16 @@ class Journal(lightning.Callback):
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         """Write the epoch down."""
-        if not (trainer.is_global_zero and isinstance(module, CaptionModule)):
-            return
-        epoch = trainer.current_epoch + 1
+        if trainer.is_global_zero and isinstance(module, CaptionModule):
+            self.write(trainer, module, trainer.current_epoch + 1)
+
+    def write(self, trainer: lightning.Trainer, module: CaptionModule, epoch: int) -> None:
+        """Write down an epoch, or as epoch 0 what was there before any."""
         row = {
             "epoch": epoch,
             "step": trainer.global_step,
             **{name: round(float(value), 6) for name, value in sorted(trainer.callback_metrics.items())},
-            "learning_rate": trainer.optimizers[0].param_groups[0]["lr"],
+            "learning_rate": trainer.optimizers[0].param_groups[0]["lr"] if epoch else 0.0,
             "seconds": round(time.monotonic() - self._started, 1),
         }
         earlier = [past for past in read(self.run) if past["epoch"] < epoch]
@@ -79,12 +81,13 @@ class Journal(lightning.Callback):
             plots.curves(rows, lengths, file)
         with replacing(self.run / SAMPLES / f"epoch-{epoch:02}.html") as file:
             samples.page(module, row, file)
-        with replacing(self.run / LAST) as file:
-            trainer.save_checkpoint(file)
+        if epoch:
+            with replacing(self.run / LAST) as file:
+                trainer.save_checkpoint(file)
         log.info(
             "epoch %d: loss %.3f, val loss %.3f, word accuracy %.3f, BLEU-4 %.1f, CIDEr-D %.1f%s, %.0f s",
             epoch,
-            row["train_loss"],
+            row.get("train_loss", float("nan")),
             row["val_loss"],
             row["val_word_accuracy"],
             100 * row["val_BLEU-4"],

@@ -34,7 +34,7 @@ def curves(rows: Sequence[dict[str, Any]], lengths: Mapping[str, Sequence[int]],
     epochs = [row["epoch"] for row in rows]
     for axes, (title, scale, lines) in zip(panels, _PANELS, strict=True):
         for name, label in lines.items():
-            axes.plot(epochs, [scale * row[name] for row in rows], marker="o", markersize=3, label=label)
+            axes.plot(epochs, [scale * row.get(name, np.nan) for row in rows], marker="o", markersize=3, label=label)
         axes.set(title=title, xlabel="epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     best = max(rows, key=lambda row: (row["val_CIDEr-D"], row["epoch"]))

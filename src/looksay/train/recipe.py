@@ -189,8 +189,10 @@ class TrainingOptions:
     start : tuple of str
         Folders of runs to start from: with their words, and the mean of their best weights (Wortsman et al. 2022).
         Empty to start anew.
-    epochs, batch : int
-        A batch is this many pictures, each with all its captions.
+    epochs : int
+        0 to keep the mean of the runs in `start` as it is.
+    batch : int
+        Pictures in a batch, each with all its captions.
     learning_rate, weight_decay : float
         Of AdamW.
     warmup : float
@@ -239,7 +241,8 @@ class TrainingOptions:
     scheduled_sampling: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch", "captions", "max_words", "accumulate"):
+        require(self.epochs >= (not self.start), f"epochs is {self.epochs}; it must be 1 or more, or 0 with a start")
+        for name in ("batch", "captions", "max_words", "accumulate"):
             require(getattr(self, name) >= 1, f"{name} is {getattr(self, name)}; it must be 1 or more")
         for name in ("weight_decay", "warmup", "label_smoothing", "ema", "scheduled_sampling"):
             require(0 <= getattr(self, name) < 1, f"{name} is {getattr(self, name)}; it must be from 0 to below 1")

@@ -112,10 +112,11 @@ def train(recipe: Recipe, *, resume: bool = False) -> Path:
     model = build.caption_model(recipe, vocabulary, pretrained=not recipe.training.start)
     if recipe.training.start:
         _start(model, [Path(run) for run in recipe.training.start], vocabulary)
-    train = pictures(dataset.split("train"), recipe, vocabulary, model, augmented=True)
+    val = train = pictures(dataset.split("val"), recipe, vocabulary, model)
+    if recipe.training.epochs:
+        train = pictures(dataset.split("train"), recipe, vocabulary, model, augmented=True)
     if recipe.distillation.teachers:
         train.soft = SoftTargets(recipe.distillation.teachers, train)
-    val = pictures(dataset.split("val"), recipe, vocabulary, model)
     if len(val) < 2:
         raise DataError(
             f"{dataset.folder} has one val picture; CIDEr-D, which chooses the checkpoint, compares several"
@@ -200,9 +201,10 @@ def _start(model: CaptionModel, runs: Sequence[Path], vocabulary: Vocabulary) ->
 
 def _fit(module: CaptionModule, recipe: Recipe, folder: Path) -> None:
     options = recipe.training
-    average = MovingAverage(options.ema, growing=not options.start) if options.ema else None
+    average = MovingAverage(options.ema, growing=not options.start) if options.ema and options.epochs else None
     callbacks: list[lightning.Callback] = [average] if average else []
-    callbacks.append(Journal(folder, average))
+    diary = Journal(folder, average)
+    callbacks.append(diary)
     if options.patience:  # checked before the journal saves the checkpoint, which has the patience that is left
         callbacks.append(_Patience(DECIDING, mode="max", patience=options.patience, check_on_train_epoch_end=False))
     bars: list[Any] = [RichProgressBar()] if sys.stderr.isatty() else []
@@ -231,7 +233,11 @@ def _fit(module: CaptionModule, recipe: Recipe, folder: Path) -> None:
             log_every_n_steps=1,
         )
         last = folder / LAST
-        trainer.fit(module, ckpt_path=last if last.is_file() else None, weights_only=True)
+        if options.epochs:
+            trainer.fit(module, ckpt_path=last if last.is_file() else None, weights_only=True)
+        else:
+            trainer.validate(module, verbose=False)
+            diary.write(trainer, module, epoch=0)
 
 
 class _Patience(EarlyStopping):
