@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import EXAMPLES, PHOTOS
+from PIL import Image, ImageOps
 
 import looksay
-from looksay import Caption, Captioner, ImageError, OptionError
+from looksay import Caption, Captioner, ImageError, OptionError, images
 from looksay.specs import SearchChanges, SearchOptions
 
 
@@ -23,8 +25,9 @@ def captioner() -> Captioner:
 def test_the_shipped_model_sees_what_the_photos_show(captioner: Captioner) -> None:
     said = {photo: captioner(EXAMPLES / photo).text for photo in PHOTOS}
     assert len(set(said.values())) == len(PHOTOS)
-    assert "helmet" in said["astronaut.jpg"]
+    assert {"woman", "man", "girl", "boy", "person"} & set(said["astronaut.jpg"].split())
     assert "man" in said["photographer.png"]
+    assert "camera" in said["photographer.png"]
     assert "mountain" in said["alps.jpg"]
     assert "boat" in said["boats.jpg"]
 
@@ -71,7 +74,8 @@ def test_n_best_are_different_and_sorted(captioner: Captioner) -> None:
     assert found[0] == captioner(EXAMPLES / "astronaut.jpg", beam=5)
 
 
-def test_a_stream_is_in_order_and_reads_only_what_is_needed(captioner: Captioner) -> None:
+def test_a_stream_is_in_order_and_reads_only_what_is_needed() -> None:
+    captioner = looksay.load(threads=2)
     read: list[str] = []
 
     def endless() -> Iterator[Path]:
@@ -82,7 +86,7 @@ def test_a_stream_is_in_order_and_reads_only_what_is_needed(captioner: Captioner
     texts = [caption.text for caption in itertools.islice(captioner.captions(endless(), batch=3), 5)]
     assert texts[0] == texts[4]
     assert texts[:4] == [captioner(EXAMPLES / photo).text for photo in PHOTOS]
-    assert len(read) <= 6
+    assert len(read) <= 4 * 3  # two batches at work, one that waits, one that was said
 
 
 def test_a_broken_picture_stops_captions_but_not_outcomes(captioner: Captioner, tmp_path: Path) -> None:
@@ -112,5 +116,28 @@ def test_max_words_is_kept(captioner: Captioner) -> None:
     assert len(captioner(EXAMPLES / "astronaut.jpg", max_words=4).words) <= 4
 
 
-def test_threads_do_not_change_captions(captioner: Captioner) -> None:
-    assert looksay.load(threads=1)(EXAMPLES / "boats.jpg").text == captioner(EXAMPLES / "boats.jpg").text
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("batch", [1, 3, 8, 64])
+def test_neither_batch_nor_threads_change_captions(captioner: Captioner, batch: int, threads: int) -> None:
+    """Each picture alone, by all cores, says what it says among others, whichever worker it comes to."""
+    photos = [EXAMPLES / photo for photo in PHOTOS]
+    pictures: list[Image.Image] = [
+        turned for photo in photos for turned in _variants(images.read(photo))
+    ]  # 4 photos in 5 forms
+    alone = [captioner(picture, beam=3) for picture in pictures]
+    together = list(looksay.load(threads=threads).captions(pictures, batch=batch, beam=3))
+    assert [caption.text for caption in together] == [caption.text for caption in alone]
+    np.testing.assert_allclose([c.log_prob for c in together], [c.log_prob for c in alone], atol=0.02)  # int8 rounds
+
+
+def _variants(photo: Image.Image) -> list[Image.Image]:
+    half = photo.crop((0, 0, photo.width // 2, photo.height))
+    return [photo, half, ImageOps.mirror(photo), ImageOps.flip(photo), ImageOps.invert(photo)]
+
+
+def test_a_stream_that_is_left_early_leaves_nothing_running(captioner: Captioner) -> None:
+    before = threading.active_count()
+    stream = looksay.load(threads=2).captions(itertools.repeat(EXAMPLES / "boats.jpg"), batch=2)
+    next(stream)
+    stream.close()  # type: ignore[attr-defined]
+    assert threading.active_count() == before

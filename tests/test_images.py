@@ -13,7 +13,7 @@ import pytest
 from conftest import EXAMPLES
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import ExifTags, Image
 
 from looksay import ImageError, images
 from looksay.specs import ImageSpec
@@ -134,6 +134,24 @@ def test_normalising_is_the_formula_of_the_spec(value: int, mean: tuple[float, f
 def test_channel_order_is_the_specs() -> None:
     red = Image.new("RGB", (4, 4), (255, 0, 0))
     assert images.resize(red, ImageSpec(size=4, channels="bgr"))[0, 0].tolist() == [0, 0, 255]
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_a_large_jpeg_is_decoded_no_larger_than_needed_and_looks_the_same(orientation: int) -> None:
+    with Image.open(EXAMPLES / "boats.jpg") as photo:
+        large, exif = photo.resize((2668, 2000)), photo.getexif()
+    exif[ExifTags.Base.Orientation] = orientation
+    file = io.BytesIO()
+    large.save(file, "JPEG", quality=90, exif=exif)
+    spec = ImageSpec(size=240)
+    whole, small = images.read(file.getvalue()), images.read(file.getvalue(), least=spec.size)
+    assert sorted(small.size) == [500, 667]  # a quarter; an eighth would leave 250
+    assert (whole.width > whole.height) == (small.width > small.height)
+    differences = np.abs(images.resize(whole, spec).astype(int) - images.resize(small, spec))
+    assert differences.mean() < 0.5
+    np.testing.assert_array_equal(
+        images.prepare(file.getvalue(), spec), images.normalise(images.resize(small, spec), spec)
+    )
 
 
 def test_errors_name_the_file_and_what_is_wrong(tmp_path: Path) -> None:

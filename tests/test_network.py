@@ -37,7 +37,8 @@ def test_the_mean_of_all_probabilities_counts(small_bundle: Path, other_bundle: 
     together = looksay.load(small_bundle, other_bundle)
     for photo in PHOTOS:
         expected = np.mean([np.exp(first_word(captioner, photo)) for captioner in alone], axis=0)
-        np.testing.assert_allclose(np.exp(first_word(together, photo)), expected, atol=1e-6)
+        # Not to the last digit: a photo is decoded no smaller than the model with the largest input needs.
+        np.testing.assert_allclose(np.exp(first_word(together, photo)), expected, atol=1e-3)
     assert together.name == f"{alone[0].name} + {alone[1].name}"
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from looksay import OptionError, rules
-from looksay.search import DecoderState, Hypothesis, Rows, Tokens, search
+from looksay.search import DecoderState, Hypothesis, Rows, Tokens, _top, search
 from looksay.specs import SearchOptions
 
 START, END = 0, 1
@@ -136,13 +136,31 @@ def test_a_longer_beam_beats_greed() -> None:
     assert decode(table, SearchOptions(beam=2))[0][0].tokens == (3,)
 
 
-def test_memory_is_copied_only_when_pictures_change_place() -> None:
+def test_memory_is_copied_only_when_pictures_change() -> None:
     state = DecoderState.begin({"keys": np.arange(3.0)}, {"cell": np.arange(3.0)})
-    same = state.take(np.array([0, 1, 2]))
-    assert same.memory is state.memory
-    moved = state.take(np.array([2, 2, 0, 0]))
-    assert moved.memory["keys"].tolist() == moved.hidden["cell"].tolist() == [2, 2, 0, 0]
-    assert moved.take(np.array([1, 0, 3, 2])).memory is moved.memory
+    assert state.take(np.array([0, 1, 2])).memory is state.memory
+    beams = state.take(np.array([0, 0, 1, 1, 2, 2]))
+    assert beams.memory is state.memory
+    assert beams.hidden["cell"].tolist() == [0, 0, 1, 1, 2, 2]
+    fewer = beams.take(np.array([5, 4, 1, 0]))
+    assert fewer.memory["keys"].tolist() == [2, 0]
+    assert fewer.take(np.array([1, 0, 3, 2])).memory is fewer.memory
+
+
+@given(st.lists(st.integers(0, 3), max_size=9), st.data())
+def test_each_row_looks_at_its_own_picture_whatever_is_taken(first: list[int], data: st.DataObject) -> None:
+    state = DecoderState.begin({"keys": np.arange(4.0)}, {"cell": np.arange(4.0)}).take(np.array(first, dtype=int))
+    if first:
+        state = state.take(np.array(data.draw(st.lists(st.integers(0, len(first) - 1), max_size=9)), dtype=int))
+    each = len(state) // max(1, len(state.memory["keys"]))
+    assert np.repeat(state.memory["keys"], each).tolist() == state.hidden["cell"].tolist()
+
+
+@given(st.integers(1, 3), st.integers(1, 300), st.integers(1, 7), st.integers(0, 10_000))
+def test_the_best_continuations_are_those_that_sorting_all_finds(rows: int, words: int, count: int, seed: int) -> None:
+    values = np.random.default_rng(seed).integers(-9, 9, (rows, words)).astype(float)  # with many that are equal
+    values[values == -9] = -np.inf
+    assert _top(values, count).tolist() == np.argsort(-values, axis=1, kind="stable")[:, :count].tolist()
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import functools
 import math
+import os
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, replace
 from itertools import islice, repeat
 from pathlib import Path
@@ -20,7 +23,9 @@ from looksay.hub import DEFAULT, locate
 from looksay.images import ImageSource
 from looksay.network import Arrays, Network
 from looksay.search import DecoderState, Hypothesis, Tokens, search
-from looksay.specs import Caption, SearchChanges, SearchOptions
+from looksay.specs import Caption, Device, SearchChanges, SearchOptions
+
+_MOST_WORKERS = 8  # each needs memory for a batch, and Python itself would soon be what they wait for
 
 Prepared = tuple[NDArray[np.float32], ...]
 """A picture as each model wants it: (3, size, size)."""
@@ -38,14 +43,18 @@ class Captioner:
         search and the attention are those of `bundle`.
     threads : int, optional
         CPU threads for a picture; by default all cores.
+    device : {"cpu", "cuda", "coreml", "directml", "openvino"}
+        What the networks run on.
 
     Raises
     ------
     BundleError
         If ONNX Runtime cannot load a model, or if models have different words.
+    OptionError
+        If ONNX Runtime cannot use the device.
     """
 
-    def __init__(self, bundle: Bundle, *others: Bundle, threads: int | None = None) -> None:
+    def __init__(self, bundle: Bundle, *others: Bundle, threads: int | None = None, device: Device = "cpu") -> None:
         self.bundle = bundle
         for other in others:
             if other.vocabulary != bundle.vocabulary:
@@ -53,7 +62,8 @@ class Captioner:
                     f"{other.folder.name} has other words than {bundle.folder.name}; train both on the same captions, "
                     "with the same vocabulary.min_count"
                 )
-        self._networks = [Network(one, threads, f"{place}.") for place, one in enumerate((bundle, *others))]
+        self._threads, self._device = threads or os.cpu_count() or 1, device
+        self._networks = [Network(one, threads, f"{place}.", device) for place, one in enumerate((bundle, *others))]
 
     @property
     def name(self) -> str:
@@ -89,13 +99,13 @@ class Captioner:
         self, image: ImageSource, *, attention: bool = False, **options: Unpack[SearchChanges]
     ) -> list[Caption]:
         """Return the `n_best` captions of a picture, the best first; see `__call__`."""
-        outcome = next(self.outcomes([image], attention=attention, **options))
+        (outcome,) = self._say_readable([image], self.options(options), attention)
         if isinstance(outcome, ImageError):
             raise outcome
         return outcome
 
     def captions(
-        self, sources: Iterable[ImageSource], *, batch: int = 16, **options: Unpack[SearchChanges]
+        self, sources: Iterable[ImageSource], *, batch: int = 8, **options: Unpack[SearchChanges]
     ) -> Iterator[Caption]:
         """Yield the best caption of each picture, in order and in constant memory; see `__call__`."""
         for outcome in self.outcomes(sources, batch=batch, **options):
@@ -107,7 +117,7 @@ class Captioner:
         self,
         sources: Iterable[ImageSource],
         *,
-        batch: int = 16,
+        batch: int = 8,
         attention: bool = False,
         **options: Unpack[SearchChanges],
     ) -> Iterator[list[Caption] | ImageError]:
@@ -116,9 +126,9 @@ class Captioner:
         Parameters
         ----------
         sources : iterable of pictures
-            Read `batch` at a time, so it may be endless.
+            Read a few batches ahead, so it may be endless.
         batch : int
-            Pictures captioned together.
+            Pictures captioned together; each core has a batch of its own.
         """
         chosen = self.options(options)
         if isinstance(sources, str | bytes):
@@ -130,12 +140,38 @@ class Captioner:
     def _stream(
         self, sources: Iterator[ImageSource], batch: int, options: SearchOptions, attention: bool
     ) -> Iterator[list[Caption] | ImageError]:
-        while group := list(islice(sources, batch)):
-            prepared = [self._try(source) for source in group]
-            pictures = [picture for picture in prepared if not isinstance(picture, ImageError)]
-            captions = iter(self.say(pictures, options, attention=attention) if pictures else [])
-            for picture in prepared:
-                yield picture if isinstance(picture, ImageError) else next(captions)
+        first = list(islice(sources, batch))
+        if len(first) < batch:  # too few to share among workers
+            yield from self._say_readable(first, options, attention)
+            return
+        # Whole batches side by side, each on a core of its own, leave no core waiting for another.
+        workers = min(self._threads, _MOST_WORKERS)
+        with ThreadPoolExecutor(workers) as pool:
+            say = self._worker._say_readable
+            waiting = deque([pool.submit(say, first, options, attention)])
+            while group := list(islice(sources, batch)):
+                waiting.append(pool.submit(say, group, options, attention))
+                while len(waiting) > workers or (waiting and waiting[0].done()):
+                    yield from waiting.popleft().result()
+            while waiting:
+                yield from waiting.popleft().result()
+
+    @functools.cached_property
+    def _worker(self) -> Captioner:
+        """The same captioner with as many threads as a worker has cores."""
+        threads = max(1, self._threads // _MOST_WORKERS)
+        if threads == self._threads or self._device != "cpu":
+            return self
+        return Captioner(*self.bundles, threads=threads)
+
+    def _say_readable(
+        self, sources: Sequence[ImageSource], options: SearchOptions, attention: bool
+    ) -> list[list[Caption] | ImageError]:
+        """Caption those pictures of a batch that can be read."""
+        prepared = [self._try(source) for source in sources]
+        pictures = [picture for picture in prepared if not isinstance(picture, ImageError)]
+        captions = iter(self.say(pictures, options, attention=attention) if pictures else [])
+        return [picture if isinstance(picture, ImageError) else next(captions) for picture in prepared]
 
     def options(self, changes: SearchChanges) -> SearchOptions:
         """Return the model's own search options with changes.
@@ -170,8 +206,8 @@ class Captioner:
         ImageError
             If it cannot be read.
         """
-        picture = images.read(source)
         specs = [bundle.spec.image for bundle in self.bundles]
+        picture = images.read(source, least=max(spec.size for spec in specs))
         made = {spec: images.normalise(images.resize(picture, spec), spec) for spec in set(specs)}
         return tuple(made[spec] for spec in specs)
 
@@ -225,7 +261,9 @@ class Captioner:
         return (look[: len(tokens)].reshape(-1, *grid) for look, tokens in zip(looks, captions, strict=True))
 
 
-def load(model: str | Path = DEFAULT, *others: str | Path, threads: int | None = None) -> Captioner:
+def load(
+    model: str | Path = DEFAULT, *others: str | Path, threads: int | None = None, device: Device = "cpu"
+) -> Captioner:
     """Load a captioner.
 
     Parameters
@@ -236,6 +274,8 @@ def load(model: str | Path = DEFAULT, *others: str | Path, threads: int | None =
         Models of the same words that caption together with it, as an ensemble; see `Captioner`.
     threads : int, optional
         CPU threads; by default all cores.
+    device : {"cpu", "cuda", "coreml", "directml", "openvino"}
+        What the networks run on, where the installed ONNX Runtime can.
 
     Returns
     -------
@@ -245,8 +285,10 @@ def load(model: str | Path = DEFAULT, *others: str | Path, threads: int | None =
     ------
     BundleError
         If there is no such model, if it is damaged, or if models have different words.
+    OptionError
+        If ONNX Runtime cannot use the device.
     """
-    return Captioner(*(Bundle.open(locate(name)) for name in (model, *others)), threads=threads)
+    return Captioner(*(Bundle.open(locate(name)) for name in (model, *others)), threads=threads, device=device)
 
 
 @functools.cache

@@ -50,15 +50,24 @@ def prepare(source: ImageSource, spec: ImageSpec) -> NDArray[np.float32]:
     ImageError
         If the picture cannot be found, read or decoded.
     """
-    return normalise(resize(read(source), spec), spec)
+    return normalise(resize(read(source, least=spec.size), spec), spec)
 
 
-def read(source: ImageSource, max_pixels: int = MAX_PIXELS) -> Image.Image:
+def read(source: ImageSource, max_pixels: int = MAX_PIXELS, least: int = 0) -> Image.Image:
     """Open a picture, turn it upright (EXIF orientation) and convert it to RGB.
 
     Grey, palette, transparent (laid on white), CMYK, 16-bit and floating-point pictures are converted; the first
     frame of an animation is taken. An array has shape (height, width) or (height, width, 1 | 3 | 4), in 0 to 255
     (uint8), 0 to 65535 (uint16) or 0 to 1 (floating point).
+
+    Parameters
+    ----------
+    source : path, bytes, binary file, PIL image, or ndarray
+    max_pixels : int
+    least : int
+        Pixels of height and width that are needed, if known. A JPEG is then decoded at a half, a quarter or an eighth
+        of its size, as long as twice as many are left (so that it looks the same): a photo of 12 million pixels is
+        read in a sixth of the time.
 
     Raises
     ------
@@ -76,6 +85,8 @@ def read(source: ImageSource, max_pixels: int = MAX_PIXELS) -> Image.Image:
         with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=_formats()) as image:
             if image.width * image.height > max_pixels:
                 raise ImageError(f"it has {image.width} × {image.height} pixels, more than {max_pixels:,}; shrink it")
+            if least:
+                image.draft(image.mode, (2 * least, 2 * least))
             ImageOps.exif_transpose(image, in_place=True)
             return _to_rgb(image)
     except FileNotFoundError as error:
@@ -174,9 +185,11 @@ def normalise(pixels: NDArray[np.uint8], spec: ImageSpec) -> NDArray[np.float32]
     ndarray of float32, shape (..., 3, size, size)
         ``(pixel / 255 - mean) / std``.
     """
-    mean, std = np.array(spec.mean, dtype=np.float32), np.array(spec.std, dtype=np.float32)
-    scaled = (pixels * (1 / (255 * std)) - mean / std).astype(np.float32)
-    return np.ascontiguousarray(np.moveaxis(scaled, -1, -3))
+    mean, std = (np.array(each, dtype=np.float32)[:, None, None] for each in (spec.mean, spec.std))
+    planes = np.ascontiguousarray(np.moveaxis(pixels, -1, -3))  # first: arithmetic on rows of three is slow
+    scaled: NDArray[np.float32] = np.multiply(planes, 1 / (255 * std), dtype=np.float32)
+    scaled -= mean / std
+    return scaled
 
 
 def find(paths: Sequence[str]) -> list[Path]:

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
 from looksay.bundle import DECODER, ENCODER, Bundle
-from looksay.errors import BundleError
+from looksay.errors import BundleError, OptionError
 from looksay.search import DecoderState, Tokens
+from looksay.specs import Device
 
 Arrays = dict[str, NDArray[np.float32]]
+
+_PROVIDERS: dict[Device, tuple[str, str]] = {
+    "cpu": ("CPUExecutionProvider", "onnxruntime"),
+    "cuda": ("CUDAExecutionProvider", "onnxruntime-gpu"),
+    "coreml": ("CoreMLExecutionProvider", "onnxruntime"),
+    "directml": ("DmlExecutionProvider", "onnxruntime-directml"),
+    "openvino": ("OpenVINOExecutionProvider", "onnxruntime-openvino"),
+}
+"""What ONNX Runtime calls a device, and the wheel that can use it."""
 
 
 class Network:
@@ -25,31 +33,43 @@ class Network:
         CPU threads; by default all cores.
     mark : str
         Stands before the names of all that it remembers, so that several networks can share a `DecoderState`.
+    device : Device
+        What it cannot run is run on the CPU.
 
     Raises
     ------
     BundleError
         If ONNX Runtime cannot load the model.
+    OptionError
+        If this ONNX Runtime cannot use the device.
     """
 
-    def __init__(self, bundle: Bundle, threads: int | None = None, mark: str = "") -> None:
+    def __init__(self, bundle: Bundle, threads: int | None = None, mark: str = "", device: Device = "cpu") -> None:
         self.bundle = bundle
         self._mark = mark
+        providers = _providers(device)
         settings = onnxruntime.SessionOptions()
         settings.log_severity_level = 3  # errors only: standard error belongs to the user
         settings.intra_op_num_threads = threads or 0
+        # Threads that wait for work by spinning take the cores from whichever of the two graphs is at work.
+        settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
             self._encoder, self._decoder = (
-                onnxruntime.InferenceSession(bundle.folder / name, settings, providers=["CPUExecutionProvider"])
+                onnxruntime.InferenceSession(bundle.folder / name, settings, providers=providers)
                 for name in (ENCODER, DECODER)
             )
         except Exception as error:  # ONNX Runtime's errors share no public base class
             raise BundleError(f"ONNX Runtime {onnxruntime.__version__} cannot load {bundle.folder}: {error}") from error
-        self._needs = [node.name for node in self._decoder.get_inputs() if node.name != "token"]
+        if self._encoder.get_providers()[0] != providers[0]:  # it warns of missing libraries, and goes on without
+            raise OptionError(f"device is {device!r}; ONNX Runtime has {providers[0]} but cannot start it: {_MISSING}")
+        self._seen = [node.name for node in self._encoder.get_outputs()]
+        names = [node.name for node in self._decoder.get_inputs()]
+        self._memory, self._state = ([n for n in names if n.startswith(kind)] for kind in ("memory.", "state."))
 
     def encode(self, pixels: NDArray[np.float32]) -> tuple[Arrays, Arrays]:
         """Look at prepared pictures, shape (pictures, 3, size, size): what `DecoderState.begin` starts from."""
-        found = {self._mark + name: array for name, array in _run(self._encoder, {"image": pixels}).items()}
+        made = self._encoder.run(self._seen, {"image": pixels})
+        found = {self._mark + name: array for name, array in zip(self._seen, made, strict=True)}
         memory = {name: array for name, array in found.items() if name.startswith(f"{self._mark}memory.")}
         hidden = {name: array for name, array in found.items() if name.startswith(f"{self._mark}state.")}
         return memory, hidden
@@ -65,12 +85,29 @@ class Network:
         hidden : dict of ndarray
             What changed, for the next step.
         """
-        known = state.memory | state.hidden
-        outputs = _run(self._decoder, {"token": tokens} | {name: known[self._mark + name] for name in self._needs})
-        hidden = {self._mark + name: outputs[f"next.{name}"] for name in self._needs if f"next.{name}" in outputs}
-        return outputs["log_probs"], outputs["attention"], hidden
+        pictures = len(next(iter(state.memory.values())))
+        inputs = {"token": tokens.reshape(pictures, -1)}
+        for name in self._memory:
+            inputs[name] = state.memory[self._mark + name]
+        for name in self._state:
+            rows = state.hidden[self._mark + name]
+            inputs[name] = rows.reshape(pictures, -1, rows.shape[1])
+        outputs = ["log_probs", "attention", *(f"next.{name}" for name in self._state)]
+        log_probs, attention, *after = (rows.reshape(len(tokens), -1) for rows in self._decoder.run(outputs, inputs))
+        return log_probs, attention, {self._mark + name: rows for name, rows in zip(self._state, after, strict=True)}
 
 
-def _run(session: onnxruntime.InferenceSession, inputs: dict[str, Any]) -> Arrays:
-    names = [output.name for output in session.get_outputs()]
-    return dict(zip(names, session.run(names, inputs), strict=True))
+_MISSING = "its driver or libraries are missing"
+
+
+def _providers(device: Device) -> list[str]:
+    """Return ONNX Runtime's names of a device and of what runs the rest."""
+    if device not in _PROVIDERS:
+        raise OptionError(f"device is {device!r}; it must be {', '.join(_PROVIDERS)}")
+    provider, wheel = _PROVIDERS[device]
+    if provider not in onnxruntime.get_available_providers():
+        raise OptionError(
+            f"device is {device!r}; this ONNX Runtime ({onnxruntime.__version__}) has no {provider}: "
+            f"pip uninstall onnxruntime, then pip install {wheel}"
+        )
+    return list(dict.fromkeys([provider, _PROVIDERS["cpu"][0]]))

@@ -21,6 +21,8 @@ from numpy.typing import NDArray
 from looksay.rules import Rule
 from looksay.specs import SearchOptions
 
+_BLOCK = 64  # words
+
 Tokens = NDArray[np.int64]
 Rows = NDArray[np.intp]
 
@@ -43,10 +45,10 @@ class DecoderState:
 
     Attributes
     ----------
-    memory : dict of array, shape (rows, ...)
+    memory : dict of array, shape (pictures, ...)
         What the decoder looks at; it does not change while a caption is written.
     memory_of : ndarray of int, shape (rows,)
-        Which picture each row of `memory` shows.
+        Which picture each row looks at: the rows of a picture stand together, the same number for each.
     hidden : dict of array, shape (rows, ...)
         What changes with every word.
     """
@@ -65,12 +67,16 @@ class DecoderState:
         return len(self.memory_of)
 
     def take(self, rows: Rows) -> Self:
-        """Return the state of these rows; the memory is copied only if a row now shows another picture."""
-        memory, memory_of = self.memory, self.memory_of[rows]
-        if not np.array_equal(memory_of, self.memory_of):
-            memory = {name: array[rows] for name, array in memory.items()}
+        """Return the state of these rows; the memory is copied only if there are other pictures now."""
         hidden = {name: array[rows] for name, array in self.hidden.items()}
-        return replace(self, memory=memory, memory_of=memory_of, hidden=hidden)
+        memory, memory_of = self.memory, self.memory_of[rows]
+        pictures = memory_of[np.flatnonzero(np.diff(memory_of, prepend=-1))]
+        each = len(rows) // max(1, len(pictures))
+        if not np.array_equal(memory_of, np.repeat(pictures, each)):  # not so many rows for each: a picture for each
+            pictures, each = memory_of, 1
+        if not np.array_equal(pictures, np.arange(len(next(iter(memory.values()))))):
+            memory = {name: array[pictures] for name, array in memory.items()}
+        return replace(self, memory=memory, memory_of=np.repeat(np.arange(len(pictures)), each), hidden=hidden)
 
 
 S = TypeVar("S", bound=State)
@@ -247,11 +253,12 @@ def _beam(step: _AllowedStep[S], state: S, options: SearchOptions, start: int, e
         for group, ended in zip(groups, done, strict=True):
             if group.active.size:
                 log_probs, group.state = step(group.last, group.state, group.tokens.reshape(len(group.last), -1))
-                if said is None:
-                    said = np.zeros((images, log_probs.shape[1]))
-                _advance(group, log_probs, options.diversity * said[group.active], ended, width, options, end)
-                new = group.tokens[:, :, -1]
-                np.add.at(said, (np.repeat(group.active, new.shape[1]), new.ravel()), 1)
+                penalty = None if said is None else options.diversity * said[group.active]
+                _advance(group, log_probs, penalty, ended, width, options, end)
+                if options.groups > 1:
+                    said = np.zeros((images, log_probs.shape[1])) if said is None else said
+                    new = group.tokens[:, :, -1]
+                    np.add.at(said, (np.repeat(group.active, new.shape[1]), new.ravel()), 1)
     found = [{caption.tokens: caption for group in done for caption in group[image]} for image in range(images)]
     return [sorted(each.values(), key=lambda caption: -caption.score)[: options.n_best] for each in found]
 
@@ -259,7 +266,7 @@ def _beam(step: _AllowedStep[S], state: S, options: SearchOptions, start: int, e
 def _advance(
     group: _Group[S],
     log_probs: NDArray[np.float64],
-    penalty: NDArray[np.float64],
+    penalty: NDArray[np.float64] | None,
     done: list[list[Hypothesis]],
     beam: int,
     options: SearchOptions,
@@ -270,7 +277,7 @@ def _advance(
     vocabulary = log_probs.shape[1]
     total = (group.log_prob.reshape(-1, 1) + log_probs).reshape(images, width * vocabulary)
     # At most `beam` of the best 2 * beam continuations end, so `beam` are left that go on.
-    best = _top(total - np.tile(penalty, width), 2 * beam)
+    best = _top(total if penalty is None else total - np.tile(penalty, width), 2 * beam)
     value = np.take_along_axis(total, best, axis=1)
     parent, word = np.divmod(best, vocabulary)
 
@@ -293,9 +300,14 @@ def _advance(
 
 
 def _top(values: NDArray[np.float64], count: int) -> NDArray[np.intp]:
-    """Return the columns of the `count` largest values of each row, the largest first."""
-    if count >= values.shape[1]:
-        return np.argsort(-values, axis=1, kind="stable")
-    some = np.argpartition(-values, count, axis=1)[:, :count]
-    order = np.argsort(-np.take_along_axis(values, some, axis=1), axis=1, kind="stable")
-    return np.take_along_axis(some, order, axis=1)
+    """Return the columns of the `count` largest values of each row, the largest first; of equal ones the first.
+
+    They are in the `count` blocks of columns whose own largest values are the largest, so only these are sorted.
+    """
+    columns = values.shape[1]
+    peaks = np.maximum.reduceat(values, np.arange(0, columns, _BLOCK), axis=1)
+    blocks = np.sort(np.argsort(-peaks, axis=1, kind="stable")[:, :count], axis=1)
+    among = (blocks[:, :, None] * _BLOCK + np.arange(_BLOCK)).reshape(len(values), -1)
+    some = np.where(among < columns, np.take_along_axis(values, np.minimum(among, columns - 1), axis=1), -np.inf)
+    order = np.argsort(-some, axis=1, kind="stable")[:, : min(count, columns)]
+    return np.take_along_axis(among, order, axis=1)

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 ResizeRule = Literal["squash", "crop"]
 """``squash`` fits the whole picture and forgets its aspect ratio; ``crop`` keeps the ratio and cuts the centre."""
 
+Device = Literal["cpu", "cuda", "coreml", "directml", "openvino"]
+"""What a model runs on, in the words of the command line."""
+
 
 def require(condition: bool, message: str) -> None:
     """Raise an `OptionError` unless `condition` holds."""

@@ -15,9 +15,10 @@ from typing import IO, Any
 
 import click
 
+from looksay.cli.loading import device_option, model_option, threads_option
 from looksay.cli.searching import search_changes, search_options
 from looksay.errors import ImageError
-from looksay.specs import Caption
+from looksay.specs import Caption, Device
 
 STDIN = "-"
 
@@ -27,16 +28,8 @@ STDIN = "-"
 @click.option(
     "--n-best", type=int, default=1, show_default=True, help="Captions printed for each picture; widens the beam to it."
 )
-@click.option(
-    "--model",
-    "models",
-    multiple=True,
-    default=("default",),
-    show_default=True,
-    metavar="NAME|DIR|ID",
-    help="A shipped model, a folder or a hub id; given again, models caption together.",
-)
-@click.option("--batch", type=int, default=16, show_default=True, help="Pictures captioned together.")
+@model_option
+@click.option("--batch", type=int, default=8, show_default=True, help="Pictures captioned together.")
 @click.option(
     "--format", "layout", type=click.Choice(["text", "jsonl", "csv"]), default="text", show_default=True,
     help="text: the caption, after the path and a tab if there are several pictures.",
@@ -48,10 +41,14 @@ STDIN = "-"
     "--attention", "attention_folder", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
     help="Also draw where the model looked at each word, as DIR/NAME.png.",
 )  # fmt: skip
+@threads_option
+@device_option
 @search_options
 def caption(
     paths: Sequence[str],
     models: Sequence[str],
+    threads: int | None,
+    device: Device,
     batch: int,
     layout: str,
     output: Path | None,
@@ -85,7 +82,7 @@ def caption(
     beside = _sidecars(found, write, overwrite=overwrite) if write else {}
     if output and output.resolve() in {path.resolve() for path in found}:
         raise click.UsageError(f"--output {output} is one of the pictures; name another file")
-    loaded = captioner.load(*models)
+    loaded = captioner.load(*models, threads=threads, device=device)
     if attention_folder and loaded.bundle.spec.grid == (1, 1):
         raise click.UsageError(f"--attention: {models[0]} has no attention; it is the first --model that is drawn")
     drawings = _drawings(found, attention_folder, overwrite=overwrite) if attention_folder else {}

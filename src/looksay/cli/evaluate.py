@@ -8,21 +8,31 @@ from typing import Any
 
 import click
 
+from looksay.cli.loading import device_option
 from looksay.cli.reading import read_options, reading_options
 from looksay.cli.scoring import publish, scoring_options, wants_meteor
 from looksay.cli.searching import search_changes, search_options
+from looksay.specs import Device
 
 
 @click.command()
 @click.argument("models", nargs=-1, required=True, metavar="MODEL...")
 @click.option("--data", type=click.Path(path_type=Path), required=True, help="The data set; see looksay data --help.")
 @click.option("--split", default="val", show_default=True, help="train, val, test or all.")
-@click.option("--batch", type=click.IntRange(min=1), default=16, show_default=True, help="Pictures captioned together.")
+@click.option("--batch", type=click.IntRange(min=1), default=8, show_default=True, help="Pictures captioned together.")
+@device_option
 @search_options
 @scoring_options
 @reading_options
 def evaluate(
-    models: Sequence[str], data: Path, split: str, batch: int, report: Path | None, output: Path | None, **options: Any
+    models: Sequence[str],
+    data: Path,
+    split: str,
+    batch: int,
+    device: Device,
+    report: Path | None,
+    output: Path | None,
+    **options: Any,
 ) -> None:
     """Caption a split of a data set and score the captions.
 
@@ -39,7 +49,7 @@ def evaluate(
 
     meteor, spice = options.pop("meteor"), options.pop("spice")
     dataset = datasets.read(data, read_options(options))
-    loaded = captioner.load(*models)
+    loaded = captioner.load(*models, device=device)
     search = search_changes(options)
     found = evaluation.evaluate(loaded, dataset, split, batch=batch, meteor=wants_meteor(meteor), spice=spice, **search)
     publish(found, report, output, loaded)

@@ -22,6 +22,7 @@ _COMMANDS = {
     "score": "looksay.cli.score",
     "export": "looksay.cli.export",
     "serve": "looksay.cli.serve",
+    "bench": "looksay.cli.bench",
 }
 _DEFAULT = "caption"
 
@@ -73,4 +74,5 @@ def main() -> None:
     looksay train --help        make a captioner of your own
     looksay evaluate --help     score it as the papers do
     looksay serve               caption in the browser and over HTTP
+    looksay bench               see how fast it is on this machine
     """

@@ -7,15 +7,14 @@ from ipaddress import ip_address
 
 import click
 
+from looksay.cli.loading import device_option, model_option, threads_option
 from looksay.errors import MissingExtra
+from looksay.specs import Device
 from looksay.web.limits import LOOPBACK, Limits
 
 
 @click.command()
-@click.option(
-    "--model", "models", multiple=True, default=("default",), show_default=True, metavar="NAME|DIR|ID",
-    help="A shipped model, a folder or a hub id; given again, models caption together.",
-)  # fmt: skip
+@model_option
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at; 0.0.0.0 for all.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0 for a free one.")
 @click.option(
@@ -23,7 +22,8 @@ from looksay.web.limits import LOOPBACK, Limits
     help="Name by which browsers may call the server.  [default: this machine's own; all, if --host is not loopback]",
 )  # fmt: skip
 @click.option("--token", envvar="LOOKSAY_TOKEN", default="", help="What clients must send as a bearer token.")
-@click.option("--threads", type=click.IntRange(min=1), help="CPU threads for captioning.  [default: all cores]")
+@threads_option
+@device_option
 @click.option("--max-bytes", type=int, default=Limits.bytes, show_default=True, help="Of an upload.")
 @click.option("--max-pixels", type=int, default=Limits.pixels, show_default=True, help="Of a picture.")
 @click.option("--max-images", type=int, default=Limits.images, show_default=True, help="Of a request.")
@@ -42,6 +42,7 @@ def serve(
     hosts: Sequence[str],
     token: str,
     threads: int | None,
+    device: Device,
     max_bytes: int,
     max_pixels: int,
     max_images: int,
@@ -78,7 +79,7 @@ def serve(
         token=token,
         hosts=(*LOOPBACK, *(name.lower() for name in hosts)) if hosts or _is_loopback(host) else (),
     )
-    server.run(captioner.load(*models, threads=threads), limits, host, port)
+    server.run(captioner.load(*models, threads=threads, device=device), limits, host, port)
 
 
 def _is_loopback(host: str) -> bool:

@@ -148,7 +148,7 @@ def progress(items: Iterable[T], length: int, label: str) -> AbstractContextMana
 def _decode(paths: Sequence[Path], spec: ImageSpec) -> Iterator[NDArray[np.uint8] | ImageError]:
     def decode(path: Path) -> NDArray[np.uint8] | ImageError:
         try:
-            return images.resize(images.read(path), spec)
+            return images.resize(images.read(path, least=spec.size), spec)
         except ImageError as error:
             return error
 

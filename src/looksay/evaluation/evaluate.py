@@ -25,7 +25,7 @@ def evaluate(
     dataset: Dataset,
     split: str,
     *,
-    batch: int = 16,
+    batch: int = 8,
     meteor: bool = False,
     spice: bool = False,
     **options: Unpack[SearchChanges],

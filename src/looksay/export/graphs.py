@@ -2,11 +2,12 @@
 
 ``encoder.onnx`` turns ``image`` into all that the decoder looks at (``memory.*``) and its first state (``state.*``);
 ``decoder.onnx`` turns ``token``, ``memory.*`` and ``state.*`` into ``log_probs``, ``attention`` and ``next.state.*``.
-So the runtime needs to know no architecture.
+So the runtime needs to know no architecture. A picture's memory stands once, however many captions look at it.
 """
 
 from __future__ import annotations
 
+import copy
 import logging
 import warnings
 from pathlib import Path
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 from torch.export import Dim
 
 from looksay.bundle import DECODER, ENCODER
+from looksay.nets.decoder import Decoder
 from looksay.nets.model import CaptionModel
 
 _OPSET = 20
@@ -41,16 +43,43 @@ class _Say(nn.Module):
 
     def __init__(self, model: CaptionModel, memory: list[str], state: list[str]) -> None:
         super().__init__()
-        self.decoder = model.decoder
+        self.decoder = _with_one_product(model.decoder)
         self.memory = memory
         self.state = state
 
     def forward(self, token: Tensor, arrays: list[Tensor]) -> tuple[Tensor, ...]:
+        shape = token.shape  # (pictures, captions); the decoder knows rows only
         memory = dict(zip(self.memory, arrays, strict=False))
-        state = dict(zip(self.state, arrays[len(memory) :], strict=True))
-        output, state, attention = self.decoder.step(self.decoder.embedding(token), memory, state)
+        state = {name: array.flatten(0, 1) for name, array in zip(self.state, arrays[len(memory) :], strict=True)}
+        output, state, attention = self.decoder.step(self.decoder.embedding(token.flatten()), memory, state)
         log_probs = self.decoder.words(output).log_softmax(dim=-1)
-        return (log_probs, attention, *(state[name] for name in self.state))
+        found = (log_probs, attention, *(state[name] for name in self.state))
+        return tuple(rows.unflatten(0, shape) for rows in found)
+
+
+class _OneProduct(nn.Module):
+    """An `LSTMCell` whose input and state go through one matrix product in place of two."""
+
+    def __init__(self, cell: nn.LSTMCell) -> None:
+        super().__init__()
+        self.gates = nn.Linear(cell.input_size + cell.hidden_size, 4 * cell.hidden_size)
+        self.gates.weight.data = torch.cat([cell.weight_ih, cell.weight_hh], dim=1)
+        self.gates.bias.data = cell.bias_ih + cell.bias_hh
+
+    def forward(self, read: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        hidden, cell = state
+        take, keep, new, show = self.gates(torch.cat([read, hidden], dim=1)).chunk(4, dim=1)
+        cell = keep.sigmoid() * cell + take.sigmoid() * new.tanh()
+        return show.sigmoid() * cell.tanh(), cell
+
+
+def _with_one_product(decoder: Decoder) -> Decoder:
+    """Return a copy of a decoder with an LSTM that is faster outside of torch."""
+    decoder = copy.deepcopy(decoder)
+    for name, module in decoder.named_children():
+        if isinstance(module, nn.LSTMCell):
+            setattr(decoder, name, _OneProduct(module))
+    return decoder
 
 
 @torch.no_grad()
@@ -69,12 +98,13 @@ def write(model: CaptionModel, size: int, folder: Path) -> None:
     memory, state = model.decoder.begin(model.encoder(image))
     seen = [*(f"memory.{name}" for name in memory), *(f"state.{name}" for name in state)]
     _export(_Look(model), (image,), ({0: Dim("pictures")},), ["image"], seen, folder / ENCODER)
-    arrays = [value.clone() for value in (*memory.values(), *state.values())]
-    rows = Dim("rows")
+    captions = 3
+    beams = [value[:, None].repeat(1, captions, 1) for value in state.values()]
+    rows = {0: Dim("pictures"), 1: Dim("captions")}
     _export(
         _Say(model, list(memory), list(state)),
-        (torch.zeros(2, dtype=torch.int64), arrays),
-        ({0: rows}, [{0: rows} for _ in arrays]),
+        (torch.zeros(2, captions, dtype=torch.int64), [*(value.clone() for value in memory.values()), *beams]),
+        (rows, [*({0: rows[0]} for _ in memory), *(rows for _ in beams)]),
         ["token", *seen],
         ["log_probs", "attention", *(f"next.state.{name}" for name in state)],
         folder / DECODER,

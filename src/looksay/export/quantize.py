@@ -39,6 +39,7 @@ def shrink(folder: Path) -> None:
 
 
 def _int8_products(model: onnx.ModelProto) -> onnx.ModelProto:
+    _untie(model)
     del model.graph.value_info[:]  # shapes noted before weights are transposed would contradict them
     plain = ONNXModel(model)
     plain.replace_gemm_with_matmul()
@@ -49,6 +50,21 @@ def _int8_products(model: onnx.ModelProto) -> onnx.ModelProto:
     quantizer.process()
     quantized: onnx.ModelProto = quantizer.model.model
     return quantized
+
+
+def _untie(model: onnx.ModelProto) -> None:
+    """Give each product weights of its own: tied ones are also looked up as words, which needs them as they are."""
+    weights = {weight.name: weight for weight in model.graph.initializer}
+    for node in model.graph.node:
+        if node.op_type == "Gemm":
+            own = onnx.TensorProto()
+            own.CopyFrom(weights[node.input[1]])
+            own.name = node.input[1] = f"{node.name}.weight"
+            model.graph.initializer.append(own)
+    used = {name for node in model.graph.node for name in node.input}
+    kept = [weight for weight in model.graph.initializer if weight.name in used]
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(kept)
 
 
 def _store_half(model: onnx.ModelProto) -> None:

@@ -190,7 +190,7 @@ def _widen(rows: Tensor, from_: tuple[int, int], to: tuple[int, int]) -> Tensor:
 def for_rows(remembered: Tensor, embedded: Tensor) -> Tensor:
     """Repeat what is remembered of each picture (pictures, size) for each of its rows (rows, size)."""
     rows, pictures = embedded.shape[0], remembered.shape[0]  # len() would fix them in an exported graph
-    return remembered if rows == pictures else remembered.repeat_interleave(rows // pictures, dim=0)
+    return remembered if rows == pictures else remembered[:, None].expand(-1, rows // pictures, -1).flatten(0, 1)
 
 
 def everywhere(grid_like: Tensor, rows: Tensor) -> Tensor:
