@@ -130,6 +130,19 @@ def test_neither_batch_nor_threads_change_captions(captioner: Captioner, batch: 
     np.testing.assert_allclose([c.log_prob for c in together], [c.log_prob for c in alone], atol=0.02)  # int8 rounds
 
 
+def test_a_picture_is_seen_and_read_alike_alone_and_among_others_to_the_last_bit(captioner: Captioner) -> None:
+    prepared = [captioner.prepare(EXAMPLES / photo) for photo in PHOTOS]
+    together = captioner.encode(prepared)
+    tokens = np.array([3, 4, 5, 6, 7, 8, 9, 10])
+    log_probs, _ = captioner.step(tokens, together.take(np.repeat(np.arange(4), 2)))
+    for place, picture in enumerate(prepared):
+        alone = captioner.encode([picture])
+        for name, array in alone.memory.items():
+            np.testing.assert_array_equal(array[0], together.memory[name][place], err_msg=name)
+        own, _ = captioner.step(tokens[2 * place : 2 * place + 2], alone.take(np.zeros(2, dtype=int)))
+        np.testing.assert_array_equal(own, log_probs[2 * place : 2 * place + 2])
+
+
 def _variants(photo: Image.Image) -> list[Image.Image]:
     half = photo.crop((0, 0, photo.width // 2, photo.height))
     return [photo, half, ImageOps.mirror(photo), ImageOps.flip(photo), ImageOps.invert(photo)]

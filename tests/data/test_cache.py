@@ -25,7 +25,7 @@ def paths(tmp_path: Path) -> list[Path]:
 
 def test_the_cache_holds_what_the_runtime_would_see(paths: list[Path]) -> None:
     cache = PictureCache(paths, SPEC)
-    expected = [images.resize(images.read(path), SPEC) for path in paths]
+    expected = [images.resize(images.read(path, least=SPEC.size), SPEC) for path in paths]
     np.testing.assert_array_equal(cache.pixels(range(4)), expected)
     np.testing.assert_array_equal(cache.pixels([2, 0]), [expected[2], expected[0]])
     assert [file.name for file in default_folder().iterdir()] == [cache.file.name]

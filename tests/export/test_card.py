@@ -30,7 +30,7 @@ def runs(tmp_path: Path) -> Path:
     run("teacher", Recipe(training=TrainingOptions(seed=7)))
     taught = DistillationOptions(teachers=(str(tmp_path / "teacher"),))
     run("tuned", Recipe(encoder=EncoderOptions(trainable=True), distillation=taught))
-    run("last", Recipe(training=TrainingOptions(epochs=3)), start=f"{tmp_path}/tuned/")
+    run("last", Recipe(training=TrainingOptions(epochs=3)), start=(f"{tmp_path}/tuned/",))
     return tmp_path
 
 
@@ -40,7 +40,7 @@ def test_it_tells_of_every_run_on_the_way_what_was_not_as_by_default(runs: Path)
     assert all(phase.made_with.startswith("looksay 0.") for phase in phases)
     text = card.write(SPEC, phases, "all the same")
     assert "3 runs, one after another" in text
-    assert text.index("seed = 7") < text.index('teachers = ["teacher"]') < text.index('start = "tuned"')
+    assert text.index("seed = 7") < text.index('teachers = ["teacher"]') < text.index('start = ["tuned"]')
     assert "(fine-tuned)" in text
     assert "batch =" not in text
     assert str(runs) not in text
@@ -49,7 +49,7 @@ def test_it_tells_of_every_run_on_the_way_what_was_not_as_by_default(runs: Path)
 def test_a_run_whose_beginnings_are_gone_tells_of_itself(runs: Path) -> None:
     (runs / "tuned" / trained.RECIPE).unlink()
     text = card.write(SPEC, trained.history(runs / "last"), "all the same")
-    assert 'start = "tuned"' in text
+    assert 'start = ["tuned"]' in text
     assert "(frozen since tuned)" in text
 
 

@@ -108,7 +108,6 @@ def test_a_dropped_photo_gets_the_librarys_caption_and_each_word_its_map(page: P
     assert page.locator(".other").count() == 3
     shares = [int(text.removesuffix(" %")) for text in page.locator(".share").all_inner_texts()]
     assert sum(shares) in (99, 100, 101)
-    assert shares == sorted(shares, reverse=True)
 
     words = page.locator(".word")
     assert map_of(page) == ""

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from looksay.nets.attention import AdditiveAttention, look
-from looksay.nets.decoder import Decoder, Tensors, for_rows
+from looksay.nets.decoder import Decoder, Tensors, for_rows, mean_cell
 from looksay.nets.words import WordVectors, speaker
 
 
@@ -30,7 +30,7 @@ class Adaptive(Decoder):
 
     def begin(self, grid: Tensor) -> tuple[Tensors, Tensors]:
         """Project the grid, its mean and the keys; start from zeros."""
-        values, whole = self.look(grid), self.whole(grid.mean(dim=1))
+        values, whole = self.look(grid), self.whole(mean_cell(grid))
         memory = {"values": values, "keys": self.attention.project(values), "whole": whole}
         return memory, dict.fromkeys(("hidden", "cell"), torch.zeros_like(whole))
 

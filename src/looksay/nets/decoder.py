@@ -193,6 +193,16 @@ def for_rows(remembered: Tensor, embedded: Tensor) -> Tensor:
     return remembered if rows == pictures else remembered[:, None].expand(-1, rows // pictures, -1).flatten(0, 1)
 
 
+def mean_cell(grid: Tensor) -> Tensor:
+    """Return the mean of the cells of each grid (pictures, cells, features): (pictures, features).
+
+    It is a product, because ONNX Runtime's own mean of one picture differs in the last digit from that of the same
+    picture among others; int8 then makes other words of it.
+    """
+    cells = grid.shape[1]
+    return (grid.new_full((1, cells), 1 / cells) @ grid)[:, 0]
+
+
 def everywhere(grid_like: Tensor, rows: Tensor) -> Tensor:
     """Return the attention of a design that has none: the same for every cell of `grid_like` (pictures, cells)."""
     weights = torch.full_like(grid_like, 1 / grid_like.shape[1])

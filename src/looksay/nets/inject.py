@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from looksay.nets.decoder import Decoder, Tensors, everywhere, for_rows
+from looksay.nets.decoder import Decoder, Tensors, everywhere, for_rows, mean_cell
 from looksay.nets.words import WordVectors, speaker
 
 
@@ -22,7 +22,7 @@ class InitInject(Decoder):
 
     def begin(self, grid: Tensor) -> tuple[Tensors, Tensors]:
         """Look at the mean of the grid, and start from it."""
-        mean = grid.mean(dim=1)
+        mean = mean_cell(grid)
         return {"cells": grid[..., 0]}, {"hidden": self.hidden(mean), "cell": self.cell(mean)}
 
     def step(self, embedded: Tensor, memory: Tensors, state: Tensors) -> tuple[Tensor, Tensors, Tensor]:
@@ -43,7 +43,7 @@ class ParInject(Decoder):
 
     def begin(self, grid: Tensor) -> tuple[Tensors, Tensors]:
         """Look at the mean of the grid; start from zeros."""
-        seen = self.look(grid.mean(dim=1))
+        seen = self.look(mean_cell(grid))
         return {"seen": seen, "cells": grid[..., 0]}, dict.fromkeys(("hidden", "cell"), torch.zeros_like(seen))
 
     def step(self, embedded: Tensor, memory: Tensors, state: Tensors) -> tuple[Tensor, Tensors, Tensor]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from looksay.nets.decoder import Decoder, Tensors, everywhere, for_rows
+from looksay.nets.decoder import Decoder, Tensors, everywhere, for_rows, mean_cell
 from looksay.nets.words import WordVectors, speaker
 
 
@@ -22,7 +22,7 @@ class Merge(Decoder):
 
     def begin(self, grid: Tensor) -> tuple[Tensors, Tensors]:
         """Look at the mean of the grid; start from zeros."""
-        seen = self.look(grid.mean(dim=1))
+        seen = self.look(mean_cell(grid))
         return {"seen": seen, "cells": grid[..., 0]}, dict.fromkeys(("hidden", "cell"), torch.zeros_like(seen))
 
     def step(self, embedded: Tensor, memory: Tensors, state: Tensors) -> tuple[Tensor, Tensors, Tensor]:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from looksay.nets.attention import AdditiveAttention, look
-from looksay.nets.decoder import Decoder, Tensors
+from looksay.nets.decoder import Decoder, Tensors, mean_cell
 from looksay.nets.words import WordVectors, speaker
 
 
@@ -31,7 +31,7 @@ class SoftAttention(Decoder):
 
     def begin(self, grid: Tensor) -> tuple[Tensors, Tensors]:
         """Project the keys; start from the mean of the grid."""
-        mean = grid.mean(dim=1)
+        mean = mean_cell(grid)
         memory = {"grid": grid, "keys": self.attention.project(grid)}
         return memory, {"hidden": self.hidden(mean), "cell": self.cell(mean)}
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from looksay.nets.attention import MultiHeadAttention
-from looksay.nets.decoder import Decoder, Tensors, for_rows
+from looksay.nets.decoder import Decoder, Tensors, for_rows, mean_cell
 from looksay.nets.words import WordVectors, speaker
 
 
@@ -33,7 +33,7 @@ class TopDown(Decoder):
         """Project the grid, its mean, the keys and the values; start from zeros."""
         seen = self.look(grid)
         keys, values = self.attention.project(seen)
-        mean = seen.mean(dim=1)
+        mean = mean_cell(seen)
         names = ("attention_hidden", "attention_cell", "language_hidden", "language_cell")
         return {"keys": keys, "values": values, "mean": mean}, dict.fromkeys(names, torch.zeros_like(mean))
 
