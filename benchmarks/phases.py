@@ -10,6 +10,7 @@ from pathlib import Path
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from looksay.train import journal
 
@@ -37,6 +38,7 @@ def draw(runs: list[Path], file: Path) -> None:
         axes.axvline(ended + 0.5, color="grey", linewidth=0.8)
     axes.set(xlabel="epoch, from one phase to the next", ylabel="val score, captions decoded with beam 3")
     axes.set_ylim(0, 1.12 * axes.get_ylim()[1])
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.3)
     axes.legend(loc="center right")
     FigureCanvasAgg(figure).print_figure(file, dpi=110, format="png")
