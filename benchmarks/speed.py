@@ -67,7 +67,7 @@ def encoder_alone(captioner: Captioner, photo: bytes, batch: int) -> float:
     """Return the milliseconds a photo of the encoder as ONNX Runtime runs it by default."""
     session = onnxruntime.InferenceSession(captioner.bundle.folder / ENCODER, providers=["CPUExecutionProvider"])
     pixels = np.repeat(captioner.prepare(photo)[0][None], batch, axis=0)
-    return milliseconds(lambda: session.run(None, {"image": pixels}), batch)
+    return milliseconds(lambda: session.run(None, {"image": pixels}), batch, 60 // batch)
 
 
 def one_by_one(captioner: Captioner, photos: list[bytes]) -> None:

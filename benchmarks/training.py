@@ -163,9 +163,9 @@ def main() -> None:
         tell("a self-critical step, seconds", self_critical=drawn, cross_entropy=step, ratio=drawn / step)
 
         tuning = Bench(folder, "encoder.trainable=true")
-        with FlopCounterMode(display=False) as counter:
-            tuning.model.encoder(tuning.epoch[0].pictures).sum().backward()
-        flop = counter.get_total_flops()
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            tuning.model.encoder(tuning.epoch[0].pictures)
+        flop = 3 * counter.get_total_flops()  # forwards, and backwards to the pictures and to the weights
         whole = tuning.step()
         rate, limit = flop / (whole - step), convolution_rate()
         tell("the CNN learns too, GFLOP a second", looksay=rate / 1e9, dense_convolution=limit / 1e9, part=rate / limit,
