@@ -22,7 +22,7 @@ SPEC = ModelSpec("mine", "resnet50", "top-down", ImageSpec(size=64), (2, 2), sco
 def runs(tmp_path: Path) -> Path:
     """Three runs: the last starts from one that fine-tuned the encoder, which a third taught."""
 
-    def run(name: str, recipe: Recipe, **training: str) -> None:
+    def run(name: str, recipe: Recipe, **training: tuple[str, ...]) -> None:
         (tmp_path / name).mkdir()
         at = replace(recipe.training, run=str(tmp_path / name), **training)  # type: ignore[arg-type]
         trained.write_recipe(replace(recipe, training=at), tmp_path / name / trained.RECIPE)
