@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -64,9 +65,28 @@ def test_models_of_other_words_cannot_caption_together(small_bundle: Path) -> No
         looksay.load("default", small_bundle)
 
 
-def test_what_runs_cannot_load_is_named(small_bundle: Path, tmp_path: Path) -> None:
-    import shutil
+def test_a_bundle_of_an_older_looksay_is_named(small_bundle: Path, tmp_path: Path) -> None:
+    """Its decoder takes the words of all rows in one line."""
+    import onnx
 
+    from looksay.bundle import seal
+
+    folder = Path(shutil.copytree(small_bundle, tmp_path / "older"))
+    model = onnx.load(folder / "decoder.onnx")
+    squeezed = onnx.helper.make_node("Unsqueeze", ["token", "second"], ["token.both"])
+    for node in model.graph.node:
+        node.input[:] = ["token.both" if name == "token" else name for name in node.input]
+    model.graph.node.insert(0, squeezed)
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.array([1]), "second"))
+    (token,) = (node for node in model.graph.input if node.name == "token")
+    del token.type.tensor_type.shape.dim[1]
+    onnx.save(model, folder / "decoder.onnx")
+    seal(folder, Bundle.open(small_bundle).spec)
+    with pytest.raises(looksay.BundleError, match="made by an older looksay; export its run again"):
+        looksay.load(folder)
+
+
+def test_what_runs_cannot_load_is_named(small_bundle: Path, tmp_path: Path) -> None:
     from looksay.bundle import seal
 
     folder = tmp_path / "broken"

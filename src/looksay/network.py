@@ -61,10 +61,12 @@ class Network:
         except Exception as error:  # ONNX Runtime's errors share no public base class
             raise BundleError(f"ONNX Runtime {onnxruntime.__version__} cannot load {bundle.folder}: {error}") from error
         if self._encoder.get_providers()[0] != providers[0]:  # it warns of missing libraries, and goes on without
-            raise OptionError(f"device is {device!r}; ONNX Runtime has {providers[0]} but cannot start it: {_MISSING}")
+            raise OptionError(f"device is {device!r}; ONNX Runtime has {providers[0]}, but not its driver or libraries")
+        needed = {node.name: node.shape for node in self._decoder.get_inputs()}
+        if len(needed["token"]) != 2:
+            raise BundleError(f"{bundle.folder} was made by an older looksay; export its run again")
         self._seen = [node.name for node in self._encoder.get_outputs()]
-        names = [node.name for node in self._decoder.get_inputs()]
-        self._memory, self._state = ([n for n in names if n.startswith(kind)] for kind in ("memory.", "state."))
+        self._memory, self._state = ([name for name in needed if name.startswith(k)] for k in ("memory.", "state."))
 
     def encode(self, pixels: NDArray[np.float32]) -> tuple[Arrays, Arrays]:
         """Look at prepared pictures, shape (pictures, 3, size, size): what `DecoderState.begin` starts from."""
@@ -95,9 +97,6 @@ class Network:
         outputs = ["log_probs", "attention", *(f"next.{name}" for name in self._state)]
         log_probs, attention, *after = (rows.reshape(len(tokens), -1) for rows in self._decoder.run(outputs, inputs))
         return log_probs, attention, {self._mark + name: rows for name, rows in zip(self._state, after, strict=True)}
-
-
-_MISSING = "its driver or libraries are missing"
 
 
 def _providers(device: Device) -> list[str]:
