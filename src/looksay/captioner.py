@@ -140,15 +140,15 @@ class Captioner:
     def _stream(
         self, sources: Iterator[ImageSource], batch: int, options: SearchOptions, attention: bool
     ) -> Iterator[list[Caption] | ImageError]:
-        first = list(islice(sources, batch))
-        if len(first) < batch:  # too few to share among workers
+        first, second = list(islice(sources, batch)), list(islice(sources, batch))
+        if not second:  # nothing to share among workers
             yield from self._say_readable(first, options, attention)
             return
         # Whole batches side by side, each on a core of its own, leave no core waiting for another.
-        workers = min(self._threads, _MOST_WORKERS)
+        workers = min(self._threads, _MOST_WORKERS) if self._device == "cpu" else 1
         with ThreadPoolExecutor(workers) as pool:
             say = self._worker._say_readable
-            waiting = deque([pool.submit(say, first, options, attention)])
+            waiting = deque(pool.submit(say, group, options, attention) for group in (first, second))
             while group := list(islice(sources, batch)):
                 waiting.append(pool.submit(say, group, options, attention))
                 while len(waiting) > workers or (waiting and waiting[0].done()):

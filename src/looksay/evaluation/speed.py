@@ -72,7 +72,9 @@ def throughput(
     captioner: Captioner, sources: Sequence[ImageSource], batch: int, options: dict[str, Any], seconds: float
 ) -> float:
     """Return how many pictures a second are captioned in a stream of them, for about so many seconds."""
-    count = max(2 * batch, len(sources))
+    count = max(16 * batch, len(sources))  # two batches for each of as many workers as there can be
+    for _ in captioner.captions(islice(cycle(sources), 2 * batch), batch=batch, **options):
+        pass  # which loads the workers' own copy of the model
     while True:
         start = time.perf_counter()
         for _ in captioner.captions(islice(cycle(sources), count), batch=batch, **options):

@@ -67,14 +67,17 @@ Export: {parity}.
 def _learning(phases: Sequence[Phase]) -> str:
     """Say whether the encoder learned in the last run, or in one that it goes back to."""
     recipes = {phase.folder: phase.recipe for phase in phases}
-    run = phases[-1].folder
-    while recipe := recipes.pop(run, None):
-        if recipe.encoder.trainable:
+
+    def learning(run: Path) -> str:
+        recipe = recipes.get(run)
+        if recipe is None:
+            return f"frozen since {run.name}"
+        if recipe.encoder.trainable and recipe.training.epochs:
             return "fine-tuned"
-        if not recipe.training.start:
-            return "frozen"
-        run = Path(recipe.training.start[0]).resolve()
-    return f"frozen since {run.name}"
+        earlier = [learning(Path(start).resolve()) for start in recipe.training.start]
+        return "fine-tuned" if "fine-tuned" in earlier else max(earlier, default="frozen")
+
+    return learning(phases[-1].folder)
 
 
 def _recipes(phases: Sequence[Phase]) -> str:

@@ -84,10 +84,11 @@ class Journal(lightning.Callback):
         if epoch:
             with replacing(self.run / LAST) as file:
                 trainer.save_checkpoint(file)
+        learned = f"loss {row['train_loss']:.3f}, " if epoch else ""
         log.info(
-            "epoch %d: loss %.3f, val loss %.3f, word accuracy %.3f, BLEU-4 %.1f, CIDEr-D %.1f%s, %.0f s",
+            "epoch %d: %sval loss %.3f, word accuracy %.3f, BLEU-4 %.1f, CIDEr-D %.1f%s, %.0f s",
             epoch,
-            row.get("train_loss", float("nan")),
+            learned,
             row["val_loss"],
             row["val_word_accuracy"],
             100 * row["val_BLEU-4"],

@@ -314,7 +314,7 @@ class Recipe:
         encoder, augmentation = self.encoder, self.augmentation
         varied, several = _differ(augmentation, "crop", "colour"), augmentation.views > 1
         attends = self.decoder.name in ATTENTIVE and encoder.features == "grid"
-        begins, ends = encoder.learning_stages(0), encoder.learning_stages(self.training.epochs - 1)
+        begins, ends = encoder.learning_stages(0), encoder.learning_stages(max(0, self.training.epochs - 1))
         cases = {
             "encoder.frozen_epochs, stages, stage_epochs and layer_decay are for an encoder that learns; "
             "set encoder.trainable": (

@@ -115,7 +115,7 @@ def train(recipe: Recipe, *, resume: bool = False) -> Path:
     val = train = pictures(dataset.split("val"), recipe, vocabulary, model)
     if recipe.training.epochs:
         train = pictures(dataset.split("train"), recipe, vocabulary, model, augmented=True)
-    if recipe.distillation.teachers:
+    if recipe.training.epochs and recipe.distillation.teachers:
         train.soft = SoftTargets(recipe.distillation.teachers, train)
     if len(val) < 2:
         raise DataError(
@@ -154,7 +154,7 @@ def _ended(folder: Path, recipe: Recipe) -> bool:
     """Return whether a run has all its epochs, or as many as its patience gave it."""
     scores = [row[DECIDING] for row in journal.read(folder)]
     waited = len(scores) - scores.index(max(scores)) - 1 if scores else 0
-    return len(scores) >= recipe.training.epochs or 0 < recipe.training.patience <= waited
+    return len(scores) >= max(1, recipe.training.epochs) or 0 < recipe.training.patience <= waited
 
 
 def _report(dataset: Dataset) -> None:
@@ -189,7 +189,9 @@ def _start(model: CaptionModel, runs: Sequence[Path], vocabulary: Vocabulary) ->
     """Take the mean of the best weights of runs."""
     for run in runs:
         if Vocabulary.load(run / VOCABULARY) != vocabulary:
-            raise RecipeError(f"training.start: {run} has other words than {runs[0]}")
+            raise RecipeError(
+                f"training.start: {run} has other words than {runs[0]}; start from runs on the same captions"
+            )
         try:
             model.load_state_dict(best_weights([run]))
         except RuntimeError as error:
