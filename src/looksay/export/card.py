@@ -69,7 +69,7 @@ def _learning(phases: Sequence[Phase]) -> str:
     recipes = {phase.folder: phase.recipe for phase in phases}
 
     def learning(run: Path) -> str:
-        recipe = recipes.get(run)
+        recipe = recipes.pop(run, None)
         if recipe is None:
             return f"frozen since {run.name}"
         if recipe.encoder.trainable and recipe.training.epochs:
