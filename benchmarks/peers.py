@@ -12,12 +12,12 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import onnxruntime
+from speed import milliseconds
 
 import looksay
 from looksay.bundle import ENCODER
@@ -93,17 +93,6 @@ def process(command: list[str]) -> tuple[float, float]:
     return statistics.median(taken for taken, _ in found), max(peak for _, peak in found)
 
 
-def median(work: Callable[[], Any], rounds: int = ROUNDS) -> float:
-    """Return the median time of `work` in seconds."""
-    work()
-    times = []
-    for _ in range(rounds):
-        start = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times)
-
-
 def tell(what: str, seconds: float, ours: float, **more: Any) -> None:
     """Print one JSON object a line."""
     print(
@@ -126,19 +115,19 @@ def main() -> None:
             tell(f"{name}, the whole process", taken, ours, memory_mb=round(memory))
 
         captioner = looksay.load()
-        ours = median(lambda: captioner(PHOTO, beam=3, min_words=WORDS, max_words=WORDS), 50)
+        ours = milliseconds(lambda: captioner(PHOTO, beam=3, min_words=WORDS, max_words=WORDS), rounds=50) / 1000
         tell("looksay, loaded", ours, ours)
         session = onnxruntime.InferenceSession(captioner.bundle.folder / ENCODER, providers=["CPUExecutionProvider"])
         pixels = captioner.prepare(PHOTO)[0][None]
-        tell(
-            "of it: the encoder alone, in ONNX Runtime", median(lambda: session.run(None, {"image": pixels}), 50), ours
-        )
+        alone = milliseconds(lambda: session.run(None, {"image": pixels}), rounds=50) / 1000
+        tell("of it: the encoder alone, in ONNX Runtime", alone, ours)
         from transformers import pipeline
 
         for name in PEERS:
             peer = pipeline("image-to-text", str(Path(made) / name))
             exact = {"num_beams": 3, "min_new_tokens": WORDS + 1, "max_new_tokens": WORDS + 1}
-            tell(f"{name}, loaded", median(lambda: peer(PHOTO, generate_kwargs=exact)), ours)  # noqa: B023
+            taken = milliseconds(lambda: peer(PHOTO, generate_kwargs=exact), rounds=ROUNDS) / 1000  # noqa: B023
+            tell(f"{name}, loaded", taken, ours)
 
 
 if __name__ == "__main__":
