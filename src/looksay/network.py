@@ -51,8 +51,8 @@ class Network:
         settings = onnxruntime.SessionOptions()
         settings.log_severity_level = 3  # errors only: standard error belongs to the user
         settings.intra_op_num_threads = threads or 0
-        # Threads that wait for work by spinning take the cores from whichever of the two graphs is at work.
-        settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        # Threads that go on spinning after a run take the cores from whichever of the two graphs is at work then.
+        settings.add_session_config_entry("session.force_spinning_stop", "1")
         try:
             self._encoder, self._decoder = (
                 onnxruntime.InferenceSession(bundle.folder / name, settings, providers=providers)

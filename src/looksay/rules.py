@@ -94,7 +94,7 @@ def no_repeat(length: int) -> Rule:
         steps = written.shape[1]
         if steps < length:
             return
-        runs = np.lib.stride_tricks.sliding_window_view(written, length, axis=1)  # (rows, runs, length)
+        runs = written[:, np.arange(steps - length + 1)[:, None] + np.arange(length)]  # (rows, runs, length)
         tail = written[:, steps - length + 1 :]
         row, run = np.nonzero((runs[:, :, :-1] == tail[:, None, :]).all(axis=2))
         log_probs[row, runs[row, run, -1]] = -np.inf

@@ -70,6 +70,8 @@ class DecoderState:
         """Return the state of these rows; the memory is copied only if there are other pictures now."""
         hidden = {name: array[rows] for name, array in self.hidden.items()}
         memory, memory_of = self.memory, self.memory_of[rows]
+        if np.array_equal(memory_of, self.memory_of):
+            return replace(self, hidden=hidden)
         pictures = memory_of[np.flatnonzero(np.diff(memory_of, prepend=-1))]
         each = len(rows) // max(1, len(pictures))
         if not np.array_equal(memory_of, np.repeat(pictures, each)):  # not so many rows for each: a picture for each
@@ -278,7 +280,8 @@ def _advance(
     total = (group.log_prob.reshape(-1, 1) + log_probs).reshape(images, width * vocabulary)
     # At most `beam` of the best 2 * beam continuations end, so `beam` are left that go on.
     best = _top(total if penalty is None else total - np.tile(penalty, width), 2 * beam)
-    value = np.take_along_axis(total, best, axis=1)
+    each = np.arange(images)[:, None]
+    value = total[each, best]
     parent, word = np.divmod(best, vocabulary)
 
     for image, rank in np.argwhere((word[:, :beam] == end) & np.isfinite(value[:, :beam])):
@@ -287,13 +290,12 @@ def _advance(
 
     # A stable sort moves endings behind what goes on, and keeps both in order of probability.
     alive = np.argsort(word == end, axis=1, kind="stable")[:, :beam]
-    log_prob = np.take_along_axis(np.where(word == end, -np.inf, value), alive, axis=1)
-    parent, word = (np.take_along_axis(array, alive, axis=1) for array in (parent, word))
-    before = np.take_along_axis(group.tokens, parent[:, :, None], axis=1)
-    tokens = np.concatenate([before, word[:, :, None]], axis=2)
+    log_prob = np.where(word == end, -np.inf, value)[each, alive]
+    parent, word = parent[each, alive], word[each, alive]
+    tokens = np.concatenate([group.tokens[each, parent], word[:, :, None]], axis=2)
 
     going = np.array([len(done[image]) < beam for image in group.active]) & np.isfinite(log_prob[:, 0])
-    rows = (np.arange(images)[:, None] * width + parent)[going].ravel()
+    rows = (each * width + parent)[going].ravel()
     group.active, group.tokens, group.log_prob = group.active[going], tokens[going], log_prob[going]
     group.last = word[going].ravel()
     group.state = group.state.take(rows)
@@ -308,6 +310,7 @@ def _top(values: NDArray[np.float64], count: int) -> NDArray[np.intp]:
     peaks = np.maximum.reduceat(values, np.arange(0, columns, _BLOCK), axis=1)
     blocks = np.sort(np.argsort(-peaks, axis=1, kind="stable")[:, :count], axis=1)
     among = (blocks[:, :, None] * _BLOCK + np.arange(_BLOCK)).reshape(len(values), -1)
-    some = np.where(among < columns, np.take_along_axis(values, np.minimum(among, columns - 1), axis=1), -np.inf)
+    each = np.arange(len(values))[:, None]
+    some = np.where(among < columns, values[each, np.minimum(among, columns - 1)], -np.inf)
     order = np.argsort(-some, axis=1, kind="stable")[:, : min(count, columns)]
-    return np.take_along_axis(among, order, axis=1)
+    return among[each, order]

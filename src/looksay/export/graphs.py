@@ -7,7 +7,6 @@ So the runtime needs to know no architecture. A picture's memory stands once, ho
 
 from __future__ import annotations
 
-import copy
 import logging
 import warnings
 from pathlib import Path
@@ -19,7 +18,6 @@ from torch import Tensor, nn
 from torch.export import Dim
 
 from looksay.bundle import DECODER, ENCODER
-from looksay.nets.decoder import Decoder
 from looksay.nets.model import CaptionModel
 
 _OPSET = 20
@@ -43,7 +41,7 @@ class _Say(nn.Module):
 
     def __init__(self, model: CaptionModel, memory: list[str], state: list[str]) -> None:
         super().__init__()
-        self.decoder = _with_one_product(model.decoder)
+        self.decoder = model.decoder
         self.memory = memory
         self.state = state
 
@@ -55,31 +53,6 @@ class _Say(nn.Module):
         log_probs = self.decoder.words(output).log_softmax(dim=-1)
         found = (log_probs, attention, *(state[name] for name in self.state))
         return tuple(rows.unflatten(0, shape) for rows in found)
-
-
-class _OneProduct(nn.Module):
-    """An `LSTMCell` whose input and state go through one matrix product in place of two."""
-
-    def __init__(self, cell: nn.LSTMCell) -> None:
-        super().__init__()
-        self.gates = nn.Linear(cell.input_size + cell.hidden_size, 4 * cell.hidden_size)
-        self.gates.weight.data = torch.cat([cell.weight_ih, cell.weight_hh], dim=1)
-        self.gates.bias.data = cell.bias_ih + cell.bias_hh
-
-    def forward(self, read: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-        hidden, cell = state
-        take, keep, new, show = self.gates(torch.cat([read, hidden], dim=1)).chunk(4, dim=1)
-        cell = keep.sigmoid() * cell + take.sigmoid() * new.tanh()
-        return show.sigmoid() * cell.tanh(), cell
-
-
-def _with_one_product(decoder: Decoder) -> Decoder:
-    """Return a copy of a decoder with an LSTM that is faster outside of torch."""
-    decoder = copy.deepcopy(decoder)
-    for name, module in decoder.named_children():
-        if isinstance(module, nn.LSTMCell):
-            setattr(decoder, name, _OneProduct(module))
-    return decoder
 
 
 @torch.no_grad()

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from looksay.nets.attention import AdditiveAttention, look
 from looksay.nets.decoder import Decoder, Tensors, for_rows, mean_cell
+from looksay.nets.lstm import LSTM
 from looksay.nets.words import WordVectors, speaker
 
 
@@ -22,7 +23,7 @@ class Adaptive(Decoder):
         self.embedding = embedding
         self.look = nn.Sequential(nn.Linear(channels, size), nn.ReLU(), nn.Dropout(dropout))
         self.whole = nn.Sequential(nn.Linear(channels, size), nn.ReLU(), nn.Dropout(dropout))
-        self.lstm = nn.LSTMCell(2 * size, size)
+        self.lstm = LSTM(2 * size, size)
         self.sentinel_gate = nn.Linear(3 * size, size)
         self.attention = AdditiveAttention(size, size, size)
         self.sentinel_key = nn.Linear(size, size)

@@ -30,8 +30,9 @@ class MultiHeadAttention(nn.Module):
         self.value = nn.Linear(grid_size, size)
 
     def project(self, grid: Tensor) -> tuple[Tensor, Tensor]:
-        """Return keys and values, each (pictures, cells, size), of a grid (pictures, cells, grid_size)."""
-        return self.key(grid), self.value(grid)
+        """Return the keys and the values of a grid (pictures, cells, grid_size), as `forward` multiplies them."""
+        keys, values = (each(grid).unflatten(2, (self.heads, -1)) for each in (self.key, self.value))
+        return keys.permute(0, 2, 3, 1).contiguous(), values.transpose(1, 2).contiguous()
 
     def forward(self, query: Tensor, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
         """Look once for each row.
@@ -40,7 +41,8 @@ class MultiHeadAttention(nn.Module):
         ----------
         query : Tensor, shape (rows, query_size)
             The rows of a picture stand together: `rows` is a multiple of `pictures`.
-        keys, values : Tensor, shape (pictures, cells, size)
+        keys : Tensor, shape (pictures, heads, size / heads, cells)
+        values : Tensor, shape (pictures, heads, cells, size / heads)
 
         Returns
         -------
@@ -48,13 +50,11 @@ class MultiHeadAttention(nn.Module):
         weights : Tensor, shape (rows, cells)
             The mean over the heads; each row sums to 1.
         """
-        pictures, cells, size = keys.shape
-        depth = size // self.heads
-        queries = self.query(query).view(pictures, -1, self.heads, depth).transpose(1, 2)
-        by_head = keys.view(pictures, cells, self.heads, depth).permute(0, 2, 3, 1)
-        weights = (queries @ by_head / math.sqrt(depth)).softmax(dim=-1)
-        context = weights @ values.view(pictures, cells, self.heads, depth).transpose(1, 2)
-        return context.transpose(1, 2).reshape(-1, size), weights.mean(dim=1).reshape(-1, cells)
+        pictures, heads, depth, cells = keys.shape
+        queries = self.query(query).view(pictures, -1, heads, depth).transpose(1, 2)
+        weights = (queries @ keys / math.sqrt(depth)).softmax(dim=-1)
+        context = weights @ values
+        return context.transpose(1, 2).reshape(-1, heads * depth), weights.mean(dim=1).reshape(-1, cells)
 
 
 class AdditiveAttention(nn.Module):

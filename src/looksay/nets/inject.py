@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from looksay.nets.decoder import Decoder, Tensors, everywhere, for_rows, mean_cell
+from looksay.nets.lstm import LSTM
 from looksay.nets.words import WordVectors, speaker
 
 
@@ -17,7 +18,7 @@ class InitInject(Decoder):
         self.embedding = embedding
         self.hidden = nn.Sequential(nn.Dropout(dropout), nn.Linear(channels, size), nn.Tanh())
         self.cell = nn.Sequential(nn.Dropout(dropout), nn.Linear(channels, size), nn.Tanh())
-        self.lstm = nn.LSTMCell(size, size)
+        self.lstm = LSTM(size, size)
         self.words = speaker(size, vocabulary, dropout)
 
     def begin(self, grid: Tensor) -> tuple[Tensors, Tensors]:
@@ -38,7 +39,7 @@ class ParInject(Decoder):
         super().__init__()
         self.embedding = embedding
         self.look = nn.Sequential(nn.Dropout(dropout), nn.Linear(channels, size), nn.ReLU())
-        self.lstm = nn.LSTMCell(2 * size, size)
+        self.lstm = LSTM(2 * size, size)
         self.words = speaker(size, vocabulary, dropout)
 
     def begin(self, grid: Tensor) -> tuple[Tensors, Tensors]:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from looksay.nets.decoder import Decoder, Tensors, everywhere, for_rows, mean_cell
+from looksay.nets.lstm import LSTM
 from looksay.nets.words import WordVectors, speaker
 
 
@@ -16,7 +17,7 @@ class Merge(Decoder):
         super().__init__()
         self.embedding = embedding
         self.look = nn.Sequential(nn.Dropout(dropout), nn.Linear(channels, size), nn.ReLU())
-        self.lstm = nn.LSTMCell(size, size)
+        self.lstm = LSTM(size, size)
         self.merge = nn.Sequential(nn.Linear(size, size), nn.ReLU())
         self.words = speaker(size, vocabulary, dropout)
 

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from looksay.nets.attention import AdditiveAttention, look
 from looksay.nets.decoder import Decoder, Tensors, mean_cell
+from looksay.nets.lstm import LSTM
 from looksay.nets.words import WordVectors, speaker
 
 
@@ -24,7 +25,7 @@ class SoftAttention(Decoder):
         self.cell = nn.Sequential(nn.Linear(channels, size), nn.Tanh())
         self.attention = AdditiveAttention(size, channels, size)
         self.gate = nn.Sequential(nn.Linear(size, 1), nn.Sigmoid())
-        self.lstm = nn.LSTMCell(size + channels, size)
+        self.lstm = LSTM(size + channels, size)
         self.seen_to_output = nn.Linear(channels, size, bias=False)
         self.hidden_to_output = nn.Linear(size, size, bias=False)
         self.words = speaker(size, vocabulary, dropout)

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from looksay.nets.attention import MultiHeadAttention
 from looksay.nets.decoder import Decoder, Tensors, for_rows, mean_cell
+from looksay.nets.lstm import LSTM
 from looksay.nets.words import WordVectors, speaker
 
 
@@ -25,22 +26,26 @@ class TopDown(Decoder):
         self.embedding = embedding
         self.look = nn.Sequential(nn.Linear(channels, size), nn.ReLU(), nn.Dropout(dropout))
         self.attention = MultiHeadAttention(size, size, size, heads)
-        self.attention_lstm = nn.LSTMCell(3 * size, size)
-        self.language_lstm = nn.LSTMCell(2 * size, size)
+        self.whole = nn.Linear(size, 4 * size, bias=False)
+        self.attention_lstm = LSTM(2 * size, size)
+        self.language_lstm = LSTM(2 * size, size)
         self.words = speaker(size, vocabulary, dropout)
 
     def begin(self, grid: Tensor) -> tuple[Tensors, Tensors]:
-        """Project the grid, its mean, the keys and the values; start from zeros."""
+        """Project the grid, the keys and the values, and its mean to the attention LSTM's gates; start from zeros."""
         seen = self.look(grid)
         keys, values = self.attention.project(seen)
         mean = mean_cell(seen)
         names = ("attention_hidden", "attention_cell", "language_hidden", "language_cell")
-        return {"keys": keys, "values": values, "mean": mean}, dict.fromkeys(names, torch.zeros_like(mean))
+        return {"keys": keys, "values": values, "whole": self.whole(mean)}, dict.fromkeys(names, torch.zeros_like(mean))
 
     def step(self, embedded: Tensor, memory: Tensors, state: Tensors) -> tuple[Tensor, Tensors, Tensor]:
         """See `Decoder.step`."""
-        read = [state["language_hidden"], for_rows(memory["mean"], embedded), embedded.relu()]
-        hidden, cell = self.attention_lstm(torch.cat(read, dim=1), (state["attention_hidden"], state["attention_cell"]))
+        hidden, cell = self.attention_lstm(
+            torch.cat([state["language_hidden"], embedded.relu()], dim=1),
+            (state["attention_hidden"], state["attention_cell"]),
+            for_rows(memory["whole"], embedded),
+        )
         context, weights = self.attention(hidden, memory["keys"], memory["values"])
         output, output_cell = self.language_lstm(
             torch.cat([context, hidden], dim=1), (state["language_hidden"], state["language_cell"])
