@@ -1,8 +1,8 @@
-"""How long a caption takes, side by side in one run: ``python benchmarks/speed.py [--model M] [--photos DIR]``.
+"""How long a caption takes, side by side: ``python benchmarks/speed.py [--model M] [--against M] [--photos DIR]``.
 
-Times are medians, in milliseconds: of one photo after another, of a stream of many against its floor (to decode JPEGs
-with Pillow on all cores, and to run the encoder alone in ONNX Runtime, at its best batch), and of fresh processes.
-Ratios are to the encoder alone on one photo, to the floor, and to an empty Python.
+Times are medians, in milliseconds, of works that take turns: one photo after another, a stream of many against its
+floor (to decode JPEGs with Pillow on all cores, and to run the encoder alone in ONNX Runtime, at its best batch), and
+fresh processes. Ratios are to the encoder alone on one photo, to the floor, and to an empty Python.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ EXAMPLES = Path(__file__).parent.parent / "examples"
 ROUNDS = 15
 LONG_SIDE = 500
 STREAM = 400  # photos
+STREAM_ROUNDS = 3
 
 
 def milliseconds(work: Callable[[], object], pictures: int = 1, rounds: int = ROUNDS) -> float:
@@ -63,28 +64,44 @@ def jpegs(folder: Path) -> list[bytes]:
     return found
 
 
-def encoder_alone(captioner: Captioner, photo: bytes, batch: int) -> float:
-    """Return the milliseconds a photo of the encoder as ONNX Runtime runs it by default."""
+def side_by_side(works: dict[str, Callable[[], object]], pictures: int, rounds: int) -> dict[str, float]:
+    """Return the median milliseconds a photo of each, timed in turns: what slows the machine slows them all."""
+    times: dict[str, list[float]] = {name: [] for name in works}
+    for turn in range(rounds + 1):
+        for name, work in works.items():
+            start = time.perf_counter()
+            work()
+            if turn:  # the first one warms up
+                times[name].append(1000 * (time.perf_counter() - start) / pictures)
+    return {name: statistics.median(each) for name, each in times.items()}
+
+
+def encoder_alone(captioner: Captioner, photo: bytes, batch: int, repeat: int) -> Callable[[], object]:
+    """Return what runs the encoder, as ONNX Runtime does by default, over batches of a photo again and again."""
     session = onnxruntime.InferenceSession(captioner.bundle.folder / ENCODER, providers=["CPUExecutionProvider"])
     pixels = np.repeat(captioner.prepare(photo)[0][None], batch, axis=0)
-    return milliseconds(lambda: session.run(None, {"image": pixels}), batch, 60 // batch)
+    return lambda: [session.run(None, {"image": pixels}) for _ in range(repeat // batch)]
 
 
-def one_by_one(captioner: Captioner, photos: list[bytes]) -> None:
+def one_by_one(captioner: Captioner, photos: list[bytes], against: Captioner | None) -> None:
     """Tell how long a photo takes with the model loaded, and its parts."""
-    base = encoder_alone(captioner, photos[0], 1)
-    work: dict[str, Callable[[], object]] = {
+    photos = photos[:12]
+    alone = "the encoder alone, in ONNX Runtime"
+    works: dict[str, Callable[[], object]] = {
+        alone: encoder_alone(captioner, photos[0], 1, len(photos)),
         "greedy, one photo at a time": lambda: [captioner(photo, beam=1) for photo in photos],
         "beam 3, one photo at a time": lambda: [captioner(photo, beam=3) for photo in photos],
         "beam 5, one photo at a time": lambda: [captioner(photo, beam=5) for photo in photos],
         "of it: read and prepare": lambda: [captioner.prepare(photo) for photo in photos],
     }
-    tell("the encoder alone, in ONNX Runtime", base, base)
-    for name, call in work.items():
-        tell(name, milliseconds(call, len(photos)), base)
+    if against:
+        works["beam 3, the other model"] = lambda: [against(photo, beam=3) for photo in photos]
+    found = side_by_side(works, len(photos), ROUNDS)
+    for name, taken in found.items():
+        tell(name, taken, found[alone])
 
 
-def many(captioner: Captioner, photos: list[bytes]) -> None:
+def many(captioner: Captioner, photos: list[bytes], against: Captioner | None) -> None:
     """Tell how long a photo of a stream takes, against its floor."""
     stream = list(islice(cycle(photos), STREAM))
     side = captioner.bundle.spec.image.size
@@ -94,12 +111,20 @@ def many(captioner: Captioner, photos: list[bytes]) -> None:
             opened.draft("RGB", (side, side))
             opened.load()
 
+    sizes = (1, 4, 8, 16)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        decoding = milliseconds(lambda: list(pool.map(decode, stream)), STREAM, 3)
-    floor = decoding + min(encoder_alone(captioner, photos[0], batch) for batch in (1, 4, 8, 16))
-    tell("floor: decode JPEGs, and the encoder alone", floor, floor)
-    tell("beam 3, a stream", milliseconds(lambda: list(captioner.captions(stream, beam=3)), STREAM, 3), floor)
-    tell("greedy, a stream", milliseconds(lambda: list(captioner.captions(stream, beam=1)), STREAM, 3), floor)
+        works: dict[str, Callable[[], object]] = {
+            "decode JPEGs, all cores": lambda: list(pool.map(decode, stream)),
+            "beam 3, a stream": lambda: list(captioner.captions(stream, beam=3)),
+            "greedy, a stream": lambda: list(captioner.captions(stream, beam=1)),
+        }
+        works |= {f"the encoder alone, {n} together": encoder_alone(captioner, photos[0], n, STREAM) for n in sizes}
+        if against:
+            works["beam 3, a stream, the other model"] = lambda: list(against.captions(stream, beam=3))
+        found = side_by_side(works, STREAM, STREAM_ROUNDS)
+    floor = found["decode JPEGs, all cores"] + min(found[f"the encoder alone, {n} together"] for n in sizes)
+    for name, taken in (found | {"floor: decode, and the encoder at its best": floor}).items():
+        tell(name, taken, floor)
 
 
 def processes() -> None:
@@ -122,11 +147,13 @@ def main() -> None:
     """Measure one after another."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="default")
+    parser.add_argument("--against", help="another model, timed beside it")
     parser.add_argument("--photos", type=Path, default=EXAMPLES)
     arguments = parser.parse_args()
     captioner, photos = looksay.load(arguments.model), jpegs(arguments.photos)
-    one_by_one(captioner, photos)
-    many(captioner, photos)
+    against = looksay.load(arguments.against) if arguments.against else None
+    one_by_one(captioner, photos, against)
+    many(captioner, photos, against)
     processes()
 
 

@@ -34,7 +34,7 @@ from looksay.train.recipe import Recipe
 from looksay.vocabulary import Vocabulary
 
 ROOT = Path(__file__).parent.parent
-STEPS = 5
+STEPS = 9
 
 
 class Textbook(nn.Module):

@@ -207,6 +207,6 @@ def test_folders_globs_and_names_are_found(tmp_path: Path) -> None:
     assert [p.name for p in images.find([str(tmp_path / "a" / "*.png")])] == ["1.png"]
     assert [p.name for p in images.find([str(tmp_path / "?")])] == ["1.png", "2.JPG", "3.webp"]
     for odd in ("a**b/*.jpg", "x" * 5000):
-        assert images.find([odd]) == [Path(odd)]
-    assert images.find(["none.jpg", "-"]) == [Path("none.jpg"), Path("-")]
-    assert images.find([str(tmp_path / "*.gif")]) == [tmp_path / "*.gif"]
+        assert list(images.find([odd])) == [Path(odd)]
+    assert list(images.find(["none.jpg", "-"])) == [Path("none.jpg"), Path("-")]
+    assert list(images.find([str(tmp_path / "*.gif")])) == [tmp_path / "*.gif"]

@@ -8,6 +8,7 @@
     ├── BundleError       (ValueError)    a model folder is missing, incomplete or altered
     ├── DataError         (ValueError)    a data set is not recognised or is broken
     ├── RecipeError       (ValueError)    a recipe has an unknown key or a bad value
+    ├── JobError          (RuntimeError)  captions cannot be added to a file, or be found in it
     ├── RunError          (RuntimeError)  a training run cannot start, resume or be exported
     ├── ParityError       (RuntimeError)  an exported model does not say what the trained one says
     ├── MetricError       (RuntimeError)  a metric that runs in Java cannot run
@@ -39,6 +40,10 @@ class DataError(LooksayError, ValueError):
 
 class RecipeError(LooksayError, ValueError):
     """A recipe has an unknown key or a bad value."""
+
+
+class JobError(LooksayError, RuntimeError):
+    """Captions cannot be added to a file, or be found in it."""
 
 
 class RunError(LooksayError, RuntimeError):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -192,25 +192,38 @@ def normalise(pixels: NDArray[np.uint8], spec: ImageSpec) -> NDArray[np.float32]
     return scaled
 
 
-def find(paths: Sequence[str]) -> list[Path]:
+def find(paths: Sequence[str]) -> Iterator[Path]:
     """Expand files, folders (all the pictures below them, sorted) and globs into paths of pictures.
 
-    A path that names nothing is kept, so that reading it reports it.
+    Folders are walked while their pictures are used, so that no list of them all is needed. A path that names nothing
+    is kept, so that reading it reports it.
     """
-    found: list[Path] = []
     for text in paths:
         path = Path(text)
         try:
-            found += _expand(path)
+            matches = _matches(path)
         except (OSError, ValueError):  # no rights, a name too long, a glob that is none
-            found.append(path)
-    return found
+            matches = [path]
+        for match in matches:
+            yield from _walk(match) if os.path.isdir(match) else [match]  # noqa: PTH112 (Path's own can raise)
 
 
-def _expand(path: Path) -> list[Path]:
-    if path.is_dir():
-        return sorted(p for p in path.rglob("*") if p.suffix.lower() in EXTENSIONS and p.is_file())
+def _matches(path: Path) -> list[Path]:
     if path.exists() or not any(character in str(path) for character in "*?["):
         return [path]
-    matches = sorted(Path(path.anchor or ".").glob(str(path.relative_to(path.anchor))))
-    return [picture for match in matches for picture in (_expand(match) if match.is_dir() else [match])] or [path]
+    return sorted(Path(path.anchor or ".").glob(str(path.relative_to(path.anchor)))) or [path]
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    """Yield the pictures below a folder; links to other folders are not followed."""
+    try:
+        names = sorted(os.listdir(folder))  # noqa: PTH208 (a folder may hold a million: no more than their names)
+    except OSError:  # it may not be read
+        return
+    for name in names:
+        path = folder / name
+        if path.is_dir():
+            if not path.is_symlink():
+                yield from _walk(path)
+        elif path.suffix.lower() in EXTENSIONS and path.is_file():
+            yield path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -92,7 +93,7 @@ def _sources(paths: Sequence[str]) -> list[ImageSource]:
         Image.effect_mandelbrot(_SIZE, (-2.0, -1.2, 1.0, 1.2), 100).convert("RGB").save(drawn, "JPEG")
         return [drawn.getvalue()]
     found: list[ImageSource] = []
-    for path in images.find(paths)[:100]:
+    for path in islice(images.find(paths), 100):
         try:
             images.read(path)
             found.append(path.read_bytes())

@@ -15,6 +15,7 @@ from looksay.errors import LooksayError
 # Name of a command to the module that holds it, under the same name. Imported only when it is run.
 _COMMANDS = {
     "caption": "looksay.cli.caption",
+    "find": "looksay.cli.find",
     "data": "looksay.cli.data",
     "train": "looksay.cli.train",
     "compare": "looksay.cli.compare",
@@ -70,6 +71,7 @@ def main() -> None:
     \b
     looksay photo.jpg           caption a photo (short for looksay caption photo.jpg)
     looksay caption --help      folders, formats, beams
+    looksay find --help         find pictures by what is in them
     looksay data --help         look at your pictures and captions
     looksay train --help        make a captioner of your own
     looksay evaluate --help     score it as the papers do

@@ -39,6 +39,9 @@ REFERENCES = Wanted(
     "caption captions text description sentence sentences comment reference references alttext alt raw title",
     "name it: --{0}-column NAME, or data.{0}_column=NAME to train",
 )
+MADE_BY = "made_by"
+"""A row of JSONL that has this is about the others: ``looksay caption --output`` begins with one."""
+
 PREDICTIONS = Wanted(
     "prediction predictions hypothesis generated output caption captions text description sentence",
     "call it {0}, or name the column of captions: --prediction-column NAME",
@@ -190,7 +193,9 @@ def _json_rows(file: Path) -> Iterator[Row]:
 def _json_lines(file: Path) -> Iterator[Row]:
     for number, line in texts.lines(file):
         place = f"line {number}"
-        yield f"{file.name}, {place}", _object(texts.json_value(line, f"{file}, {place}"), f"{file}, {place}")
+        row = _object(texts.json_value(line, f"{file}, {place}"), f"{file}, {place}")
+        if MADE_BY not in row:
+            yield f"{file.name}, {place}", row
 
 
 def _object(row: Any, place: str) -> dict[str, Any]:

@@ -14,7 +14,7 @@ def read(folder: Path) -> Gathering | None:
 
     Folders train, val and test, if all pictures are in such, are the splits.
     """
-    pictures = images.find([str(folder)])
+    pictures = list(images.find([str(folder)]))
     texts_of = {picture: picture.with_suffix(".txt") for picture in pictures}
     if not any(text.is_file() for text in texts_of.values()):
         return None

@@ -1,0 +1,109 @@
+"""A job: any number of pictures, in constant memory, captioned once each, however often it is stopped."""
+
+from __future__ import annotations
+
+import io
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Unpack
+
+from looksay.bundle import sha256
+from looksay.captioner import Captioner
+from looksay.errors import JobError
+from looksay.jobs.database import Database
+from looksay.jobs.lines import Csv, Jsonl
+from looksay.jobs.ondisk import OnDiskSet
+from looksay.jobs.outputs import Maker, Output, Row
+from looksay.specs import SearchChanges
+
+OUTPUTS: dict[str, Callable[[Path, Maker], Output]] = {"jsonl": Jsonl, "csv": Csv, "sqlite": Database}
+"""By the name of their format."""
+
+ENDINGS = {".jsonl": "jsonl", ".csv": "csv", ".db": "sqlite", ".sqlite": "sqlite", ".sqlite3": "sqlite"}
+"""Formats by the ending of a file's name."""
+
+Opened = Path | io.BytesIO
+
+
+def open_output(file: Path, layout: str, maker: Maker, *, overwrite: bool = False) -> Output:
+    """Open a file that captions can be added to.
+
+    Parameters
+    ----------
+    file : Path
+        Begun anew if it is not there.
+    layout : {"jsonl", "csv", "sqlite"}
+    maker : Maker
+        What the captions come of.
+    overwrite : bool
+        Begin it anew even if it is there.
+
+    Raises
+    ------
+    JobError
+        If the file is there and holds other things, or captions of another maker, or cannot be written.
+    """
+    try:
+        if overwrite:
+            file.unlink(missing_ok=True)
+        return OUTPUTS[layout](file, maker)
+    except OSError as error:
+        raise JobError(f"{file} cannot be written: {error.strerror}") from error
+
+
+def forget_changed(output: Output) -> int:
+    """Drop the rows of pictures whose file has changed since; return how many.
+
+    A picture that is not there any more keeps its row.
+    """
+    changed = OnDiskSet(image for image, known in output.rows() if digest(Path(image)) not in ("", known))
+    count = len(changed)
+    if count:
+        output.drop(changed)
+    changed.close()
+    return count
+
+
+def missing(output: Output, known: OnDiskSet, paths: Iterable[Path]) -> Iterator[Path]:
+    """Yield those pictures that are not known yet, each once, and make them known."""
+    return (path for path in paths if known.add(output.spell(str(path))))
+
+
+def caption(
+    captioner: Captioner,
+    paths: Iterable[Path],
+    *,
+    batch: int,
+    attention: bool = False,
+    digests: bool = False,
+    opened: Callable[[Path], Opened] = lambda path: path,
+    **options: Unpack[SearchChanges],
+) -> Iterator[Row]:
+    """Yield a row for each picture, in order and in constant memory; see `Captioner.outcomes`.
+
+    Parameters
+    ----------
+    digests : bool
+        Whether rows have the sha256 of the picture's file: as it was before it was captioned, so that a change that
+        comes between is noticed later.
+    opened : callable
+        What is read in the place of a path.
+    """
+    ahead: deque[tuple[str, str]] = deque()
+
+    def sources() -> Iterator[Opened]:
+        for path in paths:
+            ahead.append((str(path), digest(path) if digests else ""))
+            yield opened(path)
+
+    for outcome in captioner.outcomes(sources(), batch=batch, attention=attention, **options):
+        yield Row(*ahead.popleft(), outcome)
+
+
+def digest(path: Path) -> str:
+    """Return the sha256 of a picture's file, empty if it cannot be read."""
+    try:
+        return sha256(path)
+    except (OSError, ValueError):  # ValueError: a name that no file can have
+        return ""
