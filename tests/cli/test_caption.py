@@ -129,9 +129,10 @@ def test_no_file_is_lost(album: Path) -> None:
     assert "is one of the pictures" in run(photo, "--output", photo).stderr
     assert photo.read_bytes() == before
     notes.write_text("my notes", encoding="utf-8")
-    result = run(album, "--write", "txt")
-    assert (result.exit_code, result.stdout) == (2, "")
-    assert f"{notes} exists already; --overwrite replaces it" in result.stderr
+    result = run(photo, "--write", "txt")
+    assert (result.exit_code, result.stderr) == (0, "looksay: 1 files were there and stay; --overwrite replaces them\n")
+    assert notes.read_text(encoding="utf-8") == "my notes"
+    assert "exists already; --overwrite replaces it" in run(photo, "--output", notes).stderr
     assert notes.read_text(encoding="utf-8") == "my notes"
     assert run(photo, "--write", "txt", "--overwrite").exit_code == 0
     assert notes.read_text(encoding="utf-8") != "my notes"
@@ -201,8 +202,8 @@ def test_where_the_model_looked_is_drawn_once_and_never_over_another_file(album:
         assert drawn.width > 1000
     before = (looks / "boats.png").read_bytes()
     again = CliRunner().invoke(main, arguments)
-    assert again.exit_code == 2
-    assert "--overwrite replaces it" in again.output
+    assert "1 files were there and stay; --overwrite replaces them" in again.stderr
+    assert (looks / "boats.png").read_bytes() == before
     assert CliRunner().invoke(main, [*arguments, "--overwrite", "--prefix", "a dog"]).exit_code == 0
     assert (looks / "boats.png").read_bytes() != before
 

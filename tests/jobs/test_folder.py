@@ -47,7 +47,7 @@ def rows(file: Path) -> list[tuple[str, str | None]]:
     if file.suffix == ".db":
         with sqlite3.connect(file) as table:
             return table.execute("SELECT image, caption FROM captions ORDER BY id").fetchall()
-    text = file.read_text(encoding="utf-8")
+    text = file.read_text(encoding="utf-8", errors="surrogateescape")
     assert text.endswith("\n")
     if file.suffix == ".csv":
         return [(row["image"], row["caption"] or None) for row in csv.DictReader(text.splitlines())]
@@ -76,7 +76,7 @@ def test_what_is_new_or_changed_is_captioned_and_nothing_else(name: str, album: 
     shutil.copy(boats, album / "a" / "new.jpg")
     (album / "b" / "boats.jpg").unlink()
     result = run(album, "--output", name)
-    assert "changed since captions" in result.stderr
+    assert "that have changed since captions" in result.stderr
     later = dict(rows(Path(name)))
     assert list(later)[-2:] == [str(album / "a" / "new.jpg"), str(alps)]
     assert later[str(alps)] == later[str(album / "a" / "new.jpg")] == earlier[str(boats)] != earlier[str(alps)]
@@ -140,7 +140,19 @@ def test_a_job_that_is_stopped_goes_on_and_ends_as_if_it_never_was(
     run(album, "--output", f"whole-{name}")
     stopped = 0
     for delay in (0.6, 0.9, 1.2, None):
-        command = [sys.executable, "-m", "looksay", "caption", str(album), "--output", name, "--beam", "1", "--batch", "2"]
+        command = [
+            sys.executable,
+            "-m",
+            "looksay",
+            "caption",
+            str(album),
+            "--output",
+            name,
+            "--beam",
+            "1",
+            "--batch",
+            "2",
+        ]
         process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         if delay:
             time.sleep(delay)

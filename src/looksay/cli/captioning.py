@@ -116,7 +116,7 @@ def _known(job: Output, *, only_missing: bool) -> OnDiskSet:
     """Return the pictures that a job has captioned, without those that have changed since."""
     changed = 0 if only_missing else folder.forget_changed(job)
     if changed:
-        click.echo(f"looksay: {changed:,} pictures have changed since {job.file} was made", err=True)
+        click.echo(f"looksay: pictures that have changed since {job.file} was made: {changed:,}", err=True)
     known = OnDiskSet(image for image, _ in job.rows())
     if known:
         click.echo(f"looksay: going on with {job.file}, which has {len(known):,} pictures", err=True)

@@ -109,8 +109,8 @@ def check(all_: Sequence[Beside], pictures: Callable[[], Iterable[Path]]) -> Non
         files = OnDiskSet()
         for picture in pictures():
             file = each.file(picture)
-            if file == picture:
-                continue
+            if file == picture and isinstance(each, Metadata):
+                continue  # which takes care of it
             if not files.add(file):
                 raise OptionError(f"{file} would be written for 2 pictures; caption them one by one")
             if file.resolve() in known:
