@@ -12,7 +12,8 @@ import pytest
 from conftest import EXAMPLES, PHOTOS
 
 from looksay import DataError, images
-from looksay.data.cache import PictureCache, default_folder, replacing
+from looksay.data.atomic import replacing
+from looksay.data.cache import PictureCache, default_folder
 from looksay.specs import ImageSpec
 
 SPEC = ImageSpec(size=32)
@@ -28,7 +29,7 @@ def test_the_cache_holds_what_the_runtime_would_see(paths: list[Path]) -> None:
     expected = [images.resize(images.read(path, least=SPEC.size), SPEC) for path in paths]
     np.testing.assert_array_equal(cache.pixels(range(4)), expected)
     np.testing.assert_array_equal(cache.pixels([2, 0]), [expected[2], expected[0]])
-    assert [file.name for file in default_folder().iterdir()] == [cache.file.name]
+    assert [file.name for file in default_folder().iterdir()] == [cache.folder.name]
 
 
 def test_pictures_are_decoded_once(paths: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,14 +39,14 @@ def test_pictures_are_decoded_once(paths: list[Path], monkeypatch: pytest.Monkey
 
 
 def test_a_changed_picture_order_or_spec_makes_another_cache(paths: list[Path]) -> None:
-    files = [PictureCache(paths, SPEC).file, PictureCache(paths, ImageSpec(size=16)).file]
-    files.append(PictureCache(paths[::-1], SPEC).file)
+    files = [PictureCache(paths, SPEC).folder, PictureCache(paths, ImageSpec(size=16)).folder]
+    files.append(PictureCache(paths[::-1], SPEC).folder)
     shutil.copy(paths[0], paths[1])
-    files.append(PictureCache(paths, SPEC).file)
+    files.append(PictureCache(paths, SPEC).folder)
     os.utime(paths[2], (1, 1))
-    files.append(PictureCache(paths, SPEC).file)
+    files.append(PictureCache(paths, SPEC).folder)
     paths[3].unlink()
-    files.append(PictureCache(paths, SPEC).file)
+    files.append(PictureCache(paths, SPEC).folder)
     assert len(set(files)) == 6
 
 

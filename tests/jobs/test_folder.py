@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import os
-import random
 import shutil
 import signal
 import sqlite3
@@ -14,6 +13,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from conftest import EXAMPLES, PHOTOS
@@ -113,7 +113,7 @@ def test_another_file_is_refused_and_left(name: str, album: Path) -> None:
 def test_a_line_that_is_cut_anywhere_is_written_again(name: str, album: Path) -> None:
     run(album / "b", "--output", name)
     whole = Path(name).read_bytes()
-    cuts = random.Random(0).sample(range(1, len(whole)), 6)
+    cuts = np.random.default_rng(0).integers(1, len(whole), 6).tolist()
     for cut in (1, whole.index(b"\n"), whole.index(b"\n") + 1, len(whole) - 1, *cuts):
         Path(name).write_bytes(whole[:cut])
         assert run(album / "b", "--output", name).exit_code == 0
@@ -171,10 +171,10 @@ def test_names_of_any_bytes_are_kept_apart(tmp_path: Path, monkeypatch: pytest.M
     for name in (b"\xff.jpg", b"two\nlines.jpg", "é 日.jpg".encode()):
         (tmp_path / "album").mkdir(exist_ok=True)
         shutil.copy(EXAMPLES / "boats.jpg", Path(os.fsdecode(b"album/" + name)))
-    for name in LAYOUTS:
+    for output in map(Path, LAYOUTS):
         for _ in range(2):
-            assert run("album", "--output", name).exit_code == 0
-            assert len(rows(Path(name))) == len(dict(rows(Path(name)))) == 3
+            assert run("album", "--output", output).exit_code == 0
+            assert len(rows(output)) == len(dict(rows(output))) == 3
 
 
 def test_memory_does_not_grow_with_the_names_that_are_known() -> None:

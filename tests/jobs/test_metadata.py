@@ -30,8 +30,10 @@ def picture(tmp_path: Path, kind: str, xmp: bytes | None = None) -> Path:
     exif = Image.Exif()
     exif[0x010E] = "my description"
     path = tmp_path / f"photo.{kind}"
-    more = {"xmp": xmp} if xmp and kind == "jpg" else {}
-    image.save(path, exif=exif, icc_profile=b"profile" * 50, **more)
+    image.save(path, exif=exif, icc_profile=b"profile" * 50)
+    if xmp:  # the first segment of the file, as some cameras have it
+        body = b"http://ns.adobe.com/xap/1.0/\0" + xmp
+        path.write_bytes(b"\xff\xd8\xff\xe1" + (len(body) + 2).to_bytes(2, "big") + body + path.read_bytes()[2:])
     return path
 
 

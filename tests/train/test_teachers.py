@@ -106,11 +106,11 @@ def test_a_teacher_of_other_words_or_without_an_epoch_is_refused(
 def test_other_pictures_under_the_same_names_are_looked_at_anew(
     learner: Pictures, small_run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = learner.cache.file.parent
+    folder = learner.cache.folder.parent
     SoftTargets([str(small_run)], learner)
     SoftTargets([str(small_run)], learner)
     assert len(list(folder.glob("soft-*.npy"))) == 1
-    monkeypatch.setattr(learner.cache, "file", folder / "pictures-of-other-times.npy")
+    monkeypatch.setattr(learner.cache, "folder", folder / "pictures-of-other-times")
     SoftTargets([str(small_run)], learner)
     assert len(list(folder.glob("soft-*.npy"))) == 2
 
@@ -133,7 +133,7 @@ def test_a_teacher_with_another_encoder_that_learned_teaches_of_the_pictures_tha
     run.train(config.load(ROOT / "recipes" / "flickr8k.toml", [
         *teaching, f"training.run={tmp_path / 'learner'}", f'distillation.teachers=["{teacher}"]',
     ]))  # fmt: skip
-    assert len(list((tmp_path / "one").glob("pictures-*.npy"))) == 4  # train and val, each at two sizes: none twice
+    assert len(list((tmp_path / "one").glob("pictures-*"))) == 4  # train and val, each at two sizes: none twice
 
 
 def test_the_loss_by_hand() -> None:

@@ -40,4 +40,5 @@ def train(recipe: Path, changes: Sequence[str], resume: bool) -> None:
     except ModuleNotFoundError as error:
         raise MissingExtra("Training", "train") from error
     folder = run.train_phases(phases, resume=resume)
-    click.echo(f"looksay: the run is in {folder}; next: looksay export {folder} BUNDLE", err=True)
+    if run.is_first():
+        click.echo(f"looksay: the run is in {folder}; next: looksay export {folder} BUNDLE", err=True)

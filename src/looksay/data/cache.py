@@ -1,4 +1,4 @@
-"""Pictures decoded once, into one memory-mapped file."""
+"""Pictures decoded once, into memory-mapped files."""
 
 from __future__ import annotations
 
@@ -6,23 +6,20 @@ import hashlib
 import json
 import logging
 import os
-import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-import click
 import numpy as np
 from numpy.typing import NDArray
 
 from looksay import images
+from looksay.data.shards import Problems, Rows, Shards
 from looksay.errors import DataError, ImageError
 from looksay.specs import ImageSpec
 
 log = logging.getLogger(__name__)
-T = TypeVar("T")
 
 
 def default_folder() -> Path:
@@ -35,19 +32,20 @@ def default_folder() -> Path:
 class PictureCache:
     """Pictures at the size of an `ImageSpec`, read from disk without decoding.
 
-    The file's name is a hash of the spec and of every picture's path, size and time of change, so that a changed
-    picture or another spec makes another file.
+    The folder's name is a hash of the spec and of every picture's path, size and time of change, so that a changed
+    picture or another spec makes another cache.
 
     Parameters
     ----------
     paths : sequence of Path
     spec : ImageSpec
     folder : Path, optional
-        Where the file is kept; by default `default_folder`.
+        Where caches are kept; by default `default_folder`.
 
     Attributes
     ----------
-    file : Path
+    folder : Path
+        Of this cache.
     problems : dict of int to str
         The pictures that could not be read, by their place in `paths`. Each is logged by name.
 
@@ -58,14 +56,22 @@ class PictureCache:
     """
 
     def __init__(self, paths: Sequence[Path], spec: ImageSpec, folder: Path | None = None) -> None:
-        self.file = (folder or default_folder()) / f"pictures-{_key(paths, spec)}.npy"
-        if not self.file.is_file():
-            _build(self.file, paths, spec)
-        self._rows = np.load(self.file, mmap_mode="r")
-        self.problems = {
-            int(index): self._rows["problem"][index].decode(errors="replace")
-            for index in np.flatnonzero(self._rows["problem"] != b"")
-        }
+        self.folder = (folder or default_folder()) / f"pictures-{_key(paths, spec)}"
+
+        def write(places: range, rows: Rows, done: Callable[[int], None]) -> Problems:
+            problems = {}
+            results = _decode([paths[place] for place in places], spec)
+            for row, (place, result) in enumerate(zip(places, results, strict=True)):
+                if isinstance(result, ImageError):
+                    problems[place] = str(result)
+                else:
+                    rows[row] = result
+                done(1)
+            return problems
+
+        shape = (spec.size, spec.size, 3)
+        self._rows = Shards(self.folder, len(paths), shape, np.uint8, write, "decoding pictures")
+        self.problems = self._rows.problems
         for problem in self.problems.values():
             log.warning("left out: %s", problem)
         if len(self.problems) == len(paths):
@@ -76,8 +82,7 @@ class PictureCache:
 
     def pixels(self, indices: Sequence[int]) -> NDArray[np.uint8]:
         """Return pictures by their places in `paths`: (len(indices), size, size, 3)."""
-        picked: NDArray[np.uint8] = self._rows["pixels"][list(indices)]
-        return picked
+        return np.stack([self._rows[index] for index in indices])
 
 
 def _key(paths: Sequence[Path], spec: ImageSpec) -> str:
@@ -90,59 +95,6 @@ def _key(paths: Sequence[Path], spec: ImageSpec) -> str:
 
     facts = [repr(spec), [stamp(path) for path in paths]]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
-
-
-def _build(file: Path, paths: Sequence[Path], spec: ImageSpec) -> None:
-    row = np.dtype([("problem", "S240"), ("pixels", "u1", (spec.size, spec.size, 3))])
-    bar = progress(_decode(paths, spec), len(paths), "decoding pictures")
-    with new_rows(file, row, (len(paths),)) as rows, bar as results:
-        for index, result in enumerate(results):
-            if isinstance(result, ImageError):
-                rows[index]["problem"] = str(result).encode()[:240]
-            else:
-                rows[index]["pixels"] = result
-
-
-@contextmanager
-def new_rows(file: Path, row: np.dtype[Any], shape: tuple[int, ...]) -> Iterator[np.memmap[Any, Any]]:
-    """Give a memory-mapped array to fill, and put it in place as `file` in one step if all went well.
-
-    The space is taken at once: a disk that fills up later would end the process without a word.
-
-    Raises
-    ------
-    DataError
-        If the file cannot be written, for want of space or of rights.
-    """
-    try:
-        with replacing(file) as temporary:
-            rows = np.lib.format.open_memmap(temporary, mode="w+", dtype=row, shape=shape)
-            if hasattr(os, "posix_fallocate"):
-                with temporary.open("r+b") as reserved:
-                    os.posix_fallocate(reserved.fileno(), 0, temporary.stat().st_size)
-            yield rows
-            rows.flush()
-    except OSError as error:
-        raise DataError(
-            f"the cache {file} cannot be written: {error.strerror or error}; name another place with data.cache=DIR"
-        ) from error
-
-
-@contextmanager
-def replacing(file: Path) -> Iterator[Path]:
-    """Give a temporary path to write to, and put it in the place of `file` in one step if all went well."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_name(f".{os.getpid()}-{file.name}")
-    try:
-        yield temporary
-        temporary.replace(file)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def progress(items: Iterable[T], length: int, label: str) -> AbstractContextManager[Iterable[T]]:
-    """Show a bar on standard error while `items` are worked through; none where it is no terminal."""
-    return click.progressbar(items, length=length, label=label, file=sys.stderr, hidden=not sys.stderr.isatty())
 
 
 def _decode(paths: Sequence[Path], spec: ImageSpec) -> Iterator[NDArray[np.uint8] | ImageError]:

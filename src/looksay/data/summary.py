@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from looksay import images
-from looksay.data.cache import progress
 from looksay.data.records import SPLITS, Dataset, Record
+from looksay.data.shards import progress
 from looksay.errors import ImageError
 from looksay.words import tokenize
 

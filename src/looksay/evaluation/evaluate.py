@@ -12,7 +12,7 @@ import numpy as np
 
 from looksay.captioner import Captioner, Prepared
 from looksay.data import Dataset, Record
-from looksay.data.cache import progress
+from looksay.data.shards import progress
 from looksay.errors import DataError, ImageError
 from looksay.evaluation.judge import Evaluation, judge
 from looksay.metrics import java

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from looksay import drawing
-from looksay.data.cache import replacing
+from looksay.data.atomic import replacing
 from looksay.errors import OptionError
 from looksay.jobs import metadata
 from looksay.jobs.ondisk import OnDiskSet

@@ -6,7 +6,7 @@ import html
 from collections.abc import Sequence
 from pathlib import Path
 
-from looksay.data.cache import replacing
+from looksay.data.atomic import replacing
 from looksay.evaluation.pictures import thumbnail
 from looksay.jobs.database import Found
 

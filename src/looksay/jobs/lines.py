@@ -11,7 +11,7 @@ from collections.abc import Container, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from looksay.data.cache import replacing
+from looksay.data.atomic import replacing
 from looksay.data.rows import MADE_BY
 from looksay.errors import ImageError, JobError
 from looksay.jobs.outputs import Maker, Outcome, Output, Row

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 from xml.etree import ElementTree
 
-from looksay.data.cache import replacing
+from looksay.data.atomic import replacing
 from looksay.errors import ImageError
 
 _NAMES = {

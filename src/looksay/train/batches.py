@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 import torch
@@ -16,12 +15,23 @@ from torch.utils.data import Dataset
 
 from looksay.data import Record
 from looksay.data.cache import PictureCache
+from looksay.errors import RecipeError
 from looksay.nets.decoder import PADDING
 from looksay.nets.model import CaptionModel
 from looksay.train import build
 from looksay.train.inputs import Grids, Inputs, Mirrored, Pixels
 from looksay.train.recipe import AugmentationOptions, Recipe
 from looksay.vocabulary import Vocabulary
+
+
+class Part(NamedTuple):
+    """Which share of every batch a device has: the first of two has `Part(0, 2)`."""
+
+    number: int
+    of: int
+
+
+WHOLE = Part(0, 1)
 
 
 @dataclass(frozen=True)
@@ -45,6 +55,9 @@ class Batch:
     soft : tuple of Tensor, optional
         At each word of `targets`, one row after another, what teachers would say: their likeliest words and the
         probabilities of these, each (words, likeliest).
+    weight : float
+        How many of the words that all devices say in a step are this one's, times the number of devices: the mean of
+        their losses, so weighted, is that of the words.
     """
 
     pictures: Tensor
@@ -54,6 +67,7 @@ class Batch:
     mirrored: Mirrored
     going: tuple[tuple[int, int], ...]
     soft: tuple[Tensor, Tensor] | None = None
+    weight: float = 1.0
 
     @property
     def places(self) -> tuple[int, ...]:
@@ -147,6 +161,7 @@ class Pictures:
         *,
         flip: bool = False,
         learning: bool = False,
+        part: Part = WHOLE,
     ) -> Batch:
         """Return pictures with `captions` captions each, the longest first; of one that has fewer, some stand twice.
 
@@ -159,6 +174,8 @@ class Pictures:
             Mirror each picture with probability 1/2.
         learning : bool
             Whether the encoder learns, and needs pixels.
+        part : Part
+            Which of the pictures, from the longest captions to the shortest, are this device's.
         """
         chosen = []
         for index in indices:
@@ -167,14 +184,17 @@ class Pictures:
             of_one = [(len(self.captions[index][place]), index, place) for place in np.resize(order, captions).tolist()]
             chosen.append(sorted(of_one, reverse=True))
         chosen.sort(reverse=True)
+        mirrored = draw.random(len(chosen)) < 1 / 2 if draw and flip else np.zeros(len(chosen), dtype=bool)
+        words = sum(length for of_one in chosen for length, _, _ in of_one)
+        chosen, mirrored = chosen[part.number :: part.of], mirrored[part.number :: part.of]
+        weight = sum(length for of_one in chosen for length, _, _ in of_one) * part.of / words
         rows = tuple((picture, place) for of_one in chosen for _, picture, place in of_one)
         shown = [of_one[0][1] for of_one in chosen]
-        mirrored = draw.random(len(shown)) < 1 / 2 if draw and flip else np.zeros(len(shown), dtype=bool)
         flipped = np.repeat(mirrored, captions)
         tokens, targets = self._teach([self.captions[picture][place] for picture, place in rows], flipped)
         seen = self._inputs[learning](self._places[shown].tolist(), mirrored, draw)
         going = tuple(_going(targets.numpy().reshape(len(shown), captions, -1) != PADDING))
-        return Batch(seen, tokens, targets, rows, mirrored, going, self._hints(rows, flipped))
+        return Batch(seen, tokens, targets, rows, mirrored, going, self._hints(rows, flipped), weight)
 
     def references(self) -> list[list[list[int]]]:
         """Return the ids of each picture's captions, whole and without ``<end>``."""
@@ -244,38 +264,57 @@ def _swap(vocabulary: Vocabulary, pairs: Sequence[str]) -> NDArray[np.int64]:
     return mirror
 
 
-class TrainBatches(Dataset[Batch]):
-    """The shuffled batches of one epoch: the same for the same seed and epoch, whatever came before."""
+class _Batches(Dataset[Batch]):
+    """Pictures in batches, of which a device has its part: each picture once, with one device or many."""
 
-    def __init__(self, pictures: Pictures, recipe: Recipe, epoch: int) -> None:
+    def __init__(self, pictures: Pictures, recipe: Recipe, epoch: int, part: Part) -> None:
         self._pictures = pictures
         self._recipe = recipe
         self._epoch = epoch
+        self._part = part
+        self._learning = recipe.encoder.learning_stages(epoch) > 0
+        count, batch = len(pictures), recipe.training.batch
+        if count < part.of or batch < part.of:
+            raise RecipeError(
+                f"{part.of} devices cannot share {min(count, batch)} pictures: raise training.batch, "
+                "or lower training.devices"
+            )
+        starts = list(range(0, count, batch))
+        if count - starts[-1] < part.of:  # too few for all devices: they go with the batch before
+            starts.pop()
+        self._bounds = list(zip(starts, [*starts[1:], count], strict=True))
+
+    def __len__(self) -> int:
+        return len(self._bounds)
+
+
+class TrainBatches(_Batches):
+    """The shuffled batches of one epoch: the same for the same seed and epoch, whatever came before."""
+
+    def __init__(self, pictures: Pictures, recipe: Recipe, epoch: int, part: Part = WHOLE) -> None:
+        super().__init__(pictures, recipe, epoch, part)
         self._order = np.random.default_rng([recipe.training.seed, epoch]).permutation(len(pictures))
 
-    def __len__(self) -> int:
-        return math.ceil(len(self._order) / self._recipe.training.batch)
-
     def __getitem__(self, number: int) -> Batch:
-        recipe, options = self._recipe, self._recipe.training
-        indices = self._order[number * options.batch : (number + 1) * options.batch].tolist()
+        options = self._recipe.training
+        indices = self._order[slice(*self._bounds[number])].tolist()
         draw = np.random.default_rng([options.seed, self._epoch, number])
-        learning = recipe.encoder.learning_stages(self._epoch) > 0
-        return self._pictures.batch(indices, options.captions, draw, flip=recipe.augmentation.flip, learning=learning)
+        return self._pictures.batch(
+            indices,
+            options.captions,
+            draw,
+            flip=self._recipe.augmentation.flip,
+            learning=self._learning,
+            part=self._part,
+        )
 
 
-class ValBatches(Dataset[Batch]):
+class ValBatches(_Batches):
     """The batches of a split."""
 
-    def __init__(self, pictures: Pictures, recipe: Recipe, epoch: int) -> None:
-        self._pictures = pictures
-        self._options = recipe.training
-        self._learning = recipe.encoder.learning_stages(epoch) > 0
-
-    def __len__(self) -> int:
-        return math.ceil(len(self._pictures) / self._options.batch)
+    def __init__(self, pictures: Pictures, recipe: Recipe, epoch: int, part: Part = WHOLE) -> None:
+        super().__init__(pictures, recipe, epoch, part)
 
     def __getitem__(self, number: int) -> Batch:
-        first = number * self._options.batch
-        indices = range(first, min(first + self._options.batch, len(self._pictures)))
-        return self._pictures.batch(indices, self._options.captions, learning=self._learning)
+        indices = range(*self._bounds[number])
+        return self._pictures.batch(indices, self._recipe.training.captions, learning=self._learning, part=self._part)

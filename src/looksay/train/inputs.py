@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import math
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -15,7 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from looksay import images
-from looksay.data.cache import PictureCache, new_rows, progress
+from looksay.data.cache import PictureCache
+from looksay.data.shards import Rows, Shards
 from looksay.nets.encoder import Encoder
 from looksay.specs import ImageSpec
 from looksay.train.augmentation import VERSION, vary
@@ -60,14 +60,14 @@ class Pixels:
 
 
 class Grids:
-    """A frozen encoder's grids of several views of each picture, in one memory-mapped file of float16.
+    """A frozen encoder's grids of several views of each picture, in memory-mapped files of float16.
 
     Parameters
     ----------
     pixels : Pixels
-        Its augmentation says what the views are: how many, cut and coloured how, and whether mirrored too. The file
-        stands beside its cache's; the name is a hash of that one's name, of the encoder's name and weights and of the
-        views.
+        Its augmentation says what the views are: how many, cut and coloured how, and whether mirrored too. Their
+        folder stands beside its cache's; its name is a hash of that one's name, of the encoder's name and weights and
+        of the views.
     encoder : Encoder
     bf16 : bool
         Whether to encode in bf16.
@@ -78,34 +78,40 @@ class Grids:
         views, sides = augmentation.views, 1 + augmentation.flip
         varied = (VERSION, augmentation.crop, augmentation.colour) if views > 1 else None
         facts = hashlib.sha256(
-            f"{cache.file.name} {encoder.name} {encoder.pooled} {encoder.grid} {bf16} {views} {sides} {varied}".encode()
+            f"{cache.folder.name} {encoder.name} {encoder.pooled} {encoder.grid} "
+            f"{bf16} {views} {sides} {varied}".encode()
         )
         for name, value in encoder.state_dict().items():
             facts.update(name.encode() + value.numpy().tobytes())
-        file = cache.file.with_name(f"grids-{facts.hexdigest()[:16]}.npy")
-        if not file.is_file():
-            _encode_once(file, pixels, (len(cache), views, sides), encoder, bf16=bf16)
-        self._grids = np.load(file, mmap_mode="r")  # (pictures, views, not mirrored | mirrored, cells, channels)
+        folder = cache.folder.with_name(f"grids-{facts.hexdigest()[:16]}")
+        cells = encoder.grid[0] * encoder.grid[1]
+        shape = (views, sides, cells, encoder.channels)  # sides: as it is, mirrored
+        write = partial(_encode, pixels, encoder, bf16=bf16)
+        self._grids = Shards(folder, len(cache), shape, np.float16, write, "encoding pictures")
+        self._views = views
 
     def __call__(self, places: Sequence[int], mirrored: Mirrored, draw: Generator | None = None) -> Tensor:
         """Return a Tensor of float32, shape (pictures, cells, channels)."""
-        views = self._grids.shape[1]
-        view = draw.integers(views, size=len(places)) if draw and views > 1 else 0
-        return torch.from_numpy(self._grids[list(places), view, mirrored.astype(int)]).float()
+        draws = draw and self._views > 1
+        view = draw.integers(self._views, size=len(places)) if draw and draws else np.zeros(len(places), dtype=int)
+        chosen = zip(places, view, mirrored.astype(int), strict=True)
+        return torch.from_numpy(np.stack([self._grids[place][which, side] for place, which, side in chosen])).float()
 
 
 @torch.no_grad()
-def _encode_once(file: Path, pixels: Pixels, views: tuple[int, int, int], encoder: Encoder, *, bf16: bool) -> None:
-    count, rows, columns = views[0], *encoder.grid
+def _encode(
+    pixels: Pixels, encoder: Encoder, places: range, rows: Rows, done: Callable[[int], None], *, bf16: bool
+) -> None:
+    """Fill the rows of some places: (places, views, sides, cells, channels)."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     encoder.to(device).eval()
-    bar = progress(range(0, count, _BATCH), math.ceil(count / _BATCH), "encoding pictures")
-    with new_rows(file, np.dtype(np.float16), (*views, rows * columns, encoder.channels)) as grids, bar as starts:
-        for first in starts:
-            places = range(first, min(first + _BATCH, count))
-            for view, side in np.ndindex(views[1:]):
-                draw = np.random.default_rng([first, view, side]) if view else None
-                batch = pixels(places, np.full(len(places), bool(side)), draw).to(device)
-                with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-                    grids[places, view, side] = encoder(batch).float().cpu().numpy()
+    for first in range(places.start, places.stop, _BATCH):
+        some = range(first, min(first + _BATCH, places.stop))
+        into = slice(first - places.start, some.stop - places.start)
+        for view, side in np.ndindex(rows.shape[1:3]):
+            draw = np.random.default_rng([first, view, side]) if view else None
+            batch = pixels(some, np.full(len(some), bool(side)), draw).to(device)
+            with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+                rows[into, view, side] = encoder(batch).float().cpu().numpy()
+        done(len(some))
     encoder.cpu()

@@ -12,7 +12,7 @@ import lightning
 import torch
 from safetensors.torch import save_file
 
-from looksay.data.cache import replacing
+from looksay.data.atomic import replacing
 from looksay.train import plots, samples
 from looksay.train.averaging import MovingAverage
 from looksay.train.module import DECIDING, CaptionModule
@@ -50,15 +50,20 @@ class Journal(lightning.Callback):
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         """Write the epoch down."""
-        if trainer.is_global_zero and isinstance(module, CaptionModule):
+        if isinstance(module, CaptionModule):
             self.write(trainer, module, trainer.current_epoch + 1)
 
     def write(self, trainer: lightning.Trainer, module: CaptionModule, epoch: int) -> None:
-        """Write down an epoch, or as epoch 0 what was there before any."""
+        """Write down an epoch, or as epoch 0 what was there before any; of several devices the first one does."""
+        means = dict(sorted(trainer.callback_metrics.items()))  # all devices take part in them, and in the checkpoint
+        if not trainer.is_global_zero:
+            if epoch:
+                trainer.save_checkpoint(self.run / LAST)
+            return
         row = {
             "epoch": epoch,
             "step": trainer.global_step,
-            **{name: round(float(value), 6) for name, value in sorted(trainer.callback_metrics.items())},
+            **{name: round(float(value), 6) for name, value in means.items()},
             "learning_rate": trainer.optimizers[0].param_groups[0]["lr"] if epoch else 0.0,
             "seconds": round(time.monotonic() - self._started, 1),
         }

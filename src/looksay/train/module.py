@@ -22,7 +22,7 @@ from torch.utils.data import DataLoader
 from looksay.metrics import Scorer
 from looksay.nets.model import CaptionModel
 from looksay.specs import Caption
-from looksay.train.batches import Batch, Pictures, TrainBatches, ValBatches
+from looksay.train.batches import Batch, Part, Pictures, TrainBatches, ValBatches
 from looksay.train.losses import cross_entropy, distillation, doubly_stochastic, self_critical, word_accuracy
 from looksay.train.recipe import Recipe
 from looksay.train.rewards import Reward
@@ -68,11 +68,17 @@ class CaptionModule(lightning.LightningModule):
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Return the batches of this epoch (the trainer asks anew each epoch)."""
-        return DataLoader(TrainBatches(self.pictures["train"], self.recipe, self.current_epoch), batch_size=None)
+        batches = TrainBatches(self.pictures["train"], self.recipe, self.current_epoch, self._part())
+        return DataLoader(batches, batch_size=None)
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """Return the batches of the val split."""
-        return DataLoader(ValBatches(self.pictures["val"], self.recipe, self.current_epoch), batch_size=None)
+        batches = ValBatches(self.pictures["val"], self.recipe, self.current_epoch, self._part())
+        return DataLoader(batches, batch_size=None)
+
+    def _part(self) -> Part:
+        """Return which share of every batch this device has."""
+        return Part(self.global_rank, self.trainer.world_size)
 
     def on_train_epoch_start(self) -> None:
         """Let as much of the encoder learn as is its turn."""
@@ -80,7 +86,8 @@ class CaptionModule(lightning.LightningModule):
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
         """Draw dropout from the seed and the batch, so that a resumed run is the run it continues."""
-        draw = np.random.SeedSequence([self.recipe.training.seed, self.current_epoch, batch_idx])
+        more = [self.global_rank] if self.global_rank else []  # devices forget different things
+        draw = np.random.SeedSequence([self.recipe.training.seed, self.current_epoch, batch_idx, *more])
         torch.manual_seed(int(draw.generate_state(1, np.uint64)[0] >> 1))
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
@@ -93,6 +100,7 @@ class CaptionModule(lightning.LightningModule):
         if options.doubly_stochastic:
             loss = loss + options.doubly_stochastic * doubly_stochastic(attention, batch.targets)
         self._log("train", batch, loss=loss)
+        loss = loss * batch.weight
         return self._with_own_captions(batch, grid, loss) if self.recipe.self_critical.samples else loss
 
     def validation_step(self, batch: Batch, _: int) -> None:
@@ -109,12 +117,13 @@ class CaptionModule(lightning.LightningModule):
             self.said[index] = Caption(self.vocabulary.decode(found[0].tokens), words, found[0].log_prob, looked)
 
     def on_validation_epoch_end(self) -> None:
-        """Score the captions."""
-        self.log("val_captions_a_second", len(self.said) / self._decoding)
+        """Score the captions of all devices, once."""
+        self.said = dict(sorted(self._of_all_devices(self.said).items()))
+        self.log("val_captions_a_second", len(self.said) / self._decoding, sync_dist=True)
         self._decoding = 0.0
-        scores = self._scorer.scores([self.said[index].text for index in sorted(self.said)])
-        for name, value in scores.items():
-            self.log(f"val_{name}", value, prog_bar=f"val_{name}" == DECIDING)
+        scores = self._scorer.scores([caption.text for caption in self.said.values()]) if not self.global_rank else {}
+        for name, value in self.trainer.strategy.broadcast(scores).items():
+            self.log(f"val_{name}", value, prog_bar=f"val_{name}" == DECIDING, sync_dist=True)
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """AdamW; each part's learning rate warms up when the part begins to learn, and then falls as a cosine."""
@@ -171,12 +180,21 @@ class CaptionModule(lightning.LightningModule):
         maps: NDArray[np.float32] = attention[0, : len(words)].float().cpu().numpy()
         return maps.reshape(-1, *self.model.encoder.grid)
 
+    def _of_all_devices(self, said: dict[int, Caption]) -> dict[int, Caption]:
+        """Return what was said on every device."""
+        if self.trainer.world_size == 1:
+            return said
+        parts: list[Any] = [None] * self.trainer.world_size
+        torch.distributed.all_gather_object(parts, said)
+        return {place: caption for part in parts for place, caption in part.items()}
+
     def _log(self, split: str, batch: Batch, **values: Tensor) -> None:
         self.log_dict(
             {f"{split}_{name}": value for name, value in values.items()},
             on_step=False,
             on_epoch=True,
             prog_bar=True,
+            sync_dist=True,
             batch_size=len(batch.pictures),
         )
 

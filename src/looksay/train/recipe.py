@@ -192,7 +192,7 @@ class TrainingOptions:
     epochs : int
         0 to keep the mean of the runs in `start` as it is.
     batch : int
-        Pictures in a batch, each with all its captions.
+        Pictures in a batch, each with all its captions; all devices share them.
     learning_rate, weight_decay : float
         Of AdamW.
     warmup : float
@@ -208,6 +208,12 @@ class TrainingOptions:
         Longer training captions are cut.
     precision : {"auto", "32", "bf16"}
         ``auto`` is bf16 where the hardware has it.
+    devices : int
+        GPUs, or processes where there is none, on each machine; 0 for all GPUs.
+    nodes : int
+        Machines.
+    strategy : {"auto", "ddp"}
+        How devices work together: ``auto`` is Lightning's choice, which is ddp for several.
     seed : int
     accumulate : int
         Batches whose gradients are added up before a step.
@@ -234,6 +240,9 @@ class TrainingOptions:
     captions: int = 5
     max_words: int = 20
     precision: Literal["auto", "32", "bf16"] = "auto"
+    devices: int = 1
+    nodes: int = 1
+    strategy: Literal["auto", "ddp"] = "auto"
     seed: int = 0
     accumulate: int = 1
     patience: int = 0
@@ -242,14 +251,14 @@ class TrainingOptions:
 
     def __post_init__(self) -> None:
         require(self.epochs >= (not self.start), f"epochs is {self.epochs}; it must be 1 or more, or 0 with a start")
-        for name in ("batch", "captions", "max_words", "accumulate"):
+        for name in ("batch", "captions", "max_words", "accumulate", "nodes"):
             require(getattr(self, name) >= 1, f"{name} is {getattr(self, name)}; it must be 1 or more")
         for name in ("weight_decay", "warmup", "label_smoothing", "ema", "scheduled_sampling"):
             require(0 <= getattr(self, name) < 1, f"{name} is {getattr(self, name)}; it must be from 0 to below 1")
         require(0 < self.learning_rate < 1, f"learning_rate is {self.learning_rate}; it must be between 0 and 1")
         require(self.doubly_stochastic >= 0, f"doubly_stochastic is {self.doubly_stochastic}; it must be 0 or more")
         require(0 < self.clip < float("inf"), f"clip is {self.clip}; it must be above 0")
-        for name in ("seed", "patience"):
+        for name in ("seed", "patience", "devices"):
             require(getattr(self, name) >= 0, f"{name} is {getattr(self, name)}; it must be 0 or more")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Sequence
@@ -13,10 +14,11 @@ import lightning
 import torch
 from lightning.pytorch.callbacks import EarlyStopping, RichProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.strategies import DDPStrategy
 
 from looksay import data
 from looksay.data import Dataset
-from looksay.data.cache import replacing
+from looksay.data.atomic import replacing
 from looksay.errors import DataError, RecipeError, RunError
 from looksay.nets.model import CaptionModel
 from looksay.train import build, config, journal
@@ -48,6 +50,8 @@ def train_phases(recipes: Sequence[Recipe], *, resume: bool = False) -> Path:
     Path
         The folder of the last run.
     """
+    if not is_first():
+        logging.getLogger("looksay").setLevel(logging.ERROR)  # the first one tells
     _check(recipes, resume=resume)
     folder = Path()
     for place, recipe in enumerate(recipes, 1):
@@ -63,6 +67,8 @@ def train_phases(recipes: Sequence[Recipe], *, resume: bool = False) -> Path:
 
 def _check(recipes: Sequence[Recipe], *, resume: bool) -> None:
     """Refuse what a later phase would trip over, before the first one begins."""
+    if not is_first():
+        return
     earlier: set[str] = set()
     for recipe in recipes:
         folder = recipe.training.run
@@ -101,7 +107,7 @@ def train(recipe: Recipe, *, resume: bool = False) -> Path:
     folder = Path(recipe.training.run)
     if resume:
         recipe = _resumed(folder, recipe)
-    else:
+    elif is_first():
         _free(folder)
     dataset = data.read(Path(recipe.data.folder), recipe.data)
     _report(dataset)
@@ -122,13 +128,19 @@ def train(recipe: Recipe, *, resume: bool = False) -> Path:
             f"{dataset.folder} has one val picture; CIDEr-D, which chooses the checkpoint, compares several"
         )
     module = CaptionModule(model, recipe, vocabulary, train, val)
-    if not resume:
+    if not resume and is_first():
         with replacing(folder / VOCABULARY) as file:
             vocabulary.save(file)
         with replacing(folder / RECIPE) as file:  # last: a folder with a recipe is a run
             write_recipe(recipe, file)
     _fit(module, recipe, folder)
     return folder
+
+
+def is_first() -> bool:
+    """Return whether this process is the one that writes and tells, of all that train together."""
+    ranks = ("RANK", "SLURM_PROCID", "NODE_RANK", "LOCAL_RANK")  # torchrun's, SLURM's and Lightning's names
+    return all(os.environ.get(rank, "0") == "0" for rank in ranks)
 
 
 def _free(folder: Path) -> None:
@@ -209,8 +221,9 @@ def _fit(module: CaptionModule, recipe: Recipe, folder: Path) -> None:
     callbacks.append(diary)
     if options.patience:  # checked before the journal saves the checkpoint, which has the patience that is left
         callbacks.append(_Patience(DECIDING, mode="max", patience=options.patience, check_on_train_epoch_end=False))
-    bars: list[Any] = [RichProgressBar()] if sys.stderr.isatty() else []
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    bars: list[Any] = [RichProgressBar()] if sys.stderr.isatty() and is_first() else []
+    for library in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(library).setLevel(logging.WARNING)
     with warnings.catch_warnings():
         for intended in (
             "does not have many workers",  # batches come ready from memory-mapped files
@@ -220,8 +233,7 @@ def _fit(module: CaptionModule, recipe: Recipe, folder: Path) -> None:
             warnings.filterwarnings("ignore", message=f".*{intended}")
         trainer = lightning.Trainer(
             max_epochs=options.epochs,
-            devices=1,
-            num_nodes=1,
+            **_devices(recipe),
             precision=build.precision(options.precision),
             gradient_clip_val=options.clip,
             accumulate_grad_batches=options.accumulate,
@@ -240,6 +252,17 @@ def _fit(module: CaptionModule, recipe: Recipe, folder: Path) -> None:
         else:
             trainer.validate(module, verbose=False)
             diary.write(trainer, module, epoch=0)
+
+
+def _devices(recipe: Recipe) -> dict[str, Any]:
+    """Return what tells Lightning which devices to use, and how."""
+    options = recipe.training
+    devices = options.devices or max(1, torch.cuda.device_count())
+    strategy: Any = options.strategy
+    if options.strategy == "ddp" or devices * options.nodes > 1:
+        # Parts of the encoder that wait for their turn to learn have no gradients until then.
+        strategy = DDPStrategy(find_unused_parameters=recipe.encoder.trainable)
+    return {"devices": devices, "num_nodes": options.nodes, "strategy": strategy, "use_distributed_sampler": False}
 
 
 class _Patience(EarlyStopping):

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from looksay.data.cache import new_rows, progress
+from looksay.data.shards import new_rows, progress, wait_for, writes
 from looksay.errors import DataError, RecipeError
 from looksay.train import build, trained
 from looksay.train.batches import Batch, Pictures, pictures
@@ -48,7 +48,7 @@ class SoftTargets:
     """
 
     def __init__(self, teachers: Sequence[str], learner: Pictures) -> None:
-        facts = hashlib.sha256(f"{learner.cache.file.name} {[r.references for r in learner.records]}".encode())
+        facts = hashlib.sha256(f"{learner.cache.folder.name} {[r.references for r in learner.records]}".encode())
         runs = [trained.load(Path(teacher)) for teacher in teachers]
         for run in runs:
             if run.vocabulary != learner.vocabulary:
@@ -61,9 +61,10 @@ class SoftTargets:
         facts.update(repr(lengths).encode())
         ends = iter(np.cumsum([length for of_one in lengths for length in of_one]).tolist())
         self._where = [[slice((end := next(ends)) - length, end) for length in of_one] for of_one in lengths]
-        file = learner.cache.file.with_name(f"soft-{facts.hexdigest()[:16]}.npy")
-        if not file.is_file():
+        file = learner.cache.folder.with_name(f"soft-{facts.hexdigest()[:16]}.npy")
+        if not file.is_file() and writes():
             _write(file, self._where, runs, learner)
+        wait_for(file)
         self._rows = np.load(file, mmap_mode="r")
 
     def __call__(self, picture: int, caption: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
