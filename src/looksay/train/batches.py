@@ -55,9 +55,11 @@ class Batch:
     soft : tuple of Tensor, optional
         At each word of `targets`, one row after another, what teachers would say: their likeliest words and the
         probabilities of these, each (words, likeliest).
+    words : int
+        How many there are to say.
     weight : float
-        How many of the words that all devices say in a step are this one's, times the number of devices: the mean of
-        their losses, so weighted, is that of the words.
+        What part of the words that all devices say in a step these are, times the number of devices: the mean of their
+        losses, so weighted, is that of the words.
     """
 
     pictures: Tensor
@@ -67,6 +69,7 @@ class Batch:
     mirrored: Mirrored
     going: tuple[tuple[int, int], ...]
     soft: tuple[Tensor, Tensor] | None = None
+    words: int = 0
     weight: float = 1.0
 
     @property
@@ -185,16 +188,18 @@ class Pictures:
             chosen.append(sorted(of_one, reverse=True))
         chosen.sort(reverse=True)
         mirrored = draw.random(len(chosen)) < 1 / 2 if draw and flip else np.zeros(len(chosen), dtype=bool)
-        words = sum(length for of_one in chosen for length, _, _ in of_one)
+        of_all = sum(length for of_one in chosen for length, _, _ in of_one)
         chosen, mirrored = chosen[part.number :: part.of], mirrored[part.number :: part.of]
-        weight = sum(length for of_one in chosen for length, _, _ in of_one) * part.of / words
+        words = sum(length for of_one in chosen for length, _, _ in of_one)
         rows = tuple((picture, place) for of_one in chosen for _, picture, place in of_one)
         shown = [of_one[0][1] for of_one in chosen]
         flipped = np.repeat(mirrored, captions)
         tokens, targets = self._teach([self.captions[picture][place] for picture, place in rows], flipped)
         seen = self._inputs[learning](self._places[shown].tolist(), mirrored, draw)
         going = tuple(_going(targets.numpy().reshape(len(shown), captions, -1) != PADDING))
-        return Batch(seen, tokens, targets, rows, mirrored, going, self._hints(rows, flipped), weight)
+        return Batch(
+            seen, tokens, targets, rows, mirrored, going, self._hints(rows, flipped), words, words * part.of / of_all
+        )
 
     def references(self) -> list[list[list[int]]]:
         """Return the ids of each picture's captions, whole and without ``<end>``."""

@@ -195,7 +195,8 @@ class CaptionModule(lightning.LightningModule):
             on_epoch=True,
             prog_bar=True,
             sync_dist=True,
-            batch_size=len(batch.pictures),
+            # The mean over devices of their number of words is a whole number to Lightning: it cuts off what is left.
+            batch_size=batch.words * self.trainer.world_size,
         )
 
 
