@@ -26,7 +26,7 @@ from looksay.specs import Device
     "--output says (.jsonl, .csv, .db), or text]",
 )  # fmt: skip
 @click.option(
-    "--output", type=click.Path(path_type=Path, dir_okay=False),
+    "--output",
     help="A file in place of standard output. A JSONL, CSV or SQLite file that is there is gone on with.",
 )  # fmt: skip
 @click.option(
@@ -40,6 +40,11 @@ from looksay.specs import Device
     "--attention", "attention_folder", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
     help="Also draw where the model looked at each word, as DIR/NAME.png.",
 )  # fmt: skip
+@click.option(
+    "--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True,
+    help="ray: PATHS are folders, Parquet files or tars, here or in a bucket; --output is a folder for Parquet files.",
+)  # fmt: skip
+@click.option("--workers", type=click.IntRange(min=1), help="Of --engine ray.  [default: all cores of the cluster]")
 @threads_option
 @device_option
 @search_options
@@ -50,11 +55,13 @@ def caption(
     device: Device,
     batch: int,
     layout: str | None,
-    output: Path | None,
+    output: str | None,
     write: str | None,
     overwrite: bool,
     only_missing: bool,
     attention_folder: Path | None,
+    engine: str,
+    workers: int | None,
     **options: Any,
 ) -> None:
     """Say what pictures show.
@@ -71,11 +78,31 @@ def caption(
     looksay caption album/ --write xmp
     looksay photo.jpg --attention looks
     curl -s https://example.org/photo.jpg | looksay -
+    looksay caption s3://bucket/photos/ --engine ray --output s3://bucket/captions/
 
     Stopped at any moment, the same command with the same --output goes on where it was. Pictures that have changed
     since are captioned anew. One that cannot be read is named on standard error and does not stop the others; the exit
     code is then 1.
     """
+    if engine == "ray":
+        from looksay.cli import clustering
+
+        if unfit := [
+            name
+            for name, given in (
+                ("--format", layout),
+                ("--write", write),
+                ("--attention", attention_folder),
+                ("--threads", threads),
+                ("--only-missing", only_missing),
+            )
+            if given
+        ]:
+            raise click.UsageError(f"--engine ray has no {unfit[0]}")
+        clustering.caption(
+            paths, models, output, search_changes(options), batch=batch, workers=workers, overwrite=overwrite
+        )
+        return
     from looksay.cli import captioning
 
     captioning.caption(
@@ -85,7 +112,7 @@ def caption(
         device=device,
         batch=batch,
         layout=layout,
-        output=output,
+        output=Path(output) if output else None,
         write=write,
         overwrite=overwrite,
         only_missing=only_missing,

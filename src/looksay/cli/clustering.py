@@ -1,0 +1,44 @@
+"""What ``looksay caption --engine ray`` does, from its paths to its exit code."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import click
+
+from looksay.errors import MissingExtra
+from looksay.specs import SearchChanges
+
+
+def caption(
+    sources: Sequence[str],
+    models: Sequence[str],
+    output: str | None,
+    changes: SearchChanges,
+    *,
+    batch: int,
+    workers: int | None,
+    overwrite: bool,
+) -> None:
+    """Caption pictures on a cluster; the options are those of the command."""
+    if not output:
+        raise click.UsageError("--engine ray needs --output FOLDER")
+    if changes.get("n_best", 1) > 1:
+        raise click.UsageError("--engine ray writes one caption a picture; leave out --n-best")
+    try:
+        from looksay.jobs import cluster
+    except ModuleNotFoundError as error:
+        raise MissingExtra("Captioning on a cluster", "ray") from error
+    left, blocks = cluster.caption(sources, output, models, changes, batch=batch, workers=workers, overwrite=overwrite)
+    pictures = failed = 0
+    hidden = not sys.stderr.isatty()
+    with click.progressbar(
+        blocks, length=left, label="captioning blocks", show_pos=True, file=sys.stderr, hidden=hidden
+    ) as bar:
+        for done in bar:
+            pictures, failed = pictures + done.pictures, failed + done.failed
+    click.echo(f"looksay: {pictures:,} pictures captioned in {left:,} blocks; they are in {output}", err=True)
+    if failed:
+        click.echo(f"looksay: {failed:,} of {pictures:,} pictures failed; see the column error", err=True)
+        sys.exit(1)

@@ -1,0 +1,224 @@
+"""The same job on many machines: Ray hands out blocks, processes that each hold a model caption them."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow
+import pyarrow.fs
+import pyarrow.parquet
+import ray
+import ray.data
+from numpy.typing import NDArray
+
+from looksay.captioner import Captioner, load
+from looksay.errors import ImageError, JobError
+from looksay.jobs.outputs import Maker, Outcome
+from looksay.jobs.sources import Block, Picture, at, blocks
+from looksay.specs import SearchChanges
+
+JOB = "_job.json"
+"""Tells what made the captions; readers of Parquet folders leave out names that begin so."""
+
+_NEW = ".new"  # the file of a block that is not yet done
+_SCHEMA = pyarrow.schema(
+    [("image", pyarrow.string()), ("caption", pyarrow.string()), ("log_prob", pyarrow.float32()),
+     ("error", pyarrow.string())]
+)  # fmt: skip
+
+
+class Done(NamedTuple):
+    """A block that has become a file: how many pictures it has, and how many of them could not be read."""
+
+    name: str
+    pictures: int
+    failed: int
+
+
+def caption(
+    sources: Sequence[str],
+    output: str,
+    models: Sequence[str],
+    changes: SearchChanges,
+    *,
+    batch: int = 8,
+    workers: int | None = None,
+    overwrite: bool = False,
+) -> tuple[int, Iterator[Done]]:
+    """Caption pictures on a Ray cluster: the one that ``RAY_ADDRESS`` names, or this machine.
+
+    Each block becomes ``part-NUMBER.parquet`` with columns image, caption, log_prob and error. A block whose file is
+    there is not done again, so a stopped job goes on; the file of one that a lost machine was at work on is written by
+    another.
+
+    Parameters
+    ----------
+    sources : sequence of str
+        See `sources.blocks`.
+    output : str
+        A folder, or the URI of one.
+    models : sequence of str
+        Names that every machine knows: shipped models, hub ids, or folders that all can read.
+    changes : SearchChanges
+    batch : int
+        Pictures captioned together.
+    workers : int, optional
+        Processes, of one core each; by default one for each core of the cluster.
+    overwrite : bool
+        Begin anew.
+
+    Returns
+    -------
+    left : int
+        Number of blocks that are left to do.
+    done : iterator of Done
+        In the order in which they get done; the job runs while they are asked for.
+
+    Raises
+    ------
+    JobError
+        If the sources are not there, or if the output has captions of another maker.
+    """
+    local = load(*models, threads=1)
+    maker = Maker.of(local, local.options(changes.copy()))
+    all_ = list(blocks(sources))
+    if not all_:
+        raise JobError(f"no pictures, Parquet files or tars in {', '.join(sources)}")
+    finished = _begin(output, maker, {_part(block.name) for block in all_}, overwrite=overwrite)
+    left = [asdict(block) for block in all_ if _part(block.name) not in finished]
+    return len(left), _work(left, output, models, changes, batch, workers) if left else iter(())
+
+
+def _work(
+    left: list[dict[str, Any]], output: str, models: Sequence[str], changes: SearchChanges, batch: int,
+    workers: int | None,
+) -> Iterator[Done]:  # fmt: skip
+    if not ray.is_initialized():
+        ray.init(log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
+    ray.data.DataContext.get_current().enable_progress_bars = False
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    cores = int(ray.cluster_resources().get("CPU", 1))  # type: ignore[no-untyped-call]
+    count = min(len(left), workers or max(1, cores))
+    # All that a process needs comes with each block, so that one that has died can begin again from nothing.
+    how = json.dumps({"output": output, "models": list(models), "changes": changes, "batch": batch})
+    items = [{"block": json.dumps(block), "how": how} for block in left]
+    done = ray.data.from_items(items, override_num_blocks=len(items)).map_batches(
+        _Worker, batch_size=1, num_cpus=1,
+        compute=ray.data.ActorPoolStrategy(size=count),
+    )  # fmt: skip
+    for row in done.iter_rows():
+        yield Done(str(row["name"]), int(row["pictures"]), int(row["failed"]))
+
+
+class _Worker:
+    """A process that holds a model, loaded for its first block."""
+
+    def __init__(self) -> None:
+        self._captioner: Captioner | None = None
+
+    def __call__(self, rows: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        done = [
+            self._do(json.loads(block), **json.loads(how))
+            for block, how in zip(rows["block"], rows["how"], strict=True)
+        ]
+        return {name: np.array([getattr(each, name) for each in done]) for name in Done._fields}
+
+    def _do(
+        self, described: dict[str, Any], output: str, models: list[str], changes: SearchChanges, batch: int
+    ) -> Done:
+        """Caption a block and write its file."""
+        block = Block(**described | {"paths": tuple(described["paths"])})
+        captioner = self._captioner = self._captioner or load(*models, threads=1)
+        table: dict[str, list[Any]] = {name: [] for name in _SCHEMA.names}
+        waiting: list[Picture] = []
+
+        def flush() -> None:
+            for picture, outcome in zip(waiting, _outcomes(captioner, waiting, changes), strict=True):
+                _add(table, picture.name, outcome)
+            waiting.clear()
+
+        try:
+            for picture in block.pictures():
+                waiting.append(picture)
+                if len(waiting) == batch:
+                    flush()
+            flush()
+        except Exception as error:  # a broken archive raises errors of many kinds; what was read before it counts
+            flush()
+            _add(table, block.paths[0], ImageError(f"{block.paths[0]}: {error}"))
+        _write(pyarrow.table(table, _SCHEMA), f"{output.rstrip('/')}/{_part(block.name)}")
+        return Done(block.name, len(table["image"]), sum(error is not None for error in table["error"]))
+
+
+def _outcomes(captioner: Captioner, pictures: Sequence[Picture], changes: SearchChanges) -> Iterator[Outcome]:
+    """Caption a batch, with a name in each error."""
+    sources = [b"" if isinstance(picture.data, Exception) else picture.data for picture in pictures]
+    found = captioner.outcomes(sources, batch=max(1, len(sources)), **changes)
+    for picture, outcome in zip(pictures, found, strict=True):
+        problem = picture.data if isinstance(picture.data, Exception) else outcome
+        if isinstance(problem, Exception):
+            yield ImageError(f"{picture.name}: {str(problem).removeprefix('<bytes>: ')}")
+        else:
+            yield outcome
+
+
+def _add(table: dict[str, list[Any]], image: str, outcome: Outcome) -> None:
+    row: tuple[Any, ...] = (image, None, None, str(outcome))
+    if not isinstance(outcome, ImageError):
+        row = (image, outcome[0].text, outcome[0].log_prob, None)
+    for name, value in zip(_SCHEMA.names, row, strict=True):
+        table[name].append(value)
+
+
+def _part(name: str) -> str:
+    return f"part-{name}.parquet"
+
+
+def _begin(output: str, maker: Maker, parts: set[str], *, overwrite: bool) -> set[str]:
+    """Return those of `parts` that are done, if they come of the same maker; else begin the folder."""
+    system, path = at(output)
+    try:
+        system.create_dir(path)
+        files = system.get_file_info(pyarrow.fs.FileSelector(path))
+        done = {file.base_name: file.path for file in files if file.is_file and not file.base_name.endswith(_NEW)}
+        if overwrite:
+            for name in [name for name in done if name == JOB or name.startswith("part-")]:
+                system.delete_file(done.pop(name))
+        if JOB in done:
+            with system.open_input_file(done[JOB]) as file:
+                mark = json.loads(file.read())["made_by"]
+            if mark != maker.mark:
+                raise JobError(
+                    f"{output} has captions of another model or search ({mark}, not {maker.mark}); "
+                    "name another folder, or --overwrite it"
+                )
+        elif done:
+            raise JobError(f"{output} holds other files; name a new folder")
+        else:
+            with system.open_output_stream(f"{path.rstrip('/')}/{JOB}") as file:
+                file.write(json.dumps(maker.to_json()).encode())
+    except (OSError, ValueError, KeyError) as error:
+        raise JobError(f"{output} cannot be used: {error}") from error
+    if strangers := {name for name in done if name != JOB} - parts:
+        raise JobError(
+            f"{output} has captions of pictures that are not there now ({len(strangers)} files, as {min(strangers)}): "
+            "the sources have changed; name another folder, or --overwrite it"
+        )
+    return set(done)
+
+
+def _write(table: pyarrow.Table, uri: str) -> None:
+    """Write a file that is there whole or not at all."""
+    system, path = at(uri)
+    if isinstance(system, pyarrow.fs.LocalFileSystem):
+        new = f"{path}.{os.getpid()}{_NEW}"
+        pyarrow.parquet.write_table(table, new, filesystem=system)
+        system.move(new, path)
+    else:  # an object of a bucket is there once its upload has ended
+        pyarrow.parquet.write_table(table, path, filesystem=system)

@@ -1,0 +1,177 @@
+"""Pictures wherever a cluster keeps them, in blocks: folders, Parquet files and WebDataset tars, on disk or a bucket.
+
+A block is captioned by one process and becomes one file, so it is the smallest thing that is done or not done.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tarfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any, NamedTuple
+
+import pyarrow.parquet
+from pyarrow import fs
+
+from looksay.errors import JobError
+from looksay.images import EXTENSIONS
+
+BLOCK = 512
+"""Pictures of a folder that make a block; a Parquet file's row group or a tar is one as it is."""
+
+_COLUMNS = ("image", "jpg", "jpeg", "png", "webp", "bytes", "content")
+_NAMES = ("path", "key", "__key__", "file_name", "filename", "name", "id", "url")
+
+
+class Picture(NamedTuple):
+    """What a picture is called, and its file."""
+
+    name: str
+    data: bytes | Exception
+
+
+@dataclass(frozen=True)
+class Block:
+    """Some pictures, in the order in which they stand in their source.
+
+    Attributes
+    ----------
+    name : str
+        Sorts like the blocks themselves.
+    kind : {"files", "parquet", "tar"}
+    paths : tuple of str
+        URIs of pictures, or of the one file that has them.
+    group : int
+        The row group of a Parquet file.
+    """
+
+    name: str
+    kind: str
+    paths: tuple[str, ...]
+    group: int = 0
+
+    def pictures(self) -> Iterator[Picture]:
+        """Yield the pictures; one that cannot be read comes with the error.
+
+        Raises
+        ------
+        Exception
+            If a Parquet file or a tar is broken.
+        """
+        return {"files": _files, "parquet": _rows, "tar": _members}[self.kind](self)
+
+
+def blocks(sources: Sequence[str]) -> Iterator[Block]:
+    """Yield the blocks of folders, Parquet files and tars.
+
+    Parameters
+    ----------
+    sources : sequence of str
+        Paths or URIs (``s3://bucket/folder/``): folders, in which Parquet files and tars are found too, or files.
+
+    Raises
+    ------
+    JobError
+        If there is no such source.
+    """
+    number = 0
+    for source in sources:
+        loose: list[str] = []
+        for uri in _found(source):
+            ending = PurePosixPath(uri).suffix.lower()
+            found: list[Block] = []
+            if ending in EXTENSIONS:
+                loose.append(uri)
+                if len(loose) == BLOCK:
+                    found, loose = [_block(number, "files", loose)], []
+            elif ending == ".parquet":
+                with _open(uri) as file:
+                    groups = pyarrow.parquet.ParquetFile(file).num_row_groups
+                found = [_block(number + group, "parquet", [uri], group) for group in range(groups)]
+            elif ending == ".tar":
+                found = [_block(number, "tar", [uri])]
+            number += len(found)
+            yield from found
+        if loose:
+            yield _block(number, "files", loose)
+            number += 1
+
+
+def _block(number: int, kind: str, paths: list[str], group: int = 0) -> Block:
+    """Name a block by its number and by what is in it: if a folder has changed, its blocks have other names."""
+    inside = hashlib.sha256(json.dumps([paths, group]).encode()).hexdigest()
+    return Block(f"{number:07}-{inside[:8]}", kind, tuple(paths), group)
+
+
+def at(uri: str) -> tuple[fs.FileSystem, str]:
+    """Return the file system of a path or URI, and the path there."""
+    if "://" in uri:
+        found: tuple[fs.FileSystem, str] = fs.FileSystem.from_uri(uri)
+        return found
+    return fs.LocalFileSystem(), uri
+
+
+def _found(source: str) -> list[str]:
+    """Return the URIs of all files of a source, sorted."""
+    try:
+        system, path = at(source)
+        about = system.get_file_info(path)
+        if about.type == fs.FileType.NotFound:
+            raise JobError(f"there is no {source}")
+        if about.is_file:
+            return [source]
+        begins = source.partition("://")[0] + "://" if "://" in source else ""
+        below = system.get_file_info(fs.FileSelector(path, recursive=True))
+        return sorted(begins + file.path for file in below if file.is_file)
+    except (OSError, ValueError) as error:
+        raise JobError(f"{source} cannot be read: {error}") from error
+
+
+def _open(uri: str) -> Any:
+    system, path = at(uri)
+    return system.open_input_file(path)
+
+
+def _files(block: Block) -> Iterator[Picture]:
+    for uri in block.paths:
+        try:
+            with _open(uri) as file:
+                yield Picture(uri, file.read())
+        except OSError as error:
+            yield Picture(uri, error)
+
+
+def _members(block: Block) -> Iterator[Picture]:
+    (uri,) = block.paths
+    with _open(uri) as file, tarfile.open(fileobj=file, mode="r|") as tar:
+        for member in tar:
+            if member.isfile() and PurePosixPath(member.name).suffix.lower() in EXTENSIONS:
+                data = tar.extractfile(member)
+                yield Picture(f"{uri}/{member.name}", data.read() if data else b"")
+
+
+def _rows(block: Block) -> Iterator[Picture]:
+    """Yield rows: bytes in a column of their own, or within a struct as Hugging Face's data sets have it."""
+    (uri,) = block.paths
+    with _open(uri) as file:
+        parquet = pyarrow.parquet.ParquetFile(file)
+        columns = parquet.schema_arrow.names
+        column = next((name for name in _COLUMNS if name in columns), None)
+        if column is None:
+            raise JobError(f"{uri} has no column of pictures ({', '.join(_COLUMNS)}); it has {', '.join(columns)}")
+        named = next((name for name in _NAMES if name in columns), None)
+        table = parquet.read_row_group(block.group, columns=[column, *([named] if named else [])])
+        for number, row in enumerate(_as_rows(table)):
+            image = row[column]
+            inner = image if isinstance(image, dict) else {"bytes": image}
+            name = row[named] if named else inner.get("path") or f"{uri}#{block.group}-{number}"
+            data = inner.get("bytes")
+            yield Picture(str(name), data if isinstance(data, bytes) else ValueError("the row has no bytes"))
+
+
+def _as_rows(table: Any) -> Iterator[dict[str, Any]]:
+    for batch in table.to_batches(max_chunksize=64):  # so that not all pictures of a group are Python's at once
+        yield from batch.to_pylist()
