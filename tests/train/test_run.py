@@ -11,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from conftest import ROOT, TINY
@@ -89,6 +90,67 @@ def test_a_killed_run_resumes_and_ends_as_if_nothing_had_happened(
     wanted, got = (torch.load(folder / "last.ckpt", weights_only=True) for folder in (straight, killed))
     for part in {"state_dict", "current_model_state"} & set(wanted):  # the average, and what it is of
         assert all(torch.equal(wanted[part][name], got[part][name]) for name in wanted[part])
+
+
+KILLS = int(os.environ.get("LOOKSAY_KILLS", "3"))
+"""``LOOKSAY_KILLS=20 pytest tests/train/test_run.py -k any_moment`` for a long run."""
+
+
+@pytest.mark.slow
+def test_a_run_killed_at_any_moment_again_and_again_ends_as_if_nothing_had_happened(
+    small_data: Path, tmp_path: Path
+) -> None:
+    straight, killed = tmp_path / "straight", tmp_path / "killed"
+    options = (f"training.epochs={4 * KILLS}", "training.ema=0.9")
+    run.train(config.load(RECIPE, changes(small_data, straight, *options)))
+    command = [sys.executable, "-m", "looksay", "train", str(RECIPE), *changes(small_data, killed, *options)]
+    draw = np.random.default_rng(KILLS)
+    for number in range(KILLS):
+        epochs = len(journal.read(killed))
+        process = subprocess.Popen([*command, *["--resume"][: number > 0]], stderr=subprocess.PIPE)
+        deadline = time.monotonic() + 120
+        while len(journal.read(killed)) == epochs:
+            assert process.poll() is None, process.communicate()[1].decode()
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+        time.sleep(float(draw.uniform(0, 0.3)))  # an epoch takes about as long
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    subprocess.run([*command, "--resume"], check=True, capture_output=True)
+    timeless = [
+        [row | {"seconds": 0, "val_captions_a_second": 0} for row in journal.read(f)] for f in (straight, killed)
+    ]
+    assert timeless[0] == timeless[1]
+    assert load_file(killed / "best.safetensors").keys() == load_file(straight / "best.safetensors").keys()
+    for name, wanted in load_file(straight / "best.safetensors").items():
+        assert torch.equal(wanted, load_file(killed / "best.safetensors")[name])
+    assert not [file.name for file in killed.iterdir() if file.name.startswith(".")]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits the size of files as Unix does")
+def test_a_disk_that_is_full_leaves_the_epochs_before(small_data: Path, tmp_path: Path) -> None:
+    """The process may write no file larger than 100 kB; the checkpoint is larger."""
+    import resource
+
+    folder = tmp_path / "run"
+    arguments = changes(small_data, folder, "training.epochs=4")
+    run.train(config.load(RECIPE, [*arguments, "training.epochs=1"]))
+    (folder / "recipe.toml").write_text((folder / "recipe.toml").read_text().replace("epochs = 1", "epochs = 4"))
+    before = {file: file.read_bytes() for file in folder.iterdir() if file.is_file()}
+    result = subprocess.run(
+        [sys.executable, "-m", "looksay", "train", str(RECIPE), *arguments, "--resume"],
+        check=False, capture_output=True, text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)),
+    )  # fmt: skip
+    assert result.returncode == 2, result.stderr
+    assert "Traceback" not in result.stderr
+    assert f"{folder} cannot be written" in result.stderr
+    assert "go on with --resume" in result.stderr
+    assert {
+        file: file.read_bytes() for file in (folder / "last.ckpt", folder / "best.safetensors")
+    }.items() <= before.items()
+    subprocess.run([sys.executable, "-m", "looksay", "train", str(RECIPE), *arguments, "--resume"], check=True)
+    assert len(journal.read(folder)) == 4
 
 
 PHASES = """

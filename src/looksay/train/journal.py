@@ -10,9 +10,11 @@ from typing import Any
 
 import lightning
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from looksay.data.atomic import replacing
+from looksay.errors import RunError
 from looksay.train import plots, samples
 from looksay.train.averaging import MovingAverage
 from looksay.train.module import DECIDING, CaptionModule
@@ -70,25 +72,13 @@ class Journal(lightning.Callback):
         earlier = [past for past in read(self.run) if past["epoch"] < epoch]
         # In a tie the later weights win: they have seen more at a lower rate.
         is_best = row[DECIDING] >= max((past[DECIDING] for past in earlier), default=float("-inf"))
-        if is_best:
-            weights = {  # each whole and its own, as safetensors wants it: words may be tied
-                name: value.clone(memory_format=torch.contiguous_format)
-                for name, value in (self._average.weights() if self._average else module.model.state_dict()).items()
-            }
-            with replacing(self.run / BEST) as file:
-                save_file(weights, file)
-        rows = [*earlier, row]
-        with replacing(self.run / METRICS) as file:
-            file.write_text("".join(json.dumps(each) + "\n" for each in rows), encoding="utf-8")
-        with replacing(self.run / CURVES) as file:
-            said = [len(caption.words) for caption in module.said.values()]
-            lengths = {"people": module.pictures["val"].lengths(), "the model": said}
-            plots.curves(rows, lengths, file)
-        with replacing(self.run / SAMPLES / f"epoch-{epoch:02}.html") as file:
-            samples.page(module, row, file)
-        if epoch:
-            with replacing(self.run / LAST) as file:
-                trainer.save_checkpoint(file)
+        try:
+            self._put(trainer, module, [*earlier, row], is_best=is_best)
+        except (OSError, RuntimeError, SafetensorError) as error:  # torch and safetensors have errors of their own
+            raise RunError(
+                f"{self.run} cannot be written ({error}); what it had after the epoch before is still there: "
+                "make space, and go on with --resume"
+            ) from error
         learned = f"loss {row['train_loss']:.3f}, " if epoch else ""
         log.info(
             "epoch %d: %sval loss %.3f, word accuracy %.3f, BLEU-4 %.1f, CIDEr-D %.1f%s, %.0f s",
@@ -101,6 +91,29 @@ class Journal(lightning.Callback):
             " (best)" if is_best else "",
             row["seconds"],
         )
+
+    def _put(
+        self, trainer: lightning.Trainer, module: CaptionModule, rows: list[dict[str, Any]], *, is_best: bool
+    ) -> None:
+        """Write the files, the checkpoint last."""
+        if is_best:
+            weights = {  # each whole and its own, as safetensors wants it: words may be tied
+                name: value.clone(memory_format=torch.contiguous_format)
+                for name, value in (self._average.weights() if self._average else module.model.state_dict()).items()
+            }
+            with replacing(self.run / BEST) as file:
+                save_file(weights, file)
+        with replacing(self.run / METRICS) as file:
+            file.write_text("".join(json.dumps(each) + "\n" for each in rows), encoding="utf-8")
+        with replacing(self.run / CURVES) as file:
+            said = [len(caption.words) for caption in module.said.values()]
+            lengths = {"people": module.pictures["val"].lengths(), "the model": said}
+            plots.curves(rows, lengths, file)
+        with replacing(self.run / SAMPLES / f"epoch-{rows[-1]['epoch']:02}.html") as file:
+            samples.page(module, rows[-1], file)
+        if rows[-1]["epoch"]:
+            with replacing(self.run / LAST) as file:
+                trainer.save_checkpoint(file)
 
 
 def read(run: Path) -> list[dict[str, Any]]:

@@ -18,7 +18,7 @@ from lightning.pytorch.strategies import DDPStrategy
 
 from looksay import data
 from looksay.data import Dataset
-from looksay.data.atomic import replacing
+from looksay.data.atomic import replacing, sweep
 from looksay.errors import DataError, RecipeError, RunError
 from looksay.nets.model import CaptionModel
 from looksay.train import build, config, journal
@@ -107,6 +107,8 @@ def train(recipe: Recipe, *, resume: bool = False) -> Path:
     folder = Path(recipe.training.run)
     if resume:
         recipe = _resumed(folder, recipe)
+        if is_first():
+            sweep(folder)
     elif is_first():
         _free(folder)
     dataset = data.read(Path(recipe.data.folder), recipe.data)

@@ -1,0 +1,62 @@
+"""Whatever lies in a folder, each file gets a caption or an error that names it, in bounded time and memory."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import fuzz
+import numpy as np
+import pytest
+from conftest import EXAMPLES
+from PIL import Image
+
+from looksay import ImageError, images
+from looksay.specs import ImageSpec
+
+COUNT = int(os.environ.get("LOOKSAY_FUZZ", "400"))
+"""Broken pictures; ``LOOKSAY_FUZZ=10000 pytest tests/test_fuzz.py`` for a long run."""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="asks Unix for the memory that was used")
+def test_broken_pictures_break_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder, output = tmp_path / "broken", tmp_path / "captions.jsonl"
+    fuzz.write(folder, EXAMPLES / "boats.jpg", COUNT)
+    command = [sys.executable, "-m", "looksay", "caption", str(folder), "--output", str(output), "--beam", "1"]
+    start = time.monotonic()
+    with (tmp_path / "told").open("w") as told:
+        job = subprocess.Popen(command, stderr=told)
+        _, status, used = os.wait4(job.pid, 0)
+    job.returncode = os.waitstatus_to_exitcode(status)
+    taken = time.monotonic() - start
+    assert job.returncode == 1
+    assert "Traceback" not in (tmp_path / "told").read_text(encoding="utf-8")
+    rows = [json.loads(line) for line in output.read_text(encoding="utf-8").splitlines()[1:]]
+    assert [row["image"] for row in rows] == [str(path) for path in sorted(folder.iterdir())]
+    assert all(row.get("caption") or row["error"].startswith(row["image"]) for row in rows)
+    failed = sum("error" in row for row in rows)
+    assert COUNT // 5 < failed < COUNT
+    assert taken < 30 + 0.2 * COUNT
+    assert used.ru_maxrss < 2_500_000  # kB: a header may well promise 89 million pixels to each of two workers
+    with capsys.disabled():
+        sys.stdout.write(f" [{failed} of {COUNT} could not be read, {taken:.0f} s, {used.ru_maxrss // 1000} MB] ")
+
+
+@pytest.mark.parametrize("size", [(1, 1), (20_000, 1), (1, 20_000), (3, 2)])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "BMP"])
+def test_odd_shapes_are_read(size: tuple[int, int], kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "odd"
+    Image.new("RGB", size, "red").save(path, kind)
+    pixels = images.resize(images.read(path, least=240), ImageSpec(size=240))
+    assert np.abs(pixels[120, 120].astype(int) - (255, 0, 0)).max() < 4
+
+
+def test_an_empty_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "empty.jpg").touch()
+    with pytest.raises(ImageError, match=r"empty\.jpg: this is not a picture"):
+        images.read(tmp_path / "empty.jpg")
