@@ -15,6 +15,7 @@ ENCODER = "encoder.onnx"
 DECODER = "decoder.onnx"
 VOCABULARY = "vocabulary.json"
 MODEL = "model.json"
+CARD = "CARD.md"
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
-from looksay.bundle import DECODER, ENCODER, MODEL, VOCABULARY
+from looksay.bundle import CARD, DECODER, ENCODER, MODEL, VOCABULARY, Bundle
 from looksay.errors import BundleError, MissingExtra
+from looksay.specs import ModelSpec
 
 DEFAULT = "default"
+SCHEME = "hf://"
+"""May stand before a hub id, where a folder of that name could be meant."""
+
+_FILES = [ENCODER, DECODER, VOCABULARY, MODEL, CARD]
 _HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 
 
@@ -20,7 +28,7 @@ def locate(model: str | Path = DEFAULT) -> Path:
     ----------
     model : str or Path
         A folder; or the name of a model that ships with looksay (``default``); or a Hugging Face hub id
-        (``owner/name``), which is downloaded once and then kept in the hub's cache.
+        (``owner/name`` or ``hf://owner/name``), which is downloaded once and then kept in the hub's cache.
 
     Returns
     -------
@@ -33,23 +41,114 @@ def locate(model: str | Path = DEFAULT) -> Path:
     MissingExtra
         If `model` is a hub id and ``huggingface_hub`` is not installed.
     """
-    shipped = {path.name: path for path in (Path(str(resources.files("looksay"))) / "bundles").iterdir()}
-    if model in shipped:
-        return shipped[str(model)]
+    if isinstance(model, str) and model.startswith(SCHEME) and _HUB_ID.fullmatch(model.removeprefix(SCHEME)):
+        return _download(model.removeprefix(SCHEME))
+    known = shipped()
+    if model in known:
+        return known[str(model)]
     if Path(model).is_dir():
         return Path(model)
     if isinstance(model, str) and _HUB_ID.fullmatch(model):
         return _download(model)
-    names = ", ".join(sorted(shipped))
+    names = ", ".join(sorted(known))
     raise BundleError(f"no model {str(model)!r}: it is no folder, no hub id (owner/name) and none that ships ({names})")
 
 
+def shipped() -> dict[str, Path]:
+    """Return the folders of the models that ship with looksay, by their names."""
+    folder = Path(str(resources.files("looksay"))) / "bundles"
+    return {path.name: path for path in sorted(folder.iterdir())}
+
+
 def _download(hub_id: str) -> Path:
+    hub = _client(f"There is no folder {hub_id}; loading it from the hub")
     try:
-        from huggingface_hub import snapshot_download
-    except ImportError as error:
-        raise MissingExtra(f"There is no folder {hub_id}; loading it from the hub", "hub") from error
-    try:
-        return Path(snapshot_download(hub_id, allow_patterns=[ENCODER, DECODER, VOCABULARY, MODEL, "*.md"]))
+        return Path(hub.snapshot_download(hub_id, allow_patterns=_FILES))
     except Exception as error:  # the hub's client raises errors of many libraries
         raise BundleError(f"no folder {hub_id}, and the hub has no model of that name to give: {error}") from error
+
+
+def pull(hub_id: str, folder: Path) -> None:
+    """Download a model into a folder, and check it.
+
+    Parameters
+    ----------
+    hub_id : str
+        ``owner/name``, with or without ``hf://``.
+    folder : Path
+        New or empty.
+
+    Raises
+    ------
+    BundleError
+        If the hub has no such model, if it is damaged, or if the folder holds other files.
+    MissingExtra
+        If ``huggingface_hub`` is not installed.
+    """
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise BundleError(f"{folder} is there already; name a new folder")
+    found = _download(hub_id.removeprefix(SCHEME))
+    Bundle.open(found)
+    partial = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    shutil.copytree(found, partial)
+    if folder.exists():
+        folder.rmdir()
+    partial.rename(folder)
+
+
+def push(folder: Path, hub_id: str, *, private: bool = False) -> str:
+    """Upload a model, with a card that the hub understands; return its address.
+
+    Parameters
+    ----------
+    folder : Path
+        A bundle; it is checked first.
+    hub_id : str
+        ``owner/name``, with or without ``hf://``; made if it is not there.
+    private : bool
+        Whether a repository that is made is private.
+
+    Raises
+    ------
+    BundleError
+        If the bundle is damaged, or if the hub does not take it.
+    MissingExtra
+        If ``huggingface_hub`` is not installed.
+    """
+    hub = _client("Uploading to the hub")
+    hub_id = hub_id.removeprefix(SCHEME)
+    bundle = Bundle.open(folder)
+    card = folder / CARD
+    text = _metadata(bundle.spec) + (card.read_text(encoding="utf-8") if card.is_file() else f"# {bundle.spec.name}\n")
+    api = hub.HfApi()
+    try:
+        address = api.create_repo(hub_id, private=private, exist_ok=True)
+        files = [path for path in sorted(folder.iterdir()) if path.name in _FILES or path.suffix == ".md"]
+        operations = [hub.CommitOperationAdd(path.name, path) for path in files]
+        operations.append(hub.CommitOperationAdd("README.md", text.encode()))
+        api.create_commit(hub_id, operations, commit_message=f"{bundle.spec.name}, by looksay")
+    except Exception as error:  # as above
+        raise BundleError(f"the hub does not take {folder} as {hub_id}: {error}") from error
+    return str(address)
+
+
+def _client(doing: str) -> Any:
+    try:
+        import huggingface_hub
+    except ImportError as error:
+        raise MissingExtra(doing, "hub") from error
+    return huggingface_hub
+
+
+def _metadata(spec: ModelSpec) -> str:
+    """Return what the hub reads at the beginning of a card: YAML, of which JSON is a part."""
+    facts: dict[str, Any] = {
+        "library_name": "looksay",
+        "pipeline_tag": "image-to-text",
+        "tags": ["image-captioning", "cnn", "lstm", "onnx", spec.encoder, spec.decoder],
+    }
+    plain = re.fullmatch(r"[a-z0-9.-]+", spec.licence.lower())  # as the hub writes those it knows
+    facts |= {"license": spec.licence.lower()} if plain else {"license": "other", "license_name": spec.licence}
+    lines = "".join(f"{name}: {json.dumps(value, ensure_ascii=False)}\n" for name, value in facts.items())
+    return f"---\n{lines}---\n\n"

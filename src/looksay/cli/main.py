@@ -24,6 +24,7 @@ _COMMANDS = {
     "export": "looksay.cli.export",
     "serve": "looksay.cli.serve",
     "bench": "looksay.cli.bench",
+    "models": "looksay.cli.models",
 }
 _DEFAULT = "caption"
 
@@ -76,5 +77,6 @@ def main() -> None:
     looksay train --help        make a captioner of your own
     looksay evaluate --help     score it as the papers do
     looksay serve               caption in the browser and over HTTP
+    looksay models --help       list models, fetch and share them
     looksay bench               see how fast it is on this machine
     """

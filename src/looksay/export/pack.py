@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from looksay import bundle, data
-from looksay.bundle import Bundle
+from looksay.bundle import CARD, Bundle
 from looksay.captioner import Captioner
 from looksay.data import Dataset, Record
 from looksay.errors import DataError, ParityError, RunError
@@ -86,7 +86,7 @@ def export(run_folder: Path, folder: Path, *, int8: bool = False, data_folder: P
             captioner = _open(building, spec)
             report += f"; then, in int8, {_compare(run, captioner, records)}"
         spec = replace(spec, scores=_score(captioner, dataset))
-        (building / "CARD.md").write_text(card.write(spec, phases, report), encoding="utf-8")
+        (building / CARD).write_text(card.write(spec, phases, report), encoding="utf-8")
         bundle.seal(building, spec)
         building.rename(folder)
     finally:

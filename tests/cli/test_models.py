@@ -1,0 +1,103 @@
+"""Who shares a model finds it whole at the other end, whatever happens to the line."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import standin
+from click.testing import CliRunner
+from conftest import EXAMPLES
+
+from looksay.cli.main import main
+from looksay.hub import shipped
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def hub() -> Iterator[standin.Hub]:
+    with standin.running() as server:
+        yield server
+
+
+@pytest.fixture
+def run(hub: standin.Hub, tmp_path: Path) -> Run:
+    def run(*arguments: object, **changes: str) -> subprocess.CompletedProcess[str]:
+        own = {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "hf"), "HF_TOKEN": "hf_me", "HF_HUB_DISABLE_XET": "1"}
+        command = [sys.executable, "-m", "looksay", *map(str, arguments)]
+        return subprocess.run(
+            command, check=False, capture_output=True, text=True, env=os.environ | own | changes, cwd=tmp_path
+        )
+
+    return run
+
+
+@pytest.mark.slow
+def test_a_model_goes_to_the_hub_and_comes_back_whole(
+    hub: standin.Hub, run: Run, small_bundle: Path, tmp_path: Path
+) -> None:
+    told = run("models", "push", small_bundle, "me/captions").stderr
+    assert f"{hub.url}/me/captions; try: looksay PHOTO --model hf://me/captions" in told
+    files = hub.repositories["me/captions"]
+    assert set(files) == {"README.md", "CARD.md", "model.json", "encoder.onnx", "decoder.onnx", "vocabulary.json"}
+    card = files["README.md"].decode()
+    assert card.startswith('---\nlibrary_name: "looksay"\npipeline_tag: "image-to-text"\n')
+    assert card.endswith(files["CARD.md"].decode())
+
+    hub.cut = "encoder.onnx"
+    first = run("models", "pull", "me/captions", "mine")
+    if first.returncode:  # the line broke; the next try goes on
+        assert "Traceback" not in first.stderr
+        assert not (tmp_path / "mine").exists()
+        assert run("models", "pull", "me/captions", "mine").returncode == 0
+    assert hub.cut == ""
+    for name in set(files) - {"README.md"}:
+        assert (tmp_path / "mine" / name).read_bytes() == files[name] == (small_bundle / name).read_bytes()
+    assert not list(tmp_path.glob(".mine*"))
+
+    photo = EXAMPLES / "boats.jpg"
+    here = run(photo, "--model", small_bundle).stdout
+    assert run(photo, "--model", "hf://me/captions").stdout == run(photo, "--model", "mine").stdout == here != ""
+    offline = {"HF_HUB_OFFLINE": "1", "HF_ENDPOINT": "http://127.0.0.1:1"}
+    assert run(photo, "--model", "hf://me/captions", **offline).stdout == here
+    assert run("models", "pull", "me/captions", "mine").stderr.endswith("mine is there already; name a new folder\n")
+
+
+@pytest.mark.slow
+def test_what_is_damaged_or_not_there_is_refused(
+    hub: standin.Hub, run: Run, small_bundle: Path, tmp_path: Path
+) -> None:
+    broken = Path(shutil.copytree(small_bundle, tmp_path / "broken"))
+    (broken / "decoder.onnx").write_bytes(b"other")
+    result = run("models", "push", broken, "me/broken")
+    assert (result.returncode, "damaged or was altered" in result.stderr) == (2, True)
+    assert hub.repositories == {}
+    hub.repositories["me/broken"] = {file.name: file.read_bytes() for file in broken.iterdir()}
+    hub.repositories["me/broken"]["weights.pkl"] = b"never fetched"
+    result = run("models", "pull", "me/broken", "other")
+    assert (result.returncode, "damaged or was altered" in result.stderr) == (2, True)
+    assert not list(tmp_path.rglob("weights.pkl"))
+    assert not list(tmp_path.glob("*other*"))
+    for arguments, message in (
+        (["pull", "me/none"], "no model of that name"),
+        (["push", small_bundle, "me/captions"], "does not take"),
+    ):
+        result = run("models", *arguments, HF_TOKEN="hf_other")  # noqa: S106
+        assert result.returncode == 2
+        assert message in result.stderr
+        assert "Traceback" not in result.stderr
+
+
+def test_what_ships_is_listed_and_told() -> None:
+    listed = CliRunner().invoke(main, ["models", "list"])
+    assert [line.partition("\t")[0] for line in listed.stdout.splitlines()] == list(shipped())
+    told = json.loads(CliRunner().invoke(main, ["models", "info", "default"]).stdout)
+    assert told["encoder"] == "tf_efficientnet_lite1"
+    assert told["words"] > 1000
