@@ -250,10 +250,19 @@ def _fit(module: CaptionModule, recipe: Recipe, folder: Path) -> None:
         )
         last = folder / LAST
         if options.epochs:
-            trainer.fit(module, ckpt_path=last if last.is_file() else None, weights_only=True)
+            trainer.fit(module, ckpt_path=_whole(last) if last.is_file() else None, weights_only=True)
         else:
             trainer.validate(module, verbose=False)
             diary.write(trainer, module, epoch=0)
+
+
+def _whole(checkpoint: Path) -> Path:
+    """Refuse a checkpoint that is damaged, or that would run code."""
+    try:
+        torch.load(checkpoint, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch has errors of many kinds for it
+        raise RunError(f"{checkpoint} is damaged, or no checkpoint of a run; copy the run again") from error
+    return checkpoint
 
 
 def _devices(recipe: Recipe) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -123,13 +124,24 @@ def load(folder: Path) -> Run:
     recipe = config.load(folder / RECIPE)
     vocabulary = Vocabulary.load(folder / VOCABULARY)
     model = build.caption_model(recipe, vocabulary, pretrained=False)
-    model.load_state_dict(best_weights([folder]))
+    weights = best_weights([folder])
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        raise RunError(f"{folder / BEST} is of another model, or of another looksay: train it anew") from error
     return Run(folder, recipe, vocabulary, model.eval())
 
 
 def best_weights(runs: Sequence[Path]) -> dict[str, Tensor]:
     """Return the mean of the best weights of runs."""
-    first, *others = (load_file(run / BEST) for run in runs)
+    first, *others = (_read(run / BEST) for run in runs)
     if not others:
         return first
     return {name: sum((run[name].double() for run in others), first[name].double()) / len(runs) for name in first}
+
+
+def _read(file: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(file)
+    except (OSError, SafetensorError) as error:
+        raise RunError(f"{file} is damaged, or no safetensors file ({error}); copy the run again") from error
