@@ -192,12 +192,20 @@ def normalise(pixels: NDArray[np.uint8], spec: ImageSpec) -> NDArray[np.float32]
     return scaled
 
 
-def find(paths: Sequence[str]) -> Iterator[Path]:
+def find(paths: Sequence[str], without: Path | None = None) -> Iterator[Path]:
     """Expand files, folders (all the pictures below them, sorted) and globs into paths of pictures.
 
-    Folders are walked while their pictures are used, so that no list of them all is needed. A path that names nothing
-    is kept, so that reading it reports it.
+    Folders are walked while their pictures are used, so that no list of them all is needed. Hidden files and folders
+    in them are left out: they are what other programs put there. A path that names nothing is kept, so that reading it
+    reports it.
+
+    Parameters
+    ----------
+    paths : sequence of str
+    without : Path, optional
+        A folder that is not walked.
     """
+    left_out = without.resolve() if without else None
     for text in paths:
         path = Path(text)
         try:
@@ -205,7 +213,7 @@ def find(paths: Sequence[str]) -> Iterator[Path]:
         except (OSError, ValueError):  # no rights, a name too long, a glob that is none
             matches = [path]
         for match in matches:
-            yield from _walk(match) if os.path.isdir(match) else [match]  # noqa: PTH112 (Path's own can raise)
+            yield from _walk(match, left_out) if os.path.isdir(match) else [match]  # noqa: PTH112 (see _walk)
 
 
 def _matches(path: Path) -> list[Path]:
@@ -214,7 +222,7 @@ def _matches(path: Path) -> list[Path]:
     return sorted(Path(path.anchor or ".").glob(str(path.relative_to(path.anchor)))) or [path]
 
 
-def _walk(folder: Path) -> Iterator[Path]:
+def _walk(folder: Path, without: Path | None) -> Iterator[Path]:
     """Yield the pictures below a folder; links to other folders are not followed."""
     try:
         names = sorted(os.listdir(folder))  # noqa: PTH208 (a folder may hold a million: no more than their names)
@@ -222,8 +230,10 @@ def _walk(folder: Path) -> Iterator[Path]:
         return
     for name in names:
         path = folder / name
-        if path.is_dir():
-            if not path.is_symlink():
-                yield from _walk(path)
-        elif path.suffix.lower() in EXTENSIONS and path.is_file():
+        if name.startswith("."):
+            continue
+        if os.path.isdir(path):  # noqa: PTH112 (Path's own raises where it may not look)
+            if not path.is_symlink() and (without is None or path.resolve() != without):
+                yield from _walk(path, without)
+        elif path.suffix.lower() in EXTENSIONS and os.path.isfile(path):  # noqa: PTH113
             yield path

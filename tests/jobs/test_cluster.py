@@ -54,7 +54,11 @@ def test_every_picture_is_in_one_block_in_order(tmp_path: Path, monkeypatch: pyt
         "4.jpg", "5.png", "a/1.jpg", "a/2.jpg", "a/b/3.jpg",
     ]  # fmt: skip
     assert pictures[0].data == b"4.jpg"
+    (tmp_path / "a" / "sp ace %20#?.jpg").write_bytes(b"odd")
     by_uri = list(blocks([tmp_path.as_uri()]))
+    assert b"odd" in [picture.data for block in by_uri for picture in block.pictures()]
+    (tmp_path / "a" / "sp ace %20#?.jpg").unlink()
+    by_uri = list(blocks([tmp_path.as_uri()], without=str(tmp_path / "out")))
     assert [p.data for block in by_uri for p in block.pictures()] == [p.data for p in pictures]
     (tmp_path / "0.jpg").touch()
     assert not {block.name for block in found} & {block.name for block in blocks([str(tmp_path)])}

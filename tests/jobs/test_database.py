@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -76,3 +77,20 @@ def test_pictures_are_shown_on_a_page(tmp_path: Path, monkeypatch: pytest.Monkey
     assert page.count("<figure>") == len(result.stdout.splitlines()) == page.count("data:image/jpeg;base64,")
     assert (EXAMPLES / "alps.jpg").resolve().as_uri() in page
     assert CliRunner().invoke(main, ["find", "zeppelin", "c.db"]).exit_code == 1
+
+
+def test_a_database_of_another_program_is_left_as_it_is(tmp_path: Path) -> None:
+    file = tmp_path / "theirs.db"
+    with sqlite3.connect(file) as theirs:
+        theirs.execute("CREATE TABLE t (x)")
+    theirs.close()
+    before = file.read_bytes()
+    with pytest.raises(JobError, match="holds no captions of looksay"):
+        Database(file, Maker({"m": "0"}, {}))
+    assert file.read_bytes() == before
+
+
+def test_what_is_left_is_one_file(database: Path) -> None:
+    assert [file.name for file in database.parent.iterdir()] == [database.name]
+    with sqlite3.connect(database) as rows:
+        assert rows.execute("PRAGMA journal_mode").fetchone() == ("delete",)

@@ -62,7 +62,9 @@ def test_every_picture_has_a_row_in_order_and_a_second_run_adds_nothing(name: st
     assert [image for image, caption in found if caption is None] == ["album/a/broken.jpg"]
     assert len(found) == 10
     before = Path(name).read_bytes()
-    assert run(album, "--output", name).exit_code == 0
+    again = run(album, "--output", name)
+    assert again.exit_code == 1
+    assert "1 of the 10 pictures before had failed" in again.stderr
     assert rows(Path(name)) == found
     assert name.endswith(".db") or Path(name).read_bytes() == before
 
@@ -189,3 +191,44 @@ def test_memory_does_not_grow_with_the_names_that_are_known() -> None:
     tracemalloc.stop()
     assert peak < 1_000_000
     names.close()
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_two_jobs_never_write_to_one_file(name: str, album: Path) -> None:
+    from looksay.data.atomic import lock
+
+    with lock(Path(name)):
+        result = run(album, "--output", name)
+    assert (result.exit_code, f"{name} is being written by another looksay" in result.stderr) == (2, True)
+    assert run(album / "b", "--output", name).exit_code == 0
+    assert not [file.name for file in Path().iterdir() if file.name.startswith(".")]
+
+
+def test_a_job_does_not_caption_what_it_draws_nor_what_is_hidden(album: Path) -> None:
+    shutil.copy(album / "b" / "boats.jpg", album / "b" / ".hidden.jpg")
+    for _ in range(2):
+        assert run(album / "b", "--output", "captions.jsonl", "--attention", album / "b" / "looks").exit_code == 0
+        assert len(rows(Path("captions.jsonl"))) == 3
+    assert len(list((album / "b" / "looks").iterdir())) == 3
+
+
+def test_standard_input_has_no_name_to_go_on_by(album: Path) -> None:
+    data = [(album / "b" / photo).read_bytes() for photo in ("alps.jpg", "boats.jpg")]
+    said = [
+        CliRunner().invoke(main, ["caption", "-", "--output", f"{number}.jsonl"], input=each).exit_code
+        for number, each in enumerate(data)
+    ]
+    assert said == [0, 0]
+    assert Path("0.jsonl").read_text(encoding="utf-8") != Path("1.jsonl").read_text(encoding="utf-8")
+    assert CliRunner().invoke(main, ["caption", "-", "--output", "0.jsonl"], input=data[0]).exit_code == 2
+
+
+def test_what_could_not_be_written_beside_a_picture_is_tried_again(album: Path) -> None:
+    (album / "b" / "alps.txt").mkdir()
+    arguments = (album / "b", "--output", "captions.jsonl", "--write", "txt", "--overwrite")
+    assert run(*arguments).exit_code == 1
+    assert len(rows(Path("captions.jsonl"))) == 2
+    (album / "b" / "alps.txt").rmdir()
+    assert run(*arguments[:-1]).exit_code == 0
+    assert len(rows(Path("captions.jsonl"))) == 3
+    assert (album / "b" / "alps.txt").is_file()

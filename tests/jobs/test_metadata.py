@@ -23,6 +23,9 @@ OTHERS = (
     b'</rdf:RDF></x:xmpmeta><?xpacket end="w"?>'
 )
 
+DEEP = OTHERS[: OTHERS.index(b"<xmp:Label>")] + b"<a>" * 5000 + b"</a>" * 5000 + OTHERS[OTHERS.index(b"<xmp:Label>") :]
+DEEP = DEEP.ljust(42_000)
+
 
 def picture(tmp_path: Path, kind: str, xmp: bytes | None = None) -> Path:
     """Write a small picture with EXIF and a colour profile."""
@@ -105,6 +108,7 @@ def test_a_link_to_a_picture_stays_a_link(tmp_path: Path) -> None:
         b"\xff\xd8\xff\xe1",
         b"\xff\xd8\xff\xe1\x00\x04ab\x00",
         b"\x89PNG\r\n\x1a\n\x00\x00",
+        b"\xff\xd8\xff\xe1" + (31 + 42_000).to_bytes(2, "big") + b"http://ns.adobe.com/xap/1.0/\0" + DEEP,
         b"\xff\xd8\xff\xe1" + (31 + 40).to_bytes(2, "big") + b"http://ns.adobe.com/xap/1.0/\0<!DOCTYPE x>" + b" " * 26,
     ],
 )

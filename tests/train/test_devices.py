@@ -43,7 +43,7 @@ def test_no_picture_is_lost_or_seen_twice(batch: int, devices: int, small_data: 
 @pytest.mark.parametrize("launcher", ["looksay", "torchrun"])
 def test_two_processes_learn_what_one_does(launcher: str, small_data: Path, tmp_path: Path) -> None:
     one, two, cache = tmp_path / "one", tmp_path / "two", tmp_path / "of-two"
-    changes = (*TINY, f"data.folder={small_data}", "training.batch=6", "training.epochs=3")
+    changes = (*TINY, f"data.folder={small_data}", "training.batch=6", "training.epochs=6")
     run.train(config.load(RECIPE, (*changes, f"training.run={one}")))
     starts = {"looksay": [], "torchrun": ["torch.distributed.run", "--nproc-per-node", "2", "-m"]}[launcher]
     command = [sys.executable, "-m", *starts, "looksay", "train", str(RECIPE), *changes]
@@ -52,11 +52,13 @@ def test_two_processes_learn_what_one_does(launcher: str, small_data: Path, tmp_
         check=True, capture_output=True, text=True, timeout=240,
         env=os.environ | {"LOOKSAY_CACHE": str(cache), "OMP_NUM_THREADS": "1"},
     ).stderr  # fmt: skip
-    assert told.count("looksay: the run is in") == told.count("epoch 3:") == 1
+    assert told.count("looksay: the run is in") == told.count("epoch 6:") == 1
     wanted, got = journal.read(one), journal.read(two)
     assert [row["step"] for row in got] == [row["step"] for row in wanted]
     for name in ("train_loss", "val_loss"):
         assert [row[name] for row in got] == pytest.approx([row[name] for row in wanted], rel=1e-3)
+    # Captions are those of their own epoch, on every device.
+    assert [row["val_ROUGE-L"] for row in got] == pytest.approx([row["val_ROUGE-L"] for row in wanted], abs=0.05)
     assert len(list(cache.iterdir())) == 4  # pictures and grids, of train and val
     resumed = subprocess.run([*command, f"training.run={two}", "--resume"], check=True, capture_output=True, text=True)
     assert "has all its epochs" in resumed.stderr

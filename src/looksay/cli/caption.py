@@ -95,6 +95,7 @@ def caption(
                 ("--attention", attention_folder),
                 ("--threads", threads),
                 ("--only-missing", only_missing),
+                ("--device", device != "cpu"),
             )
             if given
         ]:

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -27,6 +28,9 @@ from looksay.jobs.outputs import Maker, Output, Row
 from looksay.specs import Device, SearchChanges
 
 STDIN = "-"
+Find = Callable[[], Iterator[Path]]
+"""Names the pictures, each time anew."""
+
 _STOPPED = 130  # what shells expect of a command that Ctrl-C has ended
 
 
@@ -47,38 +51,43 @@ def caption(
 ) -> None:
     """Caption pictures; the options are those of the command."""
     warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # images.read refuses such pictures itself
-    several = _check(paths, output)
+    find = partial(images.find, paths, looks)  # without the drawings of this very command
+    several = _check(paths, find, output)
     layout = layout or (folder.ENDINGS.get(output.suffix.lower()) if output else None) or "text"
     loaded = load(*models, threads=threads, device=device)
     if looks and loaded.bundle.spec.grid == (1, 1):
         raise click.UsageError(f"--attention: {models[0]} has no attention; it is the first --model that is drawn")
-    besides = _besides(paths, write, looks, overwrite=overwrite)
+    besides = _besides(paths, find, write, looks, overwrite=overwrite)
     with ExitStack() as stack:
         job = None
-        if output and layout in folder.OUTPUTS and (output.is_file() or not output.exists()):
+        # Standard input has no name by which it could be known again.
+        named = STDIN not in paths and output is not None and (output.is_file() or not output.exists())
+        if output and named and layout in folder.OUTPUTS:
             maker = Maker.of(loaded, loaded.options(changes.copy()))
             job = stack.enter_context(folder.open_output(output, layout, maker, overwrite=overwrite))
-            known = _known(job, only_missing=only_missing)
-            left, done = folder.missing(job, known, images.find(paths)), len(known)
+            known, failed = _known(job, only_missing=only_missing, besides=bool(besides))
+            left, done = folder.missing(job, known, find()), len(known)
             put: Callable[[Row], None] = job.add
         else:
-            left, done = images.find(paths), 0
+            left, done, failed = find(), 0, 0
             put = stack.enter_context(printing.printer(layout, output, several=several, overwrite=overwrite))
         rows = folder.caption(
             loaded, left, batch=batch, attention=bool(looks), digests=bool(job), opened=_open, **changes
         )
         quiet = not output and sys.stdout.isatty()  # captions that scroll by are progress enough
-        shown = stack.enter_context(_bar(rows, paths, done=done, hidden=quiet or not several))
+        shown = stack.enter_context(_bar(rows, find, done=done, hidden=quiet or not several))
         tally = _finish_all(shown, put, besides, resumable=bool(job))
     if tally["stay"]:
         click.echo(f"looksay: {tally['stay']:,} files were there and stay; --overwrite replaces them", err=True)
     if tally["failed"]:
         click.echo(f"looksay: {tally['failed']:,} of {tally['pictures']:,} pictures failed", err=True)
-    if tally["failed"] or tally["stopped"]:
+    if failed:
+        click.echo(f"looksay: {failed:,} of the {done:,} pictures before had failed; see {output}", err=True)
+    if failed or tally["failed"] or tally["stopped"]:
         sys.exit(_STOPPED if tally["stopped"] else 1)
 
 
-def _check(paths: Sequence[str], output: Path | None) -> bool:
+def _check(paths: Sequence[str], find: Find, output: Path | None) -> bool:
     """Refuse paths that cannot be meant; return whether they are several pictures."""
     if "" in paths:
         raise click.UsageError("a path is empty; use . for this folder")
@@ -86,15 +95,17 @@ def _check(paths: Sequence[str], output: Path | None) -> bool:
         raise click.UsageError(f"looksay fetches nothing from the network: curl -s {url} | looksay -")
     if paths.count(STDIN) > 1:
         raise click.UsageError("- stands for one picture on standard input; it can be named once")
-    first = list(islice(images.find(paths), 2))
+    first = list(islice(find(), 2))
     if not first:
         raise click.UsageError(f"no pictures in {', '.join(paths)}; looked for {', '.join(sorted(images.EXTENSIONS))}")
-    if output and any(path.resolve() == output.resolve() for path in images.find(paths)):
+    if output and any(path.resolve() == output.resolve() for path in find()):
         raise click.UsageError(f"--output {output} is one of the pictures; name another file")
     return len(first) > 1
 
 
-def _besides(paths: Sequence[str], write: str | None, looks: Path | None, *, overwrite: bool) -> list[Beside]:
+def _besides(
+    paths: Sequence[str], find: Find, write: str | None, looks: Path | None, *, overwrite: bool
+) -> list[Beside]:
     """Name what else is written for each picture; refuse what would write over one."""
     all_: list[Beside] = []
     if looks:
@@ -108,19 +119,23 @@ def _besides(paths: Sequence[str], write: str | None, looks: Path | None, *, ove
     if all_ and STDIN in paths:
         option = "--attention" if looks else "--write"
         raise click.UsageError(f"{option} has no place for a picture on standard input")
-    beside.check(all_, lambda: images.find(paths))
+    beside.check(all_, find)
     return all_
 
 
-def _known(job: Output, *, only_missing: bool) -> OnDiskSet:
-    """Return the pictures that a job has captioned, without those that have changed since."""
+def _known(job: Output, *, only_missing: bool, besides: bool) -> tuple[OnDiskSet, int]:
+    """Return the pictures that a job has captioned, without those that have changed since; and how many had failed."""
     changed = 0 if only_missing else folder.forget_changed(job)
     if changed:
         click.echo(f"looksay: pictures that have changed since {job.file} was made: {changed:,}", err=True)
-    known = OnDiskSet(image for image, _ in job.rows())
+    known, failed = OnDiskSet(), 0
+    for entry in job.rows():
+        known.add(entry.image)
+        failed += entry.failed
     if known:
-        click.echo(f"looksay: going on with {job.file}, which has {len(known):,} pictures", err=True)
-    return known
+        note = "; --write and --attention are for the others" if besides else ""
+        click.echo(f"looksay: going on with {job.file}, which has {len(known):,} pictures{note}", err=True)
+    return known, failed
 
 
 def _finish_all(
@@ -131,9 +146,13 @@ def _finish_all(
     try:
         for row in rows:
             tally["pictures"] += 1
-            problems, written = _write_beside(row, besides, tally)
-            # A picture that holds its caption now is another file.
-            put(replace(row, sha256=folder.digest(Path(row.image))) if written and row.sha256 else row)
+            problems = _write_beside(row, besides, tally)
+            if isinstance(row.outcome, ImageError):
+                put(row)
+            elif not (problems and resumable):  # what could not be written is tried again by the same command
+                inside = any(each.file(Path(row.image)) == Path(row.image) for each in besides)
+                # A picture that holds its caption now is another file.
+                put(replace(row, sha256=folder.digest(Path(row.image))) if inside and resumable else row)
             for problem in problems:
                 click.echo(f"looksay: {problem}", err=True)
             tally["failed"] += bool(problems)
@@ -144,22 +163,20 @@ def _finish_all(
     return tally
 
 
-def _write_beside(row: Row, besides: Sequence[Beside], tally: Counter[str]) -> tuple[list[str], bool]:
-    """Write what stands beside a picture; return what went wrong, and whether anything was written."""
+def _write_beside(row: Row, besides: Sequence[Beside], tally: Counter[str]) -> list[str]:
+    """Write what stands beside a picture; return what went wrong."""
     if isinstance(row.outcome, ImageError):
-        return [str(row.outcome)], False
-    problems, written = [], False
+        return [str(row.outcome)]
+    problems = []
     picture = Path(row.image)
     for each in besides:
         try:
-            done = each.write(picture, row.outcome)
-            tally["stay"] += not done
-            written |= done
+            tally["stay"] += not each.write(picture, row.outcome)
         except ImageError as error:
             problems.append(str(error))
         except OSError as error:
             problems.append(f"{each.file(picture)} cannot be written: {error.strerror}")
-    return problems, written
+    return problems
 
 
 class _Stdin(io.BytesIO):
@@ -172,20 +189,18 @@ def _open(path: Path) -> Path | _Stdin:
     return _Stdin(sys.stdin.buffer.read()) if str(path) == STDIN else path
 
 
-def _bar(
-    rows: Iterator[Row], paths: Sequence[str], *, done: int, hidden: bool
-) -> AbstractContextManager[Iterable[Row]]:
+def _bar(rows: Iterator[Row], find: Find, *, done: int, hidden: bool) -> AbstractContextManager[Iterable[Row]]:
     """Show on standard error how many pictures are done, how fast, and for how long it will go on."""
     hidden = hidden or not sys.stderr.isatty()
-    count = 1 if hidden else sum(1 for _ in images.find(paths))
+    count = 1 if hidden else sum(1 for _ in find())
     started, seen = time.monotonic(), 0
 
-    def rate(_: Row | None) -> str:
+    def counted() -> Iterator[Row]:
         nonlocal seen
-        seen += 1
-        return f"{seen / (time.monotonic() - started):.0f} pictures/s"
+        for seen, row in enumerate(rows, 1):  # noqa: B007
+            yield row
 
     return click.progressbar(
-        rows, length=max(0, count - done), label="captioning", show_pos=True, item_show_func=rate, file=sys.stderr,
-        hidden=hidden,
+        counted(), length=max(0, count - done), label="captioning", show_pos=True, file=sys.stderr, hidden=hidden,
+        item_show_func=lambda _: f"{seen / max(time.monotonic() - started, 1e-3):.0f} pictures/s",
     )  # fmt: skip

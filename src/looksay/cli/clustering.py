@@ -24,6 +24,8 @@ def caption(
     """Caption pictures on a cluster; the options are those of the command."""
     if not output:
         raise click.UsageError("--engine ray needs --output FOLDER")
+    if batch < 1:
+        raise click.UsageError(f"--batch is {batch}; it must be 1 or more")
     if changes.get("n_best", 1) > 1:
         raise click.UsageError("--engine ray writes one caption a picture; leave out --n-best")
     try:

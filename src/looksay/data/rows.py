@@ -40,7 +40,7 @@ REFERENCES = Wanted(
     "name it: --{0}-column NAME, or data.{0}_column=NAME to train",
 )
 MADE_BY = "made_by"
-"""A row of JSONL that has this is about the others: ``looksay caption --output`` begins with one."""
+"""What the first row of ``looksay caption --output`` has, beside ``looksay``; it is about the other rows."""
 
 PREDICTIONS = Wanted(
     "prediction predictions hypothesis generated output caption captions text description sentence",
@@ -194,7 +194,7 @@ def _json_lines(file: Path) -> Iterator[Row]:
     for number, line in texts.lines(file):
         place = f"line {number}"
         row = _object(texts.json_value(line, f"{file}, {place}"), f"{file}, {place}")
-        if MADE_BY not in row:
+        if not (MADE_BY in row and "looksay" in row and "image" not in row):
             yield f"{file.name}, {place}", row
 
 

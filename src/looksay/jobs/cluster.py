@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import os
+import socket
+import tarfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any, NamedTuple
@@ -15,6 +17,7 @@ import pyarrow.fs
 import pyarrow.parquet
 import ray
 import ray.data
+import ray.exceptions
 from numpy.typing import NDArray
 
 from looksay.captioner import Captioner, load
@@ -87,7 +90,7 @@ def caption(
     """
     local = load(*models, threads=1)
     maker = Maker.of(local, local.options(changes.copy()))
-    all_ = list(blocks(sources))
+    all_ = list(blocks(sources, without=output))
     if not all_:
         raise JobError(f"no pictures, Parquet files or tars in {', '.join(sources)}")
     finished = _begin(output, maker, {_part(block.name) for block in all_}, overwrite=overwrite)
@@ -112,8 +115,12 @@ def _work(
         _Worker, batch_size=1, num_cpus=1,
         compute=ray.data.ActorPoolStrategy(size=count),
     )  # fmt: skip
-    for row in done.iter_rows():
-        yield Done(str(row["name"]), int(row["pictures"]), int(row["failed"]))
+    try:
+        for row in done.iter_rows():
+            yield Done(str(row["name"]), int(row["pictures"]), int(row["failed"]))
+    except ray.exceptions.RayError as error:
+        cause = str(error).strip().splitlines()[-1]
+        raise JobError(f"the job was stopped ({cause}); what is done stays, and the same command goes on") from error
 
 
 class _Worker:
@@ -149,9 +156,10 @@ class _Worker:
                 if len(waiting) == batch:
                     flush()
             flush()
-        except Exception as error:  # a broken archive raises errors of many kinds; what was read before it counts
+        except (tarfile.TarError, pyarrow.ArrowInvalid, JobError) as error:  # broken; what was read before it counts
             flush()
-            _add(table, block.paths[0], ImageError(f"{block.paths[0]}: {error}"))
+            broken = block.called(block.paths[0])
+            _add(table, broken, ImageError(f"{broken}: {str(error).removeprefix(f'{broken} ')}"))
         _write(pyarrow.table(table, _SCHEMA), f"{output.rstrip('/')}/{_part(block.name)}")
         return Done(block.name, len(table["image"]), sum(error is not None for error in table["error"]))
 
@@ -217,7 +225,7 @@ def _write(table: pyarrow.Table, uri: str) -> None:
     """Write a file that is there whole or not at all."""
     system, path = at(uri)
     if isinstance(system, pyarrow.fs.LocalFileSystem):
-        new = f"{path}.{os.getpid()}{_NEW}"
+        new = f"{path}.{socket.gethostname()}-{os.getpid()}{_NEW}"
         pyarrow.parquet.write_table(table, new, filesystem=system)
         system.move(new, path)
     else:  # an object of a bucket is there once its upload has ended

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from looksay.errors import ImageError, JobError
-from looksay.jobs.outputs import Maker, Output, Row
+from looksay.jobs.outputs import Entry, Maker, Output, Row
 from looksay.words import DANGLING
 
 _SCHEMA = """
@@ -40,26 +40,28 @@ class Database(Output):
         super().__init__(file, maker)
         self._rows = _connect(file)
         with _explained(file), self._rows as rows:
-            rows.execute("PRAGMA journal_mode = WAL")  # a transaction costs no wait for the disk
             if not rows.execute("SELECT 1 FROM sqlite_master").fetchone():
                 rows.executescript("BEGIN;" + _SCHEMA)
                 described = json.dumps(maker.to_json(), ensure_ascii=False)
                 rows.execute("INSERT INTO job VALUES (?, ?)", (maker.mark, described))
                 rows.commit()
             self.refuse(_made_by(rows))
+        with _explained(file):
+            self._rows.execute("PRAGMA journal_mode = WAL")  # a transaction costs no wait for the disk
 
     def spell(self, path: str) -> str:
         """See `Output.spell`: SQLite keeps text in UTF-8."""
         return path.encode("utf-8", "backslashreplace").decode()
 
-    def rows(self) -> Iterator[tuple[str, str]]:
+    def rows(self) -> Iterator[Entry]:
         """See `Output.rows`."""
         with _explained(self.file):
-            yield from self._rows.execute("SELECT image, sha256 FROM captions ORDER BY id")
+            for row in self._rows.execute("SELECT image, sha256, error IS NOT NULL FROM captions ORDER BY id"):
+                yield Entry(*row)
 
     def drop(self, images: Container[str]) -> None:
         """See `Output.drop`."""
-        gone = ((image,) for image, _ in self.rows() if image in images)
+        gone = ((row.image,) for row in self.rows() if row.image in images)
         with _explained(self.file), self._rows as rows:
             rows.executemany("DELETE FROM captions WHERE image = ?", gone)
 
@@ -78,7 +80,9 @@ class Database(Output):
         return row.image, best.text, best.log_prob, more, None, row.sha256
 
     def close(self) -> None:
-        """See `Output.close`."""
+        """See `Output.close`; what is left is one file, which can be searched where nothing can be written."""
+        with _explained(self.file):
+            self._rows.execute("PRAGMA journal_mode = DELETE")
         self._rows.close()
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import io
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Unpack
 
 from looksay.bundle import sha256
 from looksay.captioner import Captioner
+from looksay.data.atomic import lock
 from looksay.errors import JobError
 from looksay.jobs.database import Database
 from looksay.jobs.lines import Csv, Jsonl
@@ -26,8 +28,9 @@ ENDINGS = {".jsonl": "jsonl", ".csv": "csv", ".db": "sqlite", ".sqlite": "sqlite
 Opened = Path | io.BytesIO
 
 
-def open_output(file: Path, layout: str, maker: Maker, *, overwrite: bool = False) -> Output:
-    """Open a file that captions can be added to.
+@contextmanager
+def open_output(file: Path, layout: str, maker: Maker, *, overwrite: bool = False) -> Iterator[Output]:
+    """Open a file that captions can be added to, by this process alone.
 
     Parameters
     ----------
@@ -42,14 +45,18 @@ def open_output(file: Path, layout: str, maker: Maker, *, overwrite: bool = Fals
     Raises
     ------
     JobError
-        If the file is there and holds other things, or captions of another maker, or cannot be written.
+        If the file is there and holds other things, or captions of another maker, or cannot be written, or is being
+        written by another process.
     """
-    try:
-        if overwrite:
-            file.unlink(missing_ok=True)
-        return OUTPUTS[layout](file, maker)
-    except OSError as error:
-        raise JobError(f"{file} cannot be written: {error.strerror}") from error
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(lock(file))
+            if overwrite:
+                file.unlink(missing_ok=True)
+            output = stack.enter_context(OUTPUTS[layout](file, maker))
+        except OSError as error:
+            raise JobError(f"{file} cannot be written: {error.strerror}") from error
+        yield output
 
 
 def forget_changed(output: Output) -> int:
@@ -57,7 +64,7 @@ def forget_changed(output: Output) -> int:
 
     A picture that is not there any more keeps its row.
     """
-    changed = OnDiskSet(image for image, known in output.rows() if digest(Path(image)) not in ("", known))
+    changed = OnDiskSet(row.image for row in output.rows() if digest(Path(row.image)) not in ("", row.sha256))
     count = len(changed)
     if count:
         output.drop(changed)

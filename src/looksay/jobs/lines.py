@@ -14,7 +14,7 @@ from typing import Any
 from looksay.data.atomic import replacing
 from looksay.data.rows import MADE_BY
 from looksay.errors import ImageError, JobError
-from looksay.jobs.outputs import Maker, Outcome, Output, Row
+from looksay.jobs.outputs import Entry, Maker, Outcome, Output, Row
 
 COLUMNS = ("image", "caption", "log_prob", "error")
 
@@ -67,8 +67,8 @@ class _Lines(Output):
         """Return the maker of rows by the first two lines, None if they are not looksay's."""
 
     @abstractmethod
-    def _parse(self, line: str) -> tuple[str, str]:
-        """Return image and sha256 of a line."""
+    def _parse(self, line: str) -> Entry:
+        """Return what a line tells."""
 
     @abstractmethod
     def _format(self, row: Row) -> str: ...
@@ -85,7 +85,7 @@ class _Lines(Output):
             for number, line in enumerate(lines):
                 if not line.endswith(b"\n"):
                     break
-                image = self._row(number, line)[0] if number else ""
+                image = self._row(number, line).image if number else ""
                 if image != last or not number:
                     kept, last = whole, image
                 whole += len(line)
@@ -94,7 +94,7 @@ class _Lines(Output):
         with self.file.open("r+b") as file_:
             file_.truncate(kept)
 
-    def _row(self, number: int, line: bytes) -> tuple[str, str]:
+    def _row(self, number: int, line: bytes) -> Entry:
         try:
             return self._parse(line.decode("utf-8", "surrogateescape"))
         except (ValueError, KeyError, TypeError, StopIteration) as error:
@@ -102,7 +102,7 @@ class _Lines(Output):
                 f"{self.file}, line {number + 1}: this is no row of looksay's; remove it, or --overwrite the file"
             ) from error
 
-    def rows(self) -> Iterator[tuple[str, str]]:
+    def rows(self) -> Iterator[Entry]:
         """See `Output.rows`."""
         with self.file.open("rb") as lines:
             for number, line in enumerate(lines):
@@ -111,18 +111,23 @@ class _Lines(Output):
 
     def drop(self, images: Container[str]) -> None:
         """See `Output.drop`; the file is replaced in one step."""
-        with replacing(self.file) as new, new.open("wb") as kept, self.file.open("rb") as lines:
-            for number, line in enumerate(lines):
-                if not number or self._row(number, line)[0] not in images:
-                    kept.write(line)
         self._file.close()
+        with replacing(self.file, durable=True) as new, new.open("wb") as kept, self.file.open("rb") as lines:
+            for number, line in enumerate(lines):
+                if not number or self._row(number, line).image not in images:
+                    kept.write(line)
         self._file = self.file.open("ab", buffering=0)
 
     def _append(self, rows: Sequence[Row]) -> None:
         text = memoryview("".join(map(self._format, rows)).encode("utf-8", "surrogateescape"))
-        while text:  # one write, but where the disk is full
-            text = text[self._file.write(text) :]
-        os.fsync(self._file.fileno())
+        try:
+            while text:  # one write, but where the disk is full
+                text = text[self._file.write(text) :]
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise JobError(
+                f"{self.file} cannot be written: {error.strerror}; make space, and the same command goes on"
+            ) from error
 
     def close(self) -> None:
         """See `Output.close`."""
@@ -142,9 +147,9 @@ class Jsonl(_Lines):
             return None
         return str(mark)
 
-    def _parse(self, line: str) -> tuple[str, str]:
+    def _parse(self, line: str) -> Entry:
         row = json.loads(line)
-        return row["image"], row["sha256"]
+        return Entry(row["image"], row["sha256"], "error" in row)
 
     def _format(self, row: Row) -> str:
         return as_json(row.image, row.outcome, sha256=row.sha256)
@@ -165,9 +170,9 @@ class Csv(_Lines):
             return None
         return next(csv.reader([first]))[-1] if first.endswith("\n") else self.maker.mark
 
-    def _parse(self, line: str) -> tuple[str, str]:
-        image, _, _, _, digest, _ = next(csv.reader([line]))
-        return image, digest
+    def _parse(self, line: str) -> Entry:
+        image, _, _, error, digest, _ = next(csv.reader([line]))
+        return Entry(image, digest, bool(error))
 
     def _format(self, row: Row) -> str:
         outcome = row.outcome

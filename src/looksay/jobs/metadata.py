@@ -98,11 +98,11 @@ def write(path: Path, text: str, *, overwrite: bool = False) -> bool:
             made = _embedded(data, list(_jpeg_parts(data)), text, _jpeg_part, overwrite=overwrite)
         else:
             made = _embedded(data, list(_png_parts(data)), text, _png_part, overwrite=overwrite)
-    except (ValueError, IndexError, struct.error, ElementTree.ParseError) as error:
+    except (ValueError, IndexError, struct.error, ElementTree.ParseError, RecursionError) as error:
         raise ImageError(f"{path}: no caption can be written into it: {error}") from error
     if made is None:
         return False
-    with replacing(file) as new:
+    with replacing(file, durable=True) as new:
         new.write_bytes(made)
         if data is not None:
             shutil.copymode(file, new)

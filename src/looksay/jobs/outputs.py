@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import looksay
 from looksay.bundle import MODEL, sha256
@@ -66,6 +66,14 @@ class Row:
     outcome: Outcome
 
 
+class Entry(NamedTuple):
+    """What is known of a row that is there."""
+
+    image: str
+    sha256: str
+    failed: bool
+
+
 class Output(ABC):
     """A file of captions that a stopped job goes on with.
 
@@ -87,8 +95,8 @@ class Output(ABC):
         return path
 
     @abstractmethod
-    def rows(self) -> Iterator[tuple[str, str]]:
-        """Yield the image and its sha256 of each row that is there, in order."""
+    def rows(self) -> Iterator[Entry]:
+        """Yield what is there, in order."""
 
     @abstractmethod
     def drop(self, images: Container[str]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tarfile
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -42,14 +43,17 @@ class Block:
     name : str
         Sorts like the blocks themselves.
     kind : {"files", "parquet", "tar"}
+    source : str
+        The path or URI that was named; it tells the file system.
     paths : tuple of str
-        URIs of pictures, or of the one file that has them.
+        Of the pictures there, or of the one file that has them.
     group : int
         The row group of a Parquet file.
     """
 
     name: str
     kind: str
+    source: str
     paths: tuple[str, ...]
     group: int = 0
 
@@ -58,19 +62,31 @@ class Block:
 
         Raises
         ------
-        Exception
+        tarfile.TarError, pyarrow.ArrowInvalid, JobError
             If a Parquet file or a tar is broken.
+        OSError
+            If it cannot be read.
         """
         return {"files": _files, "parquet": _rows, "tar": _members}[self.kind](self)
 
+    def called(self, path: str) -> str:
+        """Return the path or URI of one of the paths."""
+        return self.source.partition("://")[0] + "://" + path if "://" in self.source else path
 
-def blocks(sources: Sequence[str]) -> Iterator[Block]:
+    def open(self, path: str) -> Any:
+        """Open one of the paths."""
+        return at(self.source)[0].open_input_file(path)
+
+
+def blocks(sources: Sequence[str], without: str = "") -> Iterator[Block]:
     """Yield the blocks of folders, Parquet files and tars.
 
     Parameters
     ----------
     sources : sequence of str
         Paths or URIs (``s3://bucket/folder/``): folders, in which Parquet files and tars are found too, or files.
+    without : str
+        A folder that is left out, by its path or URI.
 
     Raises
     ------
@@ -80,30 +96,30 @@ def blocks(sources: Sequence[str]) -> Iterator[Block]:
     number = 0
     for source in sources:
         loose: list[str] = []
-        for uri in _found(source):
-            ending = PurePosixPath(uri).suffix.lower()
+        for path in _found(source, without):
+            ending = PurePosixPath(path).suffix.lower()
             found: list[Block] = []
             if ending in EXTENSIONS:
-                loose.append(uri)
+                loose.append(path)
                 if len(loose) == BLOCK:
-                    found, loose = [_block(number, "files", loose)], []
+                    found, loose = [_block(number, "files", source, loose)], []
             elif ending == ".parquet":
-                with _open(uri) as file:
+                with at(source)[0].open_input_file(path) as file:
                     groups = pyarrow.parquet.ParquetFile(file).num_row_groups
-                found = [_block(number + group, "parquet", [uri], group) for group in range(groups)]
+                found = [_block(number + group, "parquet", source, [path], group) for group in range(groups)]
             elif ending == ".tar":
-                found = [_block(number, "tar", [uri])]
+                found = [_block(number, "tar", source, [path])]
             number += len(found)
             yield from found
         if loose:
-            yield _block(number, "files", loose)
+            yield _block(number, "files", source, loose)
             number += 1
 
 
-def _block(number: int, kind: str, paths: list[str], group: int = 0) -> Block:
+def _block(number: int, kind: str, source: str, paths: list[str], group: int = 0) -> Block:
     """Name a block by its number and by what is in it: if a folder has changed, its blocks have other names."""
     inside = hashlib.sha256(json.dumps([paths, group]).encode()).hexdigest()
-    return Block(f"{number:07}-{inside[:8]}", kind, tuple(paths), group)
+    return Block(f"{number:07}-{inside[:8]}", kind, source, tuple(paths), group)
 
 
 def at(uri: str) -> tuple[fs.FileSystem, str]:
@@ -114,49 +130,61 @@ def at(uri: str) -> tuple[fs.FileSystem, str]:
     return fs.LocalFileSystem(), uri
 
 
-def _found(source: str) -> list[str]:
-    """Return the URIs of all files of a source, sorted."""
+def _found(source: str, without: str) -> list[str]:
+    """Return the paths of all files of a source, sorted; hidden ones are what other programs put there."""
     try:
         system, path = at(source)
         about = system.get_file_info(path)
         if about.type == fs.FileType.NotFound:
             raise JobError(f"there is no {source}")
         if about.is_file:
-            return [source]
-        begins = source.partition("://")[0] + "://" if "://" in source else ""
-        below = system.get_file_info(fs.FileSelector(path, recursive=True))
-        return sorted(begins + file.path for file in below if file.is_file)
+            return [path]
+        left_out = at(without)[1].rstrip("/") + "/" if without else "\n"
+        below = [file.path for file in system.get_file_info(fs.FileSelector(path, recursive=True)) if file.is_file]
+        shown = (file for file in below if not PurePosixPath(file).name.startswith("."))
+        return sorted(file for file in shown if not file.startswith(left_out))
     except (OSError, ValueError) as error:
         raise JobError(f"{source} cannot be read: {error}") from error
 
 
-def _open(uri: str) -> Any:
-    system, path = at(uri)
-    return system.open_input_file(path)
-
-
 def _files(block: Block) -> Iterator[Picture]:
-    for uri in block.paths:
+    for path in block.paths:
         try:
-            with _open(uri) as file:
-                yield Picture(uri, file.read())
+            yield Picture(block.called(path), _read(block, path))
         except OSError as error:
-            yield Picture(uri, error)
+            yield Picture(block.called(path), error)
+
+
+def _read(block: Block, path: str) -> bytes:
+    """Read a file; what may pass is tried again."""
+    for wait in (1, 5, None):
+        try:
+            with block.open(path) as file:
+                data: bytes = file.read()
+                return data
+        except (FileNotFoundError, PermissionError):
+            raise
+        except OSError:
+            if wait is None:
+                raise
+            time.sleep(wait)
+    raise AssertionError("not reached")
 
 
 def _members(block: Block) -> Iterator[Picture]:
-    (uri,) = block.paths
-    with _open(uri) as file, tarfile.open(fileobj=file, mode="r|") as tar:
+    (path,) = block.paths
+    with block.open(path) as file, tarfile.open(fileobj=file, mode="r|") as tar:
         for member in tar:
             if member.isfile() and PurePosixPath(member.name).suffix.lower() in EXTENSIONS:
                 data = tar.extractfile(member)
-                yield Picture(f"{uri}/{member.name}", data.read() if data else b"")
+                yield Picture(f"{block.called(path)}/{member.name}", data.read() if data else b"")
 
 
 def _rows(block: Block) -> Iterator[Picture]:
     """Yield rows: bytes in a column of their own, or within a struct as Hugging Face's data sets have it."""
-    (uri,) = block.paths
-    with _open(uri) as file:
+    (path,) = block.paths
+    uri = block.called(path)
+    with block.open(path) as file:
         parquet = pyarrow.parquet.ParquetFile(file)
         columns = parquet.schema_arrow.names
         column = next((name for name in _COLUMNS if name in columns), None)

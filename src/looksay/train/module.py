@@ -116,6 +116,10 @@ class CaptionModule(lightning.LightningModule):
             words = self.vocabulary.spell(found[0].tokens)
             self.said[index] = Caption(self.vocabulary.decode(found[0].tokens), words, found[0].log_prob, looked)
 
+    def on_validation_epoch_start(self) -> None:
+        """Forget what was said in the epoch before: on each of several devices that would be of other pictures, too."""
+        self.said = {}
+
     def on_validation_epoch_end(self) -> None:
         """Score the captions of all devices, once."""
         self.said = dict(sorted(self._of_all_devices(self.said).items()))

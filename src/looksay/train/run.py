@@ -23,7 +23,7 @@ from looksay.errors import DataError, RecipeError, RunError
 from looksay.nets.model import CaptionModel
 from looksay.train import build, config, journal
 from looksay.train.averaging import MovingAverage
-from looksay.train.batches import pictures
+from looksay.train.batches import Part, TrainBatches, pictures
 from looksay.train.journal import BEST, LAST, Journal
 from looksay.train.module import DECIDING, CaptionModule
 from looksay.train.recipe import Recipe
@@ -129,6 +129,10 @@ def train(recipe: Recipe, *, resume: bool = False) -> Path:
         raise DataError(
             f"{dataset.folder} has one val picture; CIDEr-D, which chooses the checkpoint, compares several"
         )
+    for seen in (train, val):
+        TrainBatches(
+            seen, recipe, 0, Part(0, _count(recipe) * recipe.training.nodes)
+        )  # which can be shared, or says so
     module = CaptionModule(model, recipe, vocabulary, train, val)
     if not resume and is_first():
         with replacing(folder / VOCABULARY) as file:
@@ -210,7 +214,8 @@ def _start(model: CaptionModel, runs: Sequence[Path], vocabulary: Vocabulary) ->
             model.load_state_dict(best_weights([run]))
         except RuntimeError as error:
             raise RecipeError(
-                f"training.start: {run} is another model; [encoder], [words] and [decoder] must be as in its {RECIPE}"
+                f"training.start: {run} is another model; [encoder], [words] and [decoder] must be as in its {RECIPE}, "
+                "and the run of this looksay"
             ) from error
     model.load_state_dict(best_weights(runs))
 
@@ -250,25 +255,32 @@ def _fit(module: CaptionModule, recipe: Recipe, folder: Path) -> None:
         )
         last = folder / LAST
         if options.epochs:
-            trainer.fit(module, ckpt_path=_whole(last) if last.is_file() else None, weights_only=True)
+            trainer.fit(module, ckpt_path=_whole(last, module) if last.is_file() else None, weights_only=True)
         else:
             trainer.validate(module, verbose=False)
             diary.write(trainer, module, epoch=0)
+            trainer.strategy.barrier()  # the next phase begins with what the first device writes
 
 
-def _whole(checkpoint: Path) -> Path:
+def _whole(checkpoint: Path, module: CaptionModule) -> Path:
     """Refuse a checkpoint that is damaged, or that would run code."""
     try:
-        torch.load(checkpoint, map_location="cpu", weights_only=True)
+        left = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
     except Exception as error:  # torch has errors of many kinds for it
         raise RunError(f"{checkpoint} is damaged, or no checkpoint of a run; copy the run again") from error
+    if left.keys() != module.state_dict().keys():
+        raise RunError(f"{checkpoint} is of another model, or of another looksay: train it anew")
     return checkpoint
+
+
+def _count(recipe: Recipe) -> int:
+    """Return the number of devices of this machine."""
+    return recipe.training.devices or max(1, torch.cuda.device_count())
 
 
 def _devices(recipe: Recipe) -> dict[str, Any]:
     """Return what tells Lightning which devices to use, and how."""
-    options = recipe.training
-    devices = options.devices or max(1, torch.cuda.device_count())
+    options, devices = recipe.training, _count(recipe)
     strategy: Any = options.strategy
     if options.strategy == "ddp" or devices * options.nodes > 1:
         # Parts of the encoder that wait for their turn to learn have no gradients until then.
