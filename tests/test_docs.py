@@ -8,6 +8,7 @@ import shutil
 from dataclasses import fields
 from pathlib import Path
 
+import commands
 import pytest
 from click.testing import CliRunner
 from conftest import EXAMPLES, ROOT
@@ -93,3 +94,7 @@ def test_every_figure_is_documented_as_the_report_says() -> None:
     text = (ROOT / "docs" / "reference" / "scores.md").read_text(encoding="utf-8")
     for name, meaning in MEANING.items():
         assert f"| {name} | {meaning}" in text, name
+
+
+def test_the_page_of_commands_is_that_of_the_commands() -> None:
+    assert commands.PAGE.read_text(encoding="utf-8") == commands.page(), "run: python tests/commands.py"

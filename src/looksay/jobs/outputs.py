@@ -134,7 +134,9 @@ class Output(ABC):
     def refuse(self, mark: str | None) -> None:
         """Raise `JobError` if rows were made by another maker than this one."""
         if mark is None:
-            raise JobError(f"{self.file} is there and holds no captions of looksay; --overwrite replaces it")
+            raise JobError(
+                f"{self.file} is there and holds no captions of looksay in this format; --overwrite replaces it"
+            )
         if mark != self.maker.mark:
             raise JobError(
                 f"{self.file} has captions of another model or search ({mark}, not {self.maker.mark}); "
