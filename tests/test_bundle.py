@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from looksay import BundleError
-from looksay.bundle import Bundle, seal
+from looksay.bundle import FORMAT, MODEL, Bundle, seal
 from looksay.hub import locate
 from looksay.specs import ImageSpec, ModelSpec, SearchOptions
 
@@ -65,3 +65,11 @@ def test_sealing_again_accepts_a_change_made_on_purpose(copy: Path) -> None:
         Bundle.open(copy)
     seal(copy, ModelSpec.from_json(json.loads((copy / "model.json").read_text())))
     assert Bundle.open(copy).folder == copy
+
+
+def test_a_bundle_of_a_later_format_is_refused_with_what_to_do(copy: Path) -> None:
+    file = copy / MODEL
+    told = json.loads(file.read_text(encoding="utf-8"))
+    file.write_text(json.dumps(told | {"format": FORMAT + 1}), encoding="utf-8")
+    with pytest.raises(BundleError, match="of a newer looksay: pip install --upgrade looksay"):
+        Bundle.open(copy)

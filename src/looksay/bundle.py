@@ -17,6 +17,9 @@ VOCABULARY = "vocabulary.json"
 MODEL = "model.json"
 CARD = "CARD.md"
 
+FORMAT = 1
+"""What ``model.json`` calls the format of a bundle; it grows when an older looksay could not read one rightly."""
+
 
 @dataclass(frozen=True)
 class Bundle:
@@ -44,10 +47,15 @@ class Bundle:
             If the folder is not a bundle, or if a file is missing or altered.
         """
         try:
-            spec = ModelSpec.from_json(json.loads((folder / MODEL).read_text(encoding="utf-8")))
+            told = json.loads((folder / MODEL).read_text(encoding="utf-8"))
+            if told.get("format", FORMAT) > FORMAT:
+                raise BundleError(f"{folder} is of a newer looksay: pip install --upgrade looksay")
+            spec = ModelSpec.from_json(told)
         except FileNotFoundError as error:
             raise BundleError(f"{folder} is not a model: it has no {MODEL}; make one with looksay export") from error
-        except (ValueError, KeyError, TypeError) as error:
+        except BundleError:
+            raise
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise BundleError(f"{folder / MODEL} cannot be understood: {error!r}; export the model again") from error
         for name in (ENCODER, DECODER, VOCABULARY):
             if not (folder / name).is_file():
@@ -61,7 +69,7 @@ def seal(folder: Path, spec: ModelSpec) -> ModelSpec:
     """Write ``model.json`` with the sha256 of every other file in `folder`; return the spec as written."""
     files = {path.name: sha256(path) for path in sorted(folder.iterdir()) if path.name != MODEL}
     sealed = replace(spec, files=files)
-    text = json.dumps(sealed.to_json(), indent=2, ensure_ascii=False) + "\n"
+    text = json.dumps({"format": FORMAT} | sealed.to_json(), indent=2, ensure_ascii=False) + "\n"
     (folder / MODEL).write_text(text, encoding="utf-8")
     return sealed
 

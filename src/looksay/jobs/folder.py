@@ -52,7 +52,8 @@ def open_output(file: Path, layout: str, maker: Maker, *, overwrite: bool = Fals
         try:
             stack.enter_context(lock(file))
             if overwrite:
-                file.unlink(missing_ok=True)
+                for ending in ("", "-wal", "-shm"):  # with what a killed job's SQLite has left
+                    file.with_name(file.name + ending).unlink(missing_ok=True)
             output = stack.enter_context(OUTPUTS[layout](file, maker))
         except OSError as error:
             raise JobError(f"{file} cannot be written: {error.strerror}") from error
