@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -42,8 +43,11 @@ def test_a_recipe_survives_being_written_down(recipe: Path, tmp_path: Path) -> N
     [
         ("epochs=3", "written section.key=value"),
         ("training.epochs", "written section.key=value"),
-        ("training.epoch=3", "no training.epoch; there are training.run, training.start"),
-        ("train.epochs=3", "no train; there are model, data"),
+        (
+            "training.epoch=3",
+            "no training.epoch; did you mean training.epochs\\? there are training.run, training.start",
+        ),
+        ("train.epochs=3", "no train; did you mean training\\? there are model, data"),
         ("training.epochs=many", "training.epochs is 'many'; it must be of type int"),
         ("augmentation.flip=1", "augmentation.flip is 1; it must be of type bool"),
         ("training.precision=16", "it must be one of auto, 32, bf16"),
@@ -134,9 +138,9 @@ def test_each_phase_is_a_recipe_and_may_build_on_earlier_ones(tmp_path: Path) ->
         (('name = "draw"', ""), r"each phase is a table \[\[phases\]\] with a name"),
         (('name = "draw"', 'name = "read"'), "each phase has a name of its own"),
         (('name = "draw"', 'name = "../up"'), "each phase has a name of its own"),
-        (("samples = 5", "samples = 1"), "phase draw: self_critical: samples is 1"),
-        (("encoder.trainable", "coder.trainable"), "phase draw: a recipe has no coder"),
-        (("encoder.trainable = true", "encoder = 3"), "phase draw: encoder is a section"),
+        (("samples = 5", "samples = 1"), "phase draw, line 15: self_critical: samples is 1"),
+        (("encoder.trainable", "coder.trainable"), "phase draw, line 1[0-9]: a recipe has no coder"),
+        (("encoder.trainable = true", "encoder = 3"), "phase draw, line 14: encoder is a section"),
     ],
 )
 def test_a_slip_in_a_phase_names_it(tmp_path: Path, change: tuple[str, str], problem: str) -> None:
@@ -147,5 +151,29 @@ def test_a_slip_in_a_phase_names_it(tmp_path: Path, change: tuple[str, str], pro
 
 def test_a_flat_section_before_the_phases_is_named(tmp_path: Path) -> None:
     (tmp_path / "phased.toml").write_text(f"data = 3\n{PHASED}", encoding="utf-8")
-    with pytest.raises(RecipeError, match="phase read: data is a section"):
+    with pytest.raises(RecipeError, match="phase read, line 1: data is a section"):
         config.phases(tmp_path / "phased.toml")
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("# one\n[encoder]\nnmae = 'x'\n", "line 3: a recipe has no encoder.nmae; did you mean encoder.name?"),
+        ("[training]\nseed = 1\nepochs = 'many'\n", "line 3: training.epochs is 'many'"),
+        ("training.seed = 1\ntraining.batch = 0\n", "line 2: training: batch is 0"),
+        ("[trainig]\n", "line 1: a recipe has no trainig; did you mean training?"),
+        ("[training]\nbatch = 2\n[[phases]]\nname = 'a'\n[[phases]]\nname = 'b'\ntraining.batch = 0\n",
+         "phase b, line 7: training: batch is 0"),
+        ("[training]\nbatch = 0\n[[phases]]\nname = 'a'\n", "phase a, line 2: training: batch is 0"),
+    ],
+)  # fmt: skip
+def test_a_slip_is_found_by_its_line(text: str, place: str, tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(RecipeError, match=re.escape(f"{file}, {place}")):
+        config.phases(file)
+
+
+def test_a_slip_on_the_command_line_has_no_line(recipe: Path) -> None:
+    with pytest.raises(RecipeError, match=r"^training\.batch is 'x'"):
+        config.load(recipe, ["training.batch=x"])
