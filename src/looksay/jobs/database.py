@@ -6,6 +6,7 @@ import json
 import re
 import sqlite3
 from collections.abc import Container, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -146,15 +147,10 @@ def _made_by(rows: sqlite3.Connection) -> str | None:
     return str(found[0]) if found else None
 
 
-class _explained:  # noqa: N801
+@contextmanager
+def _explained(file: Path) -> Iterator[None]:
     """Turn SQLite's errors into one that names the file."""
-
-    def __init__(self, file: Path) -> None:
-        self._file = file
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, sqlite3.Error):
-            raise JobError(f"{self._file} cannot be used as a database of captions: {error}") from error
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise JobError(f"{file} cannot be used as a database of captions: {error}") from error

@@ -272,7 +272,7 @@ def _swap(vocabulary: Vocabulary, pairs: Sequence[str]) -> NDArray[np.int64]:
 class _Batches(Dataset[Batch]):
     """Pictures in batches, of which a device has its part: each picture once, with one device or many."""
 
-    def __init__(self, pictures: Pictures, recipe: Recipe, epoch: int, part: Part) -> None:
+    def __init__(self, pictures: Pictures, recipe: Recipe, epoch: int, part: Part = WHOLE) -> None:
         self._pictures = pictures
         self._recipe = recipe
         self._epoch = epoch
@@ -316,9 +316,6 @@ class TrainBatches(_Batches):
 
 class ValBatches(_Batches):
     """The batches of a split."""
-
-    def __init__(self, pictures: Pictures, recipe: Recipe, epoch: int, part: Part = WHOLE) -> None:
-        super().__init__(pictures, recipe, epoch, part)
 
     def __getitem__(self, number: int) -> Batch:
         indices = range(*self._bounds[number])

@@ -92,8 +92,8 @@ class Grids:
 
     def __call__(self, places: Sequence[int], mirrored: Mirrored, draw: Generator | None = None) -> Tensor:
         """Return a Tensor of float32, shape (pictures, cells, channels)."""
-        draws = draw and self._views > 1
-        view = draw.integers(self._views, size=len(places)) if draw and draws else np.zeros(len(places), dtype=int)
+        count = len(places)
+        view = draw.integers(self._views, size=count) if draw and self._views > 1 else np.zeros(count, dtype=int)
         chosen = zip(places, view, mirrored.astype(int), strict=True)
         return torch.from_numpy(np.stack([self._grids[place][which, side] for place, which, side in chosen])).float()
 

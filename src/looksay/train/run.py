@@ -129,10 +129,9 @@ def train(recipe: Recipe, *, resume: bool = False) -> Path:
         raise DataError(
             f"{dataset.folder} has one val picture; CIDEr-D, which chooses the checkpoint, compares several"
         )
+    part = Part(0, _count(recipe) * recipe.training.nodes)
     for seen in (train, val):
-        TrainBatches(
-            seen, recipe, 0, Part(0, _count(recipe) * recipe.training.nodes)
-        )  # which can be shared, or says so
+        TrainBatches(seen, recipe, 0, part)  # refuses what so many devices cannot share
     module = CaptionModule(model, recipe, vocabulary, train, val)
     if not resume and is_first():
         with replacing(folder / VOCABULARY) as file:
