@@ -14,7 +14,7 @@ _STYLE = """
 :root { color-scheme: light dark; --line: color-mix(in srgb, currentColor 18%, transparent); }
 body { font: 15px/1.45 system-ui, sans-serif; margin: 2em auto; max-width: 76em; padding: 0 1em; }
 main { display: grid; gap: 1.5em; grid-template-columns: repeat(auto-fill, minmax(15em, 1fr)); }
-figure { margin: 0; min-width: 0; overflow-wrap: anywhere; }
+figure { margin: 0; min-width: 0; overflow-wrap: anywhere; } a { color: inherit; }
 img, .none { width: 100%; height: 12em; object-fit: contain; border-radius: 6px; background: var(--line); }
 .none { display: grid; place-items: center; } figcaption small { display: block; opacity: .72; }
 """
