@@ -45,6 +45,11 @@ class Vocabulary:
         kept = [word for word, count in counts.items() if count >= min_count and word not in SPECIAL]
         return cls(SPECIAL + tuple(sorted(kept, key=lambda word: (-counts[word], word))))
 
+    def grown(self, words: Iterable[str]) -> Vocabulary:
+        """Return these words, and after them those of `words` that are new."""
+        known = set(self.words)
+        return Vocabulary(self.words + tuple(word for word in dict.fromkeys(words) if word not in known))
+
     def __len__(self) -> int:
         return len(self.words)
 

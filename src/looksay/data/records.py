@@ -24,12 +24,15 @@ class Record:
     split : {"train", "val", "test"}
     id : str
         The data set's own number for the picture (COCO's image id), or empty.
+    source : str
+        In a mixture of data sets, the one it is from; else empty.
     """
 
     image: Path
     references: tuple[str, ...]
     split: str
     id: str = ""
+    source: str = ""
 
 
 @dataclass(frozen=True)

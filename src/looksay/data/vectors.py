@@ -33,6 +33,24 @@ def read(file: Path, words: Sequence[str], seed: int = 0) -> tuple[NDArray[np.fl
     DataError
         If the file cannot be read, if a line is broken, or if it has none of the words.
     """
+    found = known(file, words)
+    if not found:
+        raise DataError(f"{file} has none of the {len(words)} words; is it in GloVe's text format?")
+    given = np.stack(list(found.values()))
+    draw = np.random.default_rng(seed)
+    vectors = draw.normal(given.mean(), given.std(), (len(words), given.shape[1])).astype(np.float32)
+    vectors[list(found)] = given
+    return vectors, len(found)
+
+
+def known(file: Path, words: Sequence[str]) -> dict[int, NDArray[np.float32]]:
+    """Return the vectors of those words that a file has, by their places among `words`.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read, or if a line is broken.
+    """
     places = {word: place for place, word in enumerate(words)}
     found: dict[int, NDArray[np.float32]] = {}
     size = 0
@@ -58,10 +76,4 @@ def read(file: Path, words: Sequence[str], seed: int = 0) -> tuple[NDArray[np.fl
         raise DataError(
             f"{file} cannot be read: {error.strerror}; words.vectors names a file in GloVe's format"
         ) from error
-    if not found:
-        raise DataError(f"{file} has none of the {len(words)} words; is it in GloVe's text format?")
-    known = np.stack(list(found.values()))
-    draw = np.random.default_rng(seed)
-    vectors = draw.normal(known.mean(), known.std(), (len(words), size)).astype(np.float32)
-    vectors[list(found)] = known
-    return vectors, len(found)
+    return found

@@ -278,7 +278,8 @@ class _Batches(Dataset[Batch]):
         self._epoch = epoch
         self._part = part
         self._learning = recipe.encoder.learning_stages(epoch) > 0
-        count, batch = len(pictures), recipe.training.batch
+        self._order = self._ordered()
+        count, batch = len(self._order), recipe.training.batch
         if count < part.of or batch < part.of:
             raise RecipeError(
                 f"{part.of} devices cannot share {min(count, batch)} pictures: raise training.batch, "
@@ -289,16 +290,32 @@ class _Batches(Dataset[Batch]):
             starts.pop()
         self._bounds = list(zip(starts, [*starts[1:], count], strict=True))
 
+    def _ordered(self) -> NDArray[np.intp]:
+        """Return the places of all pictures of an epoch, batch after batch."""
+        return np.arange(len(self._pictures))
+
     def __len__(self) -> int:
         return len(self._bounds)
 
 
 class TrainBatches(_Batches):
-    """The shuffled batches of one epoch: the same for the same seed and epoch, whatever came before."""
+    """The shuffled batches of one epoch: the same for the same seed and epoch, whatever came before.
 
-    def __init__(self, pictures: Pictures, recipe: Recipe, epoch: int, part: Part = WHOLE) -> None:
-        super().__init__(pictures, recipe, epoch, part)
-        self._order = np.random.default_rng([recipe.training.seed, epoch]).permutation(len(pictures))
+    In a mixture, a set of weight 2 comes twice in an epoch, and one of weight 0.5 with a half that is drawn anew.
+    """
+
+    def _ordered(self) -> NDArray[np.intp]:
+        draw = np.random.default_rng([self._recipe.training.seed, self._epoch])
+        if not self._recipe.mixture:
+            return draw.permutation(len(self._pictures))
+        sources = np.array([record.source for record in self._pictures.records])
+        chosen = []
+        for source in dict.fromkeys(sources.tolist()):
+            of_one = np.flatnonzero(sources == source)
+            options = self._recipe.mixture.get(source)
+            wanted = max(1, round(len(of_one) * (options.weight if options else self._recipe.data.weight)))
+            chosen.append(np.resize(draw.permutation(of_one), wanted))
+        return draw.permutation(np.concatenate(chosen))
 
     def __getitem__(self, number: int) -> Batch:
         options = self._recipe.training
@@ -318,5 +335,5 @@ class ValBatches(_Batches):
     """The batches of a split."""
 
     def __getitem__(self, number: int) -> Batch:
-        indices = range(*self._bounds[number])
+        indices = self._order[slice(*self._bounds[number])].tolist()
         return self._pictures.batch(indices, self._recipe.training.captions, learning=self._learning, part=self._part)

@@ -79,9 +79,9 @@ def phases(file: str | Path, changes: typing.Sequence[str] = ()) -> list[Recipe]
 
 
 def _merged(section: Any, other: Any) -> Any:
-    if not isinstance(section, dict):
-        return section  # the mistake that is to be named
-    return section | other if isinstance(other, dict) else other
+    if not (isinstance(section, dict) and isinstance(other, dict)):
+        return section if isinstance(other, dict) else other  # if it is a mistake, it is named later
+    return section | {key: _merged(section.get(key, {}), value) for key, value in other.items()}
 
 
 def _read(file: str | Path) -> str:
@@ -147,10 +147,13 @@ def _changed(table: dict[str, Any], changes: typing.Sequence[str]) -> Recipe:
     """Make a recipe of a table, with changes."""
     for change in changes:
         path, equals, text = change.partition("=")
-        section, dot, key = path.partition(".")
-        if not (equals and dot and isinstance(table.setdefault(section, {}), dict)):
+        *sections, key = path.split(".")
+        within = table
+        for section in sections:
+            within = within.setdefault(section, {}) if isinstance(within, dict) else within
+        if not (equals and sections and isinstance(within, dict)):
             raise RecipeError(f"{change!r}: a change to a recipe is written section.key=value")
-        table[section][key] = _parse(text)
+        within[key] = _parse(text)
     recipe: Recipe = _build(Recipe, table, "")
     return recipe
 
@@ -183,6 +186,11 @@ def _build(kind: type[Any], table: dict[str, Any], path: str) -> Any:
             if not isinstance(value, dict):
                 raise _Slip(where, f"{where} is a section with keys, not the value {value!r}")
             values[key] = _build(hints[key], value, f"{where}.")
+        elif get_origin(hints[key]) is dict:
+            if not (isinstance(value, dict) and all(isinstance(each, dict) for each in value.values())):
+                raise _Slip(where, f"{where} has sections, as in [{where}.NAME]")
+            of = get_args(hints[key])[1]
+            values[key] = {name: _build(of, each, f"{where}.{name}.") for name, each in value.items()}
         else:
             values[key] = _check(where, value, hints[key])
     try:

@@ -24,6 +24,7 @@ CURVES = "curves.png"
 SAMPLES = "samples"
 BEST = "best.safetensors"
 LAST = "last.ckpt"
+_OF_A_SET = "_CIDEr-D"  # ends the name of a set's score in a mixture: val_flickr8k_CIDEr-D
 
 log = logging.getLogger(__name__)
 
@@ -80,14 +81,16 @@ class Journal(lightning.Callback):
                 "make space, and go on with --resume"
             ) from error
         learned = f"loss {row['train_loss']:.3f}, " if epoch else ""
+        apart = {key[4 : -len(_OF_A_SET)]: row[key] for key in row if key.endswith(_OF_A_SET)}
         log.info(
-            "epoch %d: %sval loss %.3f, word accuracy %.3f, BLEU-4 %.1f, CIDEr-D %.1f%s, %.0f s",
+            "epoch %d: %sval loss %.3f, word accuracy %.3f, BLEU-4 %.1f, CIDEr-D %.1f%s%s, %.0f s",
             epoch,
             learned,
             row["val_loss"],
             row["val_word_accuracy"],
             100 * row["val_BLEU-4"],
             100 * row[DECIDING],
+            "".join(f", {name} {100 * value:.1f}" for name, value in apart.items()),
             " (best)" if is_best else "",
             row["seconds"],
         )

@@ -29,7 +29,7 @@ from looksay.train.rewards import Reward
 from looksay.vocabulary import Vocabulary
 
 DECIDING = "val_CIDEr-D"
-"""The metric that chooses the checkpoint, of captions as they are really decoded."""
+"""The metric that chooses the checkpoint, of captions as they are really decoded; of several val sets the mean."""
 
 _SHOWN = 24
 
@@ -64,7 +64,13 @@ class CaptionModule(lightning.LightningModule):
         self.said: dict[int, Caption] = {}
         self.shown = np.linspace(0, len(val) - 1, min(_SHOWN, len(val))).round().astype(int).tolist()
         self._decoding = 0.0  # seconds
-        self._scorer = Scorer([record.references for record in val.records])
+        sources = [record.source for record in val.records]
+        self._places = {
+            name: [p for p, source in enumerate(sources) if source == name] for name in dict.fromkeys(sources)
+        }
+        self._scorers = {
+            name: Scorer([val.records[place].references for place in places]) for name, places in self._places.items()
+        }
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Return the batches of this epoch (the trainer asks anew each epoch)."""
@@ -125,9 +131,21 @@ class CaptionModule(lightning.LightningModule):
         self.said = dict(sorted(self._of_all_devices(self.said).items()))
         self.log("val_captions_a_second", len(self.said) / self._decoding, sync_dist=True)
         self._decoding = 0.0
-        scores = self._scorer.scores([caption.text for caption in self.said.values()]) if not self.global_rank else {}
+        scores = self._scores() if not self.global_rank else {}
         for name, value in self.trainer.strategy.broadcast(scores).items():
             self.log(f"val_{name}", value, prog_bar=f"val_{name}" == DECIDING, sync_dist=True)
+
+    def _scores(self) -> dict[str, float]:
+        """Return the scores of what was said; of a mixture those of each set by name, and their means."""
+        of_sets = {
+            name: scorer.scores([self.said[place].text for place in self._places[name]])
+            for name, scorer in self._scorers.items()
+        }
+        metrics = next(iter(of_sets.values()))
+        scores = {metric: sum(of_one[metric] for of_one in of_sets.values()) / len(of_sets) for metric in metrics}
+        if len(of_sets) > 1:
+            scores |= {f"{name}_{metric}": of_sets[name][metric] for name in of_sets for metric in metrics}
+        return scores
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """AdamW; each part's learning rate warms up when the part begins to learn, and then falls as a cosine."""

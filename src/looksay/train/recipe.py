@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
@@ -26,17 +27,65 @@ class ModelFacts:
 
 @dataclass(frozen=True)
 class DataOptions(ReadOptions):
-    """Where the pictures and captions are; ``cache`` is where decoded pictures are kept (default: the user's cache)."""
+    """Where the pictures and captions are.
+
+    Attributes
+    ----------
+    folder : str
+    cache : str
+        Where decoded pictures are kept; empty for the user's cache.
+    weight : float
+        In a mixture, how often an epoch has each of its training pictures; see `MixedOptions`.
+    """
 
     folder: str = "data/flickr8k"
     cache: str = ""
+    weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        _check_weight(self.weight)
+
+
+@dataclass(frozen=True)
+class MixedOptions(ReadOptions):
+    """A further data set, read as that of ``[data]`` is.
+
+    Attributes
+    ----------
+    folder : str
+    split : {"own", "train", "val"}
+        Its own splits, or all of it for training or for validation.
+    weight : float
+        How often an epoch has each of its training pictures, at most 100: 2 for twice, 0.5 for another half each time.
+    """
+
+    folder: str = ""
+    split: Literal["own", "train", "val"] = "own"
+    weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        require(bool(self.folder), "folder is empty; name the data set")
+        _check_weight(self.weight)
+
+
+def _check_weight(weight: float) -> None:
+    require(0 < weight <= 100, f"weight is {weight}; it must be above 0 and at most 100")
 
 
 @dataclass(frozen=True)
 class VocabularyOptions:
-    """Words that occur at least ``min_count`` times in the train split are known."""
+    """Words that occur at least ``min_count`` times in the train split are known.
+
+    Attributes
+    ----------
+    min_count : int
+    grow : bool
+        Whether a run that starts from others takes up such words, too. What it knows of them at first is what
+        ``words.vectors`` says; see `train.growing`.
+    """
 
     min_count: int = 5
+    grow: bool = False
 
     def __post_init__(self) -> None:
         require(self.min_count >= 1, f"min_count is {self.min_count}; it must be 1 or more")
@@ -307,6 +356,7 @@ class Recipe:
 
     model: ModelFacts = field(default_factory=ModelFacts)
     data: DataOptions = field(default_factory=DataOptions)
+    mixture: dict[str, MixedOptions] = field(default_factory=dict)
     vocabulary: VocabularyOptions = field(default_factory=VocabularyOptions)
     image: ImageOptions = field(default_factory=ImageOptions)
     augmentation: AugmentationOptions = field(default_factory=AugmentationOptions)
@@ -339,6 +389,8 @@ class Recipe:
             "training.doubly_stochastic is for a decoder with attention and encoder.features=grid": (
                 _differ(self.training, "doubly_stochastic") and not attends
             ),
+            "data.weight is for a recipe with [mixture.NAME]": _differ(self.data, "weight") and not self.mixture,
+            "vocabulary.grow is for a run with training.start": self.vocabulary.grow and not self.training.start,
             f"{self.decoder.name}'s attention: encoder.features=pooled leaves one place to look at": (
                 self.decoder.name in ATTENTIVE and not attends
             ),
@@ -354,17 +406,24 @@ class Recipe:
             Leave out what is as it is by default.
         """
         lines: list[str] = []
-        for section in fields(self):
-            options = getattr(self, section.name)
+        sections = {section.name: getattr(self, section.name) for section in fields(self)}
+        mixed = sections.pop("mixture")
+        sections |= {f"mixture.{_key(name)}": options for name, options in mixed.items()}
+        for section, options in sections.items():
             keys = [key.name for key in fields(options) if not brief or _differ(options, key.name)]
             if keys:
-                lines += [f"[{section.name}]", *(f"{key} = {_toml(getattr(options, key))}" for key in keys), ""]
+                lines += [f"[{section}]", *(f"{key} = {_toml(getattr(options, key))}" for key in keys), ""]
         return "\n".join(lines)
 
 
 def _differ(options: Any, *names: str) -> bool:
     """Return whether any of these options is not as it is by default."""
     return any(getattr(options, name) != getattr(type(options), name) for name in names)
+
+
+def _key(name: str) -> str:
+    """Return a name as a key in TOML, quoted where it must be."""
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else json.dumps(name, ensure_ascii=False)
 
 
 def _toml(value: Any) -> str:

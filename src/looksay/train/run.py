@@ -16,19 +16,18 @@ from lightning.pytorch.callbacks import EarlyStopping, RichProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.strategies import DDPStrategy
 
-from looksay import data
 from looksay.data import Dataset
 from looksay.data.atomic import replacing, sweep
 from looksay.errors import DataError, RecipeError, RunError
 from looksay.nets.model import CaptionModel
-from looksay.train import build, config, journal
+from looksay.train import build, config, growing, journal, mixture
 from looksay.train.averaging import MovingAverage
 from looksay.train.batches import Part, TrainBatches, pictures
 from looksay.train.journal import BEST, LAST, Journal
 from looksay.train.module import DECIDING, CaptionModule
 from looksay.train.recipe import Recipe
 from looksay.train.teachers import SoftTargets
-from looksay.train.trained import RECIPE, VOCABULARY, best_weights, write_recipe
+from looksay.train.trained import RECIPE, VOCABULARY, best_weights, mean_weights, write_recipe
 from looksay.vocabulary import SPECIAL, Vocabulary
 
 _FEW_WORDS = 50
@@ -111,15 +110,14 @@ def train(recipe: Recipe, *, resume: bool = False) -> Path:
             sweep(folder)
     elif is_first():
         _free(folder)
-    dataset = data.read(Path(recipe.data.folder), recipe.data)
-    _report(dataset)
+    dataset = mixture.read(recipe)
     for idle in recipe.idle():
         log.warning("%s", idle)
     vocabulary = _vocabulary(folder, dataset, recipe, resume=resume)
     torch.manual_seed(recipe.training.seed)
     model = build.caption_model(recipe, vocabulary, pretrained=not recipe.training.start)
     if recipe.training.start:
-        _start(model, [Path(run) for run in recipe.training.start], vocabulary)
+        _start(model, recipe, vocabulary)
     val = train = pictures(dataset.split("val"), recipe, vocabulary, model)
     if recipe.training.epochs:
         train = pictures(dataset.split("train"), recipe, vocabulary, model, augmented=True)
@@ -174,18 +172,18 @@ def _ended(folder: Path, recipe: Recipe) -> bool:
     return len(scores) >= max(1, recipe.training.epochs) or 0 < recipe.training.patience <= waited
 
 
-def _report(dataset: Dataset) -> None:
-    counts = ", ".join(f"{sum(r.split == split for r in dataset.records)} {split}" for split in data.SPLITS)
-    log.info("%s: %s; pictures: %s", dataset.folder, dataset.layout, counts)
-    for problem in dataset.problems:
-        log.warning("%s", problem)
-
-
 def _vocabulary(folder: Path, dataset: Dataset, recipe: Recipe, *, resume: bool) -> Vocabulary:
-    if resume or recipe.training.start:
-        return Vocabulary.load((folder if resume else _begun("training.start", recipe.training.start[0])) / VOCABULARY)
+    if resume:
+        return Vocabulary.load(folder / VOCABULARY)
+    started = recipe.training.start and Vocabulary.load(_begun("training.start", recipe.training.start[0]) / VOCABULARY)
+    if started and not recipe.vocabulary.grow:
+        return started
     captions = (text for record in dataset.split("train") for text in record.references)
     vocabulary = Vocabulary.build(captions, recipe.vocabulary.min_count)
+    if started:
+        grown = started.grown(vocabulary.words)
+        log.info("vocabulary: %d words of the start, and %d new ones", len(started), len(grown) - len(started))
+        return grown
     known, least = len(vocabulary) - len(SPECIAL), recipe.vocabulary.min_count
     if not known:
         raise RecipeError(f"vocabulary.min_count={least}: no word of the train split occurs so often; lower it")
@@ -202,21 +200,29 @@ def _begun(key: str, run: str) -> Path:
     return Path(run)
 
 
-def _start(model: CaptionModel, runs: Sequence[Path], vocabulary: Vocabulary) -> None:
-    """Take the mean of the best weights of runs."""
+def _start(model: CaptionModel, recipe: Recipe, vocabulary: Vocabulary) -> None:
+    """Take the mean of the best weights of runs, grown to this vocabulary."""
+    runs = [Path(run) for run in recipe.training.start]
+    weights = []
     for run in runs:
-        if Vocabulary.load(run / VOCABULARY) != vocabulary:
-            raise RecipeError(
-                f"training.start: {run} has other words than {runs[0]}; start from runs on the same captions"
-            )
+        own = best_weights([run])
+        known = Vocabulary.load(run / VOCABULARY)
+        if known != vocabulary:
+            if not (recipe.vocabulary.grow and known.words == vocabulary.words[: len(known)]):
+                raise RecipeError(
+                    f"training.start: {run} has other words than {runs[0]}; start from runs on the same captions, "
+                    "or with vocabulary.grow from runs whose words the first one has, too"
+                )
+            own = growing.grow(own, known, vocabulary, recipe.words.vectors)
         try:
-            model.load_state_dict(best_weights([run]))
+            model.load_state_dict(own)
         except RuntimeError as error:
             raise RecipeError(
                 f"training.start: {run} is another model; [encoder], [words] and [decoder] must be as in its {RECIPE}, "
                 "and the run of this looksay"
             ) from error
-    model.load_state_dict(best_weights(runs))
+        weights.append(own)
+    model.load_state_dict(mean_weights(weights))
 
 
 def _fit(module: CaptionModule, recipe: Recipe, folder: Path) -> None:

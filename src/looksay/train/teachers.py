@@ -101,6 +101,7 @@ def _seen(run: Run, learner: Pictures) -> Pictures:
     recipe = replace(
         run.recipe,
         data=learner.recipe.data,
+        mixture=learner.recipe.mixture,
         training=replace(run.recipe.training, max_words=learner.recipe.training.max_words),
     )
     # A frozen one has looked at its augmented pictures already, in training: the first view is the picture as it is.

@@ -134,10 +134,15 @@ def load(folder: Path) -> Run:
 
 def best_weights(runs: Sequence[Path]) -> dict[str, Tensor]:
     """Return the mean of the best weights of runs."""
-    first, *others = (_read(run / BEST) for run in runs)
+    return mean_weights([_read(run / BEST) for run in runs])
+
+
+def mean_weights(weights: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """Return the mean of the weights of models of one kind."""
+    first, *others = weights
     if not others:
         return first
-    return {name: sum((run[name].double() for run in others), first[name].double()) / len(runs) for name in first}
+    return {name: sum((one[name].double() for one in others), first[name].double()) / len(weights) for name in first}
 
 
 def _read(file: Path) -> dict[str, Tensor]:

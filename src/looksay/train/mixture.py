@@ -1,0 +1,71 @@
+"""The data sets of a recipe → one, whose records know which of them they are from."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+from looksay import data
+from looksay.data import SPLITS, Dataset
+from looksay.errors import DataError, RecipeError
+from looksay.train.recipe import Recipe
+
+log = logging.getLogger(__name__)
+
+
+def read(recipe: Recipe, folder: Path | None = None) -> Dataset:
+    """Read the data set of ``[data]``, and those of ``[mixture.NAME]`` that are to be mixed with it.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    folder : Path, optional
+        Read instead of the one of ``[data]``.
+
+    Returns
+    -------
+    Dataset
+        Of a mixture, each record's `source` is the name of its set: that of its folder, or of its section.
+
+    Raises
+    ------
+    DataError
+        If a data set cannot be read, or has nothing that is wanted of it.
+    RecipeError
+        If two sets have one name.
+    """
+    main = data.read(folder or Path(recipe.data.folder), recipe.data)
+    _report(main)
+    if not recipe.mixture:
+        return main
+    name = main_source(main)
+    if name in recipe.mixture:
+        raise RecipeError(f"mixture.{name}: this is the name of data.folder, too; call the section otherwise")
+    records = [replace(record, source=name) for record in main.records]
+    problems = list(main.problems)
+    for name, options in recipe.mixture.items():
+        mixed = data.read(Path(options.folder), options)
+        _report(mixed)
+        if options.split != "own" and not mixed.records:
+            raise DataError(f"{options.folder} has no pictures for mixture.{name}")
+        records += [
+            replace(record, source=name, split=record.split if options.split == "own" else options.split)
+            for record in mixed.records
+        ]
+        problems += mixed.problems
+    layout = " + ".join(f"{name} ({count:,} pictures)" for name, count in Counter(r.source for r in records).items())
+    return Dataset(main.folder, layout, tuple(records), tuple(problems))
+
+
+def main_source(main: Dataset) -> str:
+    """Return what the data set of ``[data]`` is called in a mixture."""
+    return main.folder.name or "data"
+
+
+def _report(dataset: Dataset) -> None:
+    counts = ", ".join(f"{sum(r.split == split for r in dataset.records)} {split}" for split in SPLITS)
+    log.info("%s: %s; pictures: %s", dataset.folder, dataset.layout, counts)
+    for problem in dataset.problems:
+        log.warning("%s", problem)
