@@ -2,7 +2,7 @@
 PYTHON ?= python3
 PIP = .venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: caption test lint bench serve clean
+.PHONY: caption test lint bench serve docs clean
 
 caption: .venv/base          ## caption the sample photos with the base install (no torch)
 	.venv/bin/looksay examples
@@ -15,6 +15,9 @@ lint: .venv/dev              ## format, rules, types, layers
 	.venv/bin/ruff check src tests benchmarks notebooks
 	.venv/bin/mypy
 	.venv/bin/lint-imports
+
+docs: .venv/dev              ## the documentation as a site, in site/
+	NO_MKDOCS_2_WARNING=1 .venv/bin/python -m mkdocs build --strict
 
 serve: .venv/dev             ## caption in the browser: http://127.0.0.1:8000
 	.venv/bin/looksay serve
@@ -36,4 +39,4 @@ bench: .venv/dev             ## measure speed, side by side
 	touch $@ .venv/base
 
 clean:
-	rm -rf .venv dist
+	rm -rf .venv dist site

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,9 @@ from looksay.specs import ModelSpec
 DEFAULT = "default"
 SCHEME = "hf://"
 """May stand before a hub id, where a folder of that name could be meant."""
+
+CHECKPOINT = "checkpoint"
+"""The folder of a model that holds what it was trained to, where its makers share that."""
 
 _FILES = [ENCODER, DECODER, VOCABULARY, MODEL, CARD]
 _HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
@@ -60,15 +64,15 @@ def shipped() -> dict[str, Path]:
     return {path.name: path for path in sorted(folder.iterdir())}
 
 
-def _download(hub_id: str) -> Path:
+def _download(hub_id: str, *more: str) -> Path:
     hub = _client(f"There is no folder {hub_id}; loading it from the hub")
     try:
-        return Path(hub.snapshot_download(hub_id, allow_patterns=_FILES))
+        return Path(hub.snapshot_download(hub_id, allow_patterns=[*_FILES, *more]))
     except Exception as error:  # the hub's client raises errors of many libraries
         raise BundleError(f"no folder {hub_id}, and the hub has no model of that name to give: {error}") from error
 
 
-def pull(hub_id: str, folder: Path) -> None:
+def pull(hub_id: str, folder: Path, *, checkpoint: bool = False) -> None:
     """Download a model into a folder, and check it.
 
     Parameters
@@ -77,6 +81,8 @@ def pull(hub_id: str, folder: Path) -> None:
         ``owner/name``, with or without ``hf://``.
     folder : Path
         New or empty.
+    checkpoint : bool
+        Whether to take the run along that the model was made of, into ``checkpoint`` in the folder.
 
     Raises
     ------
@@ -87,17 +93,19 @@ def pull(hub_id: str, folder: Path) -> None:
     """
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise BundleError(f"{folder} is there already; name a new folder")
-    found = _download(hub_id.removeprefix(SCHEME))
+    found = _download(hub_id.removeprefix(SCHEME), *([f"{CHECKPOINT}/*"] if checkpoint else []))
     Bundle.open(found)
+    if checkpoint and not (found / CHECKPOINT).is_dir():
+        raise BundleError(f"{hub_id} has no checkpoint to train on from; pull the model alone")
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
-    shutil.copytree(found, partial)
+    shutil.copytree(found, partial, ignore=None if checkpoint else shutil.ignore_patterns(CHECKPOINT))
     if folder.exists():
         folder.rmdir()
     partial.rename(folder)
 
 
-def push(folder: Path, hub_id: str, *, private: bool = False) -> str:
+def push(folder: Path, hub_id: str, *, private: bool = False, checkpoint: Mapping[str, Path | bytes] = {}) -> str:
     """Upload a model, with a card that the hub understands; return its address.
 
     Parameters
@@ -108,6 +116,8 @@ def push(folder: Path, hub_id: str, *, private: bool = False) -> str:
         ``owner/name``, with or without ``hf://``; made if it is not there.
     private : bool
         Whether a repository that is made is private.
+    checkpoint : mapping of str to Path or bytes
+        Files of the run that the model was made of, by their names; see `looksay.train.trained.shared`.
 
     Raises
     ------
@@ -127,6 +137,7 @@ def push(folder: Path, hub_id: str, *, private: bool = False) -> str:
         files = [path for path in sorted(folder.iterdir()) if path.name in _FILES or path.suffix == ".md"]
         operations = [hub.CommitOperationAdd(path.name, path) for path in files]
         operations.append(hub.CommitOperationAdd("README.md", text.encode()))
+        operations += [hub.CommitOperationAdd(f"{CHECKPOINT}/{name}", file) for name, file in checkpoint.items()]
         api.create_commit(hub_id, operations, commit_message=f"{bundle.spec.name}, by looksay")
     except Exception as error:  # as above
         raise BundleError(f"the hub does not take {folder} as {hub_id}: {error}") from error

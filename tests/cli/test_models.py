@@ -17,6 +17,7 @@ from conftest import EXAMPLES
 
 from looksay.cli.main import main
 from looksay.hub import shipped
+from looksay.train import trained
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -68,6 +69,30 @@ def test_a_model_goes_to_the_hub_and_comes_back_whole(
     offline = {"HF_HUB_OFFLINE": "1", "HF_ENDPOINT": "http://127.0.0.1:1"}
     assert run(photo, "--model", "hf://me/captions", **offline).stdout == here
     assert run("models", "pull", "me/captions", "mine").stderr.endswith("mine is there already; name a new folder\n")
+
+
+@pytest.mark.slow
+def test_a_checkpoint_goes_along_to_train_on_from(
+    hub: standin.Hub, run: Run, small_bundle: Path, small_run: Path, tmp_path: Path
+) -> None:
+    assert run("models", "push", small_bundle, "me/captions", "--checkpoint", small_run).returncode == 0
+    files = hub.repositories["me/captions"]
+    shared = {name for name in files if name.startswith("checkpoint/")}
+    assert shared == {f"checkpoint/{name}" for name in ("best.safetensors", "recipe.toml", "vocabulary.json")}
+    assert str(small_run.parent).encode() not in files["checkpoint/recipe.toml"]
+
+    assert run("models", "pull", "me/captions", "light").returncode == 0
+    assert not (tmp_path / "light" / "checkpoint").exists()
+    assert run("models", "pull", "me/captions", "mine", "--checkpoint").returncode == 0
+    pulled, made = trained.load(tmp_path / "mine" / "checkpoint"), trained.load(small_run)
+    assert pulled.vocabulary == made.vocabulary
+    weights = made.model.state_dict()
+    assert all(value.equal(weights[name]) for name, value in pulled.model.state_dict().items())
+    assert run("models", "pull", "me/captions", "light", "--checkpoint").returncode == 2  # it is there
+    del hub.repositories["me/captions"]
+    run("models", "push", small_bundle, "me/plain")
+    told = run("models", "pull", "me/plain", "other", "--checkpoint")
+    assert (told.returncode, "has no checkpoint" in told.stderr) == (2, True)
 
 
 @pytest.mark.slow

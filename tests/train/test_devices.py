@@ -45,7 +45,9 @@ def test_two_processes_learn_what_one_does(launcher: str, small_data: Path, tmp_
     one, two, cache = tmp_path / "one", tmp_path / "two", tmp_path / "of-two"
     changes = (*TINY, f"data.folder={small_data}", "training.batch=6", "training.epochs=6")
     run.train(config.load(RECIPE, (*changes, f"training.run={one}")))
-    starts = {"looksay": [], "torchrun": ["torch.distributed.run", "--nproc-per-node", "2", "-m"]}[launcher]
+    starts = {"looksay": [], "torchrun": ["torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m"]}[
+        launcher
+    ]
     command = [sys.executable, "-m", *starts, "looksay", "train", str(RECIPE), *changes]
     told = subprocess.run(
         [*command, f"training.run={two}", "training.devices=2"],

@@ -48,7 +48,8 @@ def info(model: str) -> None:
 @models.command()
 @click.argument("hub_id", metavar="OWNER/NAME")
 @click.argument("folder", type=click.Path(path_type=Path), required=False)
-def pull(hub_id: str, folder: Path | None) -> None:
+@click.option("--checkpoint", is_flag=True, help="Also what it was trained to, to train on from: FOLDER/checkpoint.")
+def pull(hub_id: str, folder: Path | None, checkpoint: bool) -> None:
     """Download a model into FOLDER (by default its name here), and check every file of it.
 
     HF_HUB_OFFLINE=1 takes it from the hub's cache; HF_TOKEN opens private ones.
@@ -56,7 +57,7 @@ def pull(hub_id: str, folder: Path | None) -> None:
     from looksay import hub
 
     folder = folder or Path(hub_id.rpartition("/")[2])
-    hub.pull(hub_id, folder)
+    hub.pull(hub_id, folder, checkpoint=checkpoint)
     click.echo(f"looksay: the model is in {folder}; try: looksay PHOTO --model {folder}", err=True)
 
 
@@ -64,11 +65,18 @@ def pull(hub_id: str, folder: Path | None) -> None:
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.argument("hub_id", metavar="OWNER/NAME")
 @click.option("--private", is_flag=True, help="Of a repository that is made.")
-def push(bundle: Path, hub_id: str, private: bool) -> None:
+@click.option("--checkpoint", "run", metavar="RUN", type=click.Path(path_type=Path),
+              help="Also the best weights of the run that it was made of, for others to train on from.")  # fmt: skip
+def push(bundle: Path, hub_id: str, private: bool, run: Path | None) -> None:
     """Upload a model that looksay export made, with its card. HF_TOKEN says who you are."""
     from looksay import hub
 
-    address = hub.push(bundle, hub_id, private=private)
+    files = {}
+    if run:
+        from looksay.train import trained
+
+        files = trained.shared(run)
+    address = hub.push(bundle, hub_id, private=private, checkpoint=files)
     click.echo(f"looksay: {address}; try: looksay PHOTO --model hf://{hub_id.removeprefix(hub.SCHEME)}", err=True)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import looksay
 from looksay.specs import ModelSpec
-from looksay.train.recipe import ModelFacts, Recipe
+from looksay.train.recipe import ModelFacts
 from looksay.train.trained import Phase
 
 _SCALED = ("BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "ROUGE-L", "CIDEr-D")
@@ -85,25 +85,9 @@ def _recipes(phases: Sequence[Phase]) -> str:
     told = []
     for phase in phases:
         made = f" ({phase.made_with})" if phase.made_with else ""
-        told.append(
-            f"`{phase.folder.name}`{made}:\n\n```toml\n{_without_folders(phase.recipe).to_toml(brief=True).strip()}\n```"
-        )
+        recipe = replace(phase.recipe.portable(), model=ModelFacts())  # which stand above
+        told.append(f"`{phase.folder.name}`{made}:\n\n```toml\n{recipe.to_toml(brief=True).strip()}\n```")
     keys = "Keys that are not named are as by default."
     if len(phases) == 1:
         return f"{keys}\n\n{told[0]}"
     return f"{len(phases)} runs, one after another; the last one made this model. {keys}\n\n" + "\n\n".join(told)
-
-
-def _without_folders(recipe: Recipe) -> Recipe:
-    """Keep the names of files and folders, and not where they lay on the maker's machine; nor what stands above."""
-    run, training, distillation = Path(recipe.training.run).name, recipe.training, recipe.distillation
-    start, teachers = (tuple(Path(each).name for each in runs) for runs in (training.start, distillation.teachers))
-    return replace(
-        recipe,
-        model=ModelFacts(),
-        data=replace(recipe.data, folder=Path(recipe.data.folder).name, cache=""),
-        encoder=replace(recipe.encoder, weights=Path(recipe.encoder.weights).name),
-        words=replace(recipe.words, vectors=Path(recipe.words.vectors).name),
-        training=replace(training, run=run, start=start),
-        distillation=replace(distillation, teachers=teachers),
-    )

@@ -81,7 +81,7 @@ class Journal(lightning.Callback):
                 "make space, and go on with --resume"
             ) from error
         learned = f"loss {row['train_loss']:.3f}, " if epoch else ""
-        apart = {key[4 : -len(_OF_A_SET)]: row[key] for key in row if key.endswith(_OF_A_SET)}
+        apart = {key[4 : -len(_OF_A_SET)]: row[key] for key in row if key.endswith(_OF_A_SET) and key != DECIDING}
         log.info(
             "epoch %d: %sval loss %.3f, word accuracy %.3f, BLEU-4 %.1f, CIDEr-D %.1f%s%s, %.0f s",
             epoch,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 import re
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
 from typing import Any, Literal
 
 from looksay.data import ReadOptions
@@ -396,6 +397,20 @@ class Recipe:
             ),
         }
         return [f"no effect: {case}" for case, holds in cases.items() if holds]
+
+    def portable(self) -> Recipe:
+        """Return it with the names of files and folders, and not where they lay on the maker's machine."""
+        training, distillation = self.training, self.distillation
+        start, teachers = (tuple(Path(each).name for each in runs) for runs in (training.start, distillation.teachers))
+        return replace(
+            self,
+            data=replace(self.data, folder=Path(self.data.folder).name, cache=""),
+            mixture={name: replace(each, folder=Path(each.folder).name) for name, each in self.mixture.items()},
+            encoder=replace(self.encoder, weights=Path(self.encoder.weights).name),
+            words=replace(self.words, vectors=Path(self.words.vectors).name),
+            training=replace(training, run=Path(training.run).name, start=start),
+            distillation=replace(distillation, teachers=teachers),
+        )
 
     def to_toml(self, *, brief: bool = False) -> str:
         """Write every key, so that a run says what it was made with even if a default changes later.

@@ -132,6 +132,21 @@ def load(folder: Path) -> Run:
     return Run(folder, recipe, vocabulary, model.eval())
 
 
+def shared(folder: Path) -> dict[str, bytes]:
+    """Return what others need of a run to train on from it, by its names of files: its recipe says no folders.
+
+    Raises
+    ------
+    RunError
+        As `load`.
+    """
+    recipe = load(folder).recipe.portable()
+    first = (folder / RECIPE).read_text(encoding="utf-8").partition("\n")[0]
+    made = f"{first}\n\n" if first.startswith(_MADE_WITH) else ""
+    files = {name: (folder / name).read_bytes() for name in (BEST, VOCABULARY)}
+    return files | {RECIPE: (made + recipe.to_toml()).encode()}
+
+
 def best_weights(runs: Sequence[Path]) -> dict[str, Tensor]:
     """Return the mean of the best weights of runs."""
     return mean_weights([_read(run / BEST) for run in runs])
