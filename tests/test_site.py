@@ -26,6 +26,6 @@ def test_the_site_builds_and_its_links_lead_somewhere(tmp_path: Path) -> None:
             continue
         text = page.read_text(encoding="utf-8")
         assert not re.findall(r'<(?:script|link|img)[^>]+="https?://', text), page  # nothing is loaded from elsewhere
-        for link in re.findall(r'(?:src|href)="([^"#:]+)(?:#[^"]*)?"', text):
+        for link in re.findall(r'<[^>]+(?:src|href)="([^"#:]+)(?:#[^"]*)?"', text):
             target = page.parent / link
             assert target.is_file() or (target / "index.html").is_file(), f"{page}: {link}"

@@ -1,4 +1,4 @@
-"""A model folder: ``encoder.onnx``, ``decoder.onnx``, ``vocabulary.json`` and ``model.json``."""
+"""A model folder: ``encoder.onnx``, ``decoder.onnx``, ``vocabulary.json``, ``model.json``, perhaps ``tags.json``."""
 
 from __future__ import annotations
 
@@ -9,15 +9,18 @@ from pathlib import Path
 
 from looksay.errors import BundleError
 from looksay.specs import ModelSpec
+from looksay.tags import TagTable
 from looksay.vocabulary import Vocabulary
 
 ENCODER = "encoder.onnx"
 DECODER = "decoder.onnx"
 VOCABULARY = "vocabulary.json"
 MODEL = "model.json"
+TAGS = "tags.json"
+"""Only in a bundle whose encoder also recognises nouns."""
 CARD = "CARD.md"
 
-FORMAT = 1
+FORMAT = 2
 """What ``model.json`` calls the format of a bundle; it grows when an older looksay could not read one rightly."""
 
 
@@ -31,11 +34,14 @@ class Bundle:
     spec : ModelSpec
         What ``model.json`` says.
     vocabulary : Vocabulary
+    tags : TagTable, optional
+        What the encoder's classes are called, where it tells them.
     """
 
     folder: Path
     spec: ModelSpec
     vocabulary: Vocabulary
+    tags: TagTable | None = None
 
     @classmethod
     def open(cls, folder: Path) -> Bundle:
@@ -57,12 +63,14 @@ class Bundle:
             raise
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise BundleError(f"{folder / MODEL} cannot be understood: {error!r}; export the model again") from error
-        for name in (ENCODER, DECODER, VOCABULARY):
+        tagged = [TAGS] if TAGS in spec.files else []
+        for name in (ENCODER, DECODER, VOCABULARY, *tagged):
             if not (folder / name).is_file():
                 raise BundleError(f"{folder} has no {name}; copy the whole folder or export it again")
             if spec.files.get(name) != sha256(folder / name):
                 raise BundleError(f"{folder / name} is damaged or was altered: its sha256 is not the one in {MODEL}")
-        return cls(folder, spec, Vocabulary.load(folder / VOCABULARY))
+        tags = TagTable.load(folder / TAGS) if tagged else None
+        return cls(folder, spec, Vocabulary.load(folder / VOCABULARY), tags)
 
 
 def seal(folder: Path, spec: ModelSpec) -> ModelSpec:

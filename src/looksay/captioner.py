@@ -19,11 +19,13 @@ from numpy.typing import NDArray
 from looksay import images, rules
 from looksay.bundle import Bundle
 from looksay.errors import BundleError, ImageError, OptionError
+from looksay.guided import guided
 from looksay.hub import DEFAULT, locate
 from looksay.images import ImageSource
-from looksay.network import Arrays, Network
+from looksay.network import SCORES, Arrays, Network
 from looksay.search import DecoderState, Hypothesis, Tokens, search
 from looksay.specs import Caption, Device, SearchChanges, SearchOptions
+from looksay.tags import TagTable
 
 _MOST_WORKERS = 8  # each needs memory for a batch, and Python itself would soon be what they wait for
 
@@ -212,9 +214,28 @@ class Captioner:
         return tuple(made[spec] for spec in specs)
 
     def search(self, state: DecoderState, options: SearchOptions) -> list[list[Hypothesis]]:
-        """Find the best captions of encoded pictures."""
-        words = self.bundle.vocabulary
-        return search(self.step, state, options, start=words.start, end=words.end, rules=rules.of(options, words))
+        """Find the best captions of encoded pictures; where they lack nouns that the encoder is sure of, with these."""
+        words, table = self.bundle.vocabulary, self.bundle.tags
+        obeyed = rules.of(options, words)
+        quiet = words.known(table.quiet) if table else []
+        found = search(self.step, state, options, start=words.start, end=words.end, rules=[*obeyed, rules.never(quiet)])
+        if table is None or not options.tags or options.temperature:
+            return found
+        for place, (seen, said) in enumerate(zip(self._recognised(state, table), found, strict=True)):
+            wish = table.wish(seen, words.spell(said[0].tokens))
+            wanted = [ids for nouns in wish.wanted if (ids := words.known(nouns))]
+            if wanted:
+                asked = {each for ids in wanted for each in ids}
+                unsaid = set(words.known(wish.unwanted)) | set(quiet) - asked
+                found[place] = guided(
+                    self.step, state.take(np.array([place])), options, wanted, start=words.start, end=words.end,
+                    rules=[*obeyed, rules.never(sorted(unsaid)), rules.article(quiet, words)],
+                ) or said  # fmt: skip
+        return found
+
+    def _recognised(self, state: DecoderState, table: TagTable) -> NDArray[np.float64]:
+        """Return the probabilities of nouns, (pictures, nouns)."""
+        return table.probabilities(state.memory[f"0.{SCORES}"])
 
     def say(
         self, pictures: Sequence[Prepared], options: SearchOptions, *, attention: bool = False
@@ -223,11 +244,20 @@ class Captioner:
         state = self.encode(pictures)
         found = self.search(state, options)
         looks = iter(self._look(state, found)) if attention else repeat(None)
-        return [[self._describe(caption, next(looks)) for caption in captions] for captions in found]
+        table = self.bundle.tags
+        seen = self._recognised(state, table) if table else repeat(None)
+        return [
+            [self._describe(caption, next(looks), nouns) for caption in captions]
+            for captions, nouns in zip(found, seen, strict=bool(table))
+        ]
 
-    def _describe(self, caption: Hypothesis, attention: NDArray[np.float32] | None) -> Caption:
-        vocabulary = self.bundle.vocabulary
-        return Caption(vocabulary.decode(caption.tokens), vocabulary.spell(caption.tokens), caption.log_prob, attention)
+    def _describe(
+        self, caption: Hypothesis, attention: NDArray[np.float32] | None, nouns: NDArray[np.float64] | None
+    ) -> Caption:
+        vocabulary, table = self.bundle.vocabulary, self.bundle.tags
+        words = vocabulary.spell(caption.tokens)
+        tags = table.tags(nouns, words) if table and nouns is not None else ()
+        return Caption(vocabulary.decode(caption.tokens), words, caption.log_prob, attention, tags)
 
     def encode(self, pictures: Sequence[Prepared]) -> DecoderState:
         """Look at prepared pictures: the state before the first word."""

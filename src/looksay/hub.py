@@ -10,7 +10,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from looksay.bundle import CARD, DECODER, ENCODER, MODEL, VOCABULARY, Bundle
+from looksay.bundle import CARD, DECODER, ENCODER, MODEL, TAGS, VOCABULARY, Bundle
 from looksay.errors import BundleError, MissingExtra
 from looksay.specs import ModelSpec
 
@@ -21,7 +21,7 @@ SCHEME = "hf://"
 CHECKPOINT = "checkpoint"
 """The folder of a model that holds what it was trained to, where its makers share that."""
 
-_FILES = [ENCODER, DECODER, VOCABULARY, MODEL, CARD]
+_FILES = [ENCODER, DECODER, VOCABULARY, TAGS, MODEL, CARD]
 _HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 
 

@@ -13,6 +13,9 @@ from looksay.specs import Device
 
 Arrays = dict[str, NDArray[np.float32]]
 
+SCORES = "scores"
+"""The encoder's output of its classes' scores, before the softmax: (pictures, classes)."""
+
 _PROVIDERS: dict[Device, tuple[str, str]] = {
     "cpu": ("CPUExecutionProvider", "onnxruntime"),
     "cuda": ("CUDAExecutionProvider", "onnxruntime-gpu"),
@@ -69,10 +72,14 @@ class Network:
         self._memory, self._state = ([name for name in needed if name.startswith(k)] for k in ("memory.", "state."))
 
     def encode(self, pixels: NDArray[np.float32]) -> tuple[Arrays, Arrays]:
-        """Look at prepared pictures, shape (pictures, 3, size, size): what `DecoderState.begin` starts from."""
+        """Look at prepared pictures, shape (pictures, 3, size, size): what `DecoderState.begin` starts from.
+
+        The memory also has the scores of the encoder's classes, as `SCORES`, if it tells them.
+        """
         made = self._encoder.run(self._seen, {"image": pixels})
         found = {self._mark + name: array for name, array in zip(self._seen, made, strict=True)}
-        memory = {name: array for name, array in found.items() if name.startswith(f"{self._mark}memory.")}
+        remembered = (f"{self._mark}memory.", self._mark + SCORES)
+        memory = {name: array for name, array in found.items() if name.startswith(remembered)}
         hidden = {name: array for name, array in found.items() if name.startswith(f"{self._mark}state.")}
         return memory, hidden
 

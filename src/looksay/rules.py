@@ -6,6 +6,7 @@ what is not allowed to minus infinity, in place. Rules know ids, not words.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -19,6 +20,8 @@ from looksay.words import DANGLING, tokenize
 LogProbs = NDArray[np.float64]
 Written = NDArray[np.int64]
 Rule = Callable[[LogProbs, Written], None]
+
+_VOWEL = re.compile(r"[aeio]|u(?!ni|ku)")
 
 
 def of(options: SearchOptions, vocabulary: Vocabulary) -> list[Rule]:
@@ -59,7 +62,7 @@ def _known(options: SearchOptions, vocabulary: Vocabulary) -> list[int]:
 
 def never(ids: Sequence[int]) -> Rule:
     """Never say these words."""
-    banned = np.array(ids)
+    banned = np.array(ids, dtype=np.intp)
 
     def rule(log_probs: LogProbs, written: Written) -> None:  # noqa: ARG001
         log_probs[:, banned] = -np.inf
@@ -83,6 +86,23 @@ def not_after(ids: Sequence[int], end: int) -> Rule:
     def rule(log_probs: LogProbs, written: Written) -> None:
         if written.shape[1]:
             log_probs[np.isin(written[:, -1], ids), end] = -np.inf
+
+    return rule
+
+
+def article(ids: Sequence[int], vocabulary: Vocabulary) -> Rule:
+    """Say "an" before those of some words that begin with a vowel, and "a" before the others.
+
+    For words that the model has not learned from captions, and so says after either.
+    """
+    vowels = {each for each in ids if _VOWEL.match(vocabulary.words[each])}
+    unfit = {"a": sorted(vowels), "an": sorted(set(ids) - vowels)}
+    after = [(vocabulary.known([name]), np.array(banned, dtype=np.intp)) for name, banned in unfit.items()]
+
+    def rule(log_probs: LogProbs, written: Written) -> None:
+        if written.shape[1]:
+            for known, banned in after:
+                log_probs[np.ix_(np.isin(written[:, -1], known), banned)] = -np.inf
 
     return rule
 

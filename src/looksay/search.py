@@ -134,6 +134,19 @@ def search(
     list of list of Hypothesis
         For each image, at most ``options.n_best`` captions, the best first.
     """
+    allowed_step = obeying(step, rules, options, end)
+    if options.temperature:
+        return _draw(allowed_step, state, options, start, end)
+    find = _greedy if options.beam == 1 else _beam
+    return find(allowed_step, state, options, start, end)
+
+
+AllowedStep = Callable[[Tokens, S, Tokens], tuple[NDArray[np.float64], S]]
+"""A `Step` that also gets the words written so far, (rows, steps): what may not be said is minus infinity."""
+
+
+def obeying(step: Step[S], rules: Sequence[Rule], options: SearchOptions, end: int) -> AllowedStep[S]:
+    """Make a step obey rules, and the longest caption allowed."""
 
     def allowed_step(tokens: Tokens, state: S, written: Tokens) -> tuple[NDArray[np.float64], S]:
         narrow, state = step(tokens, state)
@@ -147,26 +160,21 @@ def search(
         log_probs[over, end] = ending[over]
         return log_probs, state
 
-    if options.temperature:
-        return _draw(allowed_step, state, options, start, end)
-    find = _greedy if options.beam == 1 else _beam
-    return find(allowed_step, state, options, start, end)
+    return allowed_step
 
 
-_AllowedStep = Callable[[Tokens, S, Tokens], tuple[NDArray[np.float64], S]]
-
-
-def _finish(tokens: Sequence[int], log_prob: float, options: SearchOptions) -> Hypothesis:
+def finished(tokens: Sequence[int], log_prob: float, options: SearchOptions) -> Hypothesis:
+    """Return a caption that has ended, with its score."""
     words = tuple(int(token) for token in tokens)
     return Hypothesis(words, log_prob, log_prob / (len(words) + 1) ** options.length_exponent)
 
 
-def _greedy(step: _AllowedStep[S], state: S, options: SearchOptions, start: int, end: int) -> list[list[Hypothesis]]:
+def _greedy(step: AllowedStep[S], state: S, options: SearchOptions, start: int, end: int) -> list[list[Hypothesis]]:
     """Always say the likeliest word."""
     return _walk(step, state, options, start, end, lambda log_probs, *_: log_probs.argmax(axis=1))
 
 
-def _draw(step: _AllowedStep[S], state: S, options: SearchOptions, start: int, end: int) -> list[list[Hypothesis]]:
+def _draw(step: AllowedStep[S], state: S, options: SearchOptions, start: int, end: int) -> list[list[Hypothesis]]:
     """Draw `n_best` captions of each image, word by word."""
     # The same luck for each picture, whatever stands beside it in a batch: (captions, steps).
     luck = np.random.default_rng(options.seed).random((options.n_best, options.max_words + 1))
@@ -191,7 +199,7 @@ def _draw(step: _AllowedStep[S], state: S, options: SearchOptions, start: int, e
 
 
 def _walk(
-    step: _AllowedStep[S],
+    step: AllowedStep[S],
     state: S,
     options: SearchOptions,
     start: int,
@@ -209,7 +217,7 @@ def _walk(
         last = choose(log_probs, active, tokens.shape[1])
         log_prob = log_prob + log_probs[np.arange(active.size), last]
         for row in np.flatnonzero(last == end):
-            captions[active[row]].append(_finish(tokens[row], float(log_prob[row]), options))
+            captions[active[row]].append(finished(tokens[row], float(log_prob[row]), options))
         rows = np.flatnonzero(last != end)
         active, last, log_prob = active[rows], last[rows], log_prob[rows]
         tokens = np.concatenate([tokens[rows], last[:, None]], axis=1)
@@ -237,7 +245,7 @@ class _Group(Generic[S]):
     state: S
 
 
-def _beam(step: _AllowedStep[S], state: S, options: SearchOptions, start: int, end: int) -> list[list[Hypothesis]]:
+def _beam(step: AllowedStep[S], state: S, options: SearchOptions, start: int, end: int) -> list[list[Hypothesis]]:
     """Keep the `beam` likeliest beginnings of each image; an image is done when `beam` of its captions have ended.
 
     A caption ends only if its ``<end>`` is among the `beam` likeliest continuations, so that a beam of 1 is greedy
@@ -286,7 +294,7 @@ def _advance(
 
     for image, rank in np.argwhere((word[:, :beam] == end) & np.isfinite(value[:, :beam])):
         beginning = group.tokens[image, parent[image, rank]]
-        done[group.active[image]].append(_finish(beginning, float(value[image, rank]), options))
+        done[group.active[image]].append(finished(beginning, float(value[image, rank]), options))
 
     # A stable sort moves endings behind what goes on, and keeps both in order of probability.
     alive = np.argsort(word == end, axis=1, kind="stable")[:, :beam]

@@ -104,6 +104,9 @@ class SearchOptions:
         Draw from the likeliest words that have this much probability together (Holtzman et al. 2020).
     seed : int
         Of drawing.
+    tags : bool
+        Whether a noun that the CNN is sure of, and that the caption lacks, is asked for: `looksay.guided`. Captions
+        that are drawn at random never are.
 
     Raises
     ------
@@ -126,6 +129,7 @@ class SearchOptions:
     top_k: int = 0
     top_p: float = 1.0
     seed: int = 0
+    tags: bool = True
 
     def __post_init__(self) -> None:
         for name in ("beam", "n_best", "max_words", "min_words", "no_repeat", "groups", "top_k", "seed"):
@@ -165,6 +169,7 @@ class SearchChanges(TypedDict, total=False):
     top_k: int
     top_p: float
     seed: int
+    tags: bool
 
 
 @dataclass(frozen=True)
@@ -233,6 +238,24 @@ def _known(kind: type[Any], data: Any) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
+class Tag:
+    """A noun that the CNN recognises in a picture.
+
+    Attributes
+    ----------
+    noun : str
+    probability : float
+        That people would mention it.
+    said : bool
+        Whether the caption names it.
+    """
+
+    noun: str
+    probability: float
+    said: bool
+
+
+@dataclass(frozen=True)
 class Caption:
     """A caption of a picture.
 
@@ -246,12 +269,15 @@ class Caption:
         Natural log of the probability that the model gives to these words and the end.
     attention : ndarray of float32, shape (words, rows, columns), optional
         Where the model looked for each word; each map sums to 1. Filled on request.
+    tags : tuple of Tag
+        What the CNN recognises, the likeliest first; empty if the model has no table of nouns.
     """
 
     text: str
     words: tuple[str, ...]
     log_prob: float
     attention: NDArray[np.float32] | None = field(default=None, repr=False, compare=False)
+    tags: tuple[Tag, ...] = field(default=(), repr=False, compare=False)
 
     def __str__(self) -> str:
         return self.text

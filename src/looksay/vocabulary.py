@@ -61,6 +61,10 @@ class Vocabulary:
         """Return the ids of a caption's words, without ``<start>`` and ``<end>``."""
         return [self._ids.get(word, self.unknown) for word in tokenize(caption)]
 
+    def known(self, words: Iterable[str]) -> list[int]:
+        """Return the ids of those of some words that are known."""
+        return [self._ids[word] for word in words if word in self._ids]
+
     def spell(self, ids: Iterable[int]) -> tuple[str, ...]:
         """Return the words of `ids`."""
         return tuple(self.words[index] for index in ids)

@@ -41,6 +41,9 @@ from looksay.specs import Device
     help="Also draw where the model looked at each word, as DIR/NAME.png.",
 )  # fmt: skip
 @click.option(
+    "--explain", is_flag=True, help="Also say what the CNN recognises, how surely, and what the caption names."
+)
+@click.option(
     "--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True,
     help="ray: PATHS are folders, Parquet files or tars, here or in a bucket; --output is a folder for Parquet files.",
 )  # fmt: skip
@@ -60,6 +63,7 @@ def caption(
     overwrite: bool,
     only_missing: bool,
     attention_folder: Path | None,
+    explain: bool,
     engine: str,
     workers: int | None,
     **options: Any,
@@ -77,6 +81,7 @@ def caption(
     looksay photo.jpg --temperature 0.8 --top-p 0.9 --n-best 5
     looksay caption album/ --write xmp
     looksay photo.jpg --attention looks
+    looksay photo.jpg --explain
     curl -s https://example.org/photo.jpg | looksay -
     looksay caption s3://bucket/photos/ --engine ray --output s3://bucket/captions/
 
@@ -93,6 +98,7 @@ def caption(
                 ("--format", layout),
                 ("--write", write),
                 ("--attention", attention_folder),
+                ("--explain", explain),
                 ("--threads", threads),
                 ("--only-missing", only_missing),
                 ("--device", device != "cpu"),
@@ -118,5 +124,6 @@ def caption(
         overwrite=overwrite,
         only_missing=only_missing,
         looks=attention_folder,
+        explain=explain,
         changes=search_changes(options),
     )

@@ -47,6 +47,7 @@ def caption(
     overwrite: bool,
     only_missing: bool,
     looks: Path | None,
+    explain: bool,
     changes: SearchChanges,
 ) -> None:
     """Caption pictures; the options are those of the command."""
@@ -54,7 +55,11 @@ def caption(
     find = partial(images.find, paths, looks)  # without the drawings of this very command
     several = _check(paths, find, output)
     layout = layout or (folder.ENDINGS.get(output.suffix.lower()) if output else None) or "text"
+    if explain and (output or layout != "text"):
+        raise click.UsageError("--explain is for captions on the screen; leave out --output and --format")
     loaded = load(*models, threads=threads, device=device)
+    if explain and not loaded.bundle.tags:
+        raise click.UsageError(f"--explain: {models[0]} does not say what it recognises; it has no tags.json")
     if looks and loaded.bundle.spec.grid == (1, 1):
         raise click.UsageError(f"--attention: {models[0]} has no attention; it is the first --model that is drawn")
     besides = _besides(paths, find, write, looks, overwrite=overwrite)
@@ -70,7 +75,9 @@ def caption(
             put: Callable[[Row], None] = job.add
         else:
             left, done, failed = find(), 0, 0
-            put = stack.enter_context(printing.printer(layout, output, several=several, overwrite=overwrite))
+            put = stack.enter_context(
+                printing.printer("explained" if explain else layout, output, several=several, overwrite=overwrite)
+            )
         rows = folder.caption(
             loaded, left, batch=batch, attention=bool(looks), digests=bool(job), opened=_open, **changes
         )

@@ -21,7 +21,8 @@ def printer(layout: str, output: Path | None, *, several: bool, overwrite: bool)
 
     Parameters
     ----------
-    layout : {"text", "jsonl", "csv"}
+    layout : {"text", "explained", "jsonl", "csv"}
+        Explained is text with what the CNN recognises below.
     output : Path, optional
         In place of standard output.
     several : bool
@@ -37,7 +38,7 @@ def printer(layout: str, output: Path | None, *, several: bool, overwrite: bool)
         with _opened(output) as file:
             if layout == "csv":
                 click.echo(as_csv(*COLUMNS), file=file, nl=False)
-            form = _alone if layout == "text" and not several else _FORMS[layout]
+            form = _FORMS[layout] if several or layout not in _ALONE else _ALONE[layout]
             yield lambda row: click.echo(form(row.image, row.outcome), file=file, nl=False)
     except BrokenPipeError:
         raise  # whoever read the captions has seen enough; click ends quietly
@@ -59,4 +60,25 @@ def _alone(image: str, outcome: Outcome) -> str:  # noqa: ARG001
     return "" if isinstance(outcome, ImageError) else "".join(f"{found}\n" for found in outcome)
 
 
-_FORMS: dict[str, Callable[[str, Outcome], str]] = {"text": _text, "jsonl": as_json, "csv": csv_rows}
+def _explained(image: str, outcome: Outcome) -> str:
+    return _text(image, outcome) + _recognised(outcome)
+
+
+def _explained_alone(image: str, outcome: Outcome) -> str:
+    return _alone(image, outcome) + _recognised(outcome)
+
+
+def _recognised(outcome: Outcome) -> str:
+    """Tell the tags of the best caption, a line each."""
+    if isinstance(outcome, ImageError):
+        return ""
+    tags = outcome[0].tags
+    lines = [f"  {tag.probability:4.0%}  {tag.noun}{'' if tag.said else '  (not in the caption)'}\n" for tag in tags]
+    return "".join(lines) or "  nothing that it is sure of\n"
+
+
+_FORMS: dict[str, Callable[[str, Outcome], str]] = {
+    "text": _text, "explained": _explained, "jsonl": as_json, "csv": csv_rows,
+}  # fmt: skip
+_ALONE = {"text": _alone, "explained": _explained_alone}
+"""Of one picture, whose name need not be told."""

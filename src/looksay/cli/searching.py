@@ -26,6 +26,11 @@ _OPTIONS = (
     click.option("--top-k", type=int, help="Draw from the K likeliest words."),
     click.option("--top-p", type=float, help="Draw from the likeliest words that have this probability together."),
     click.option("--seed", type=int, help="Of drawing."),
+    click.option(
+        "--tags",
+        type=click.Choice(["on", "off"]),
+        help="Whether to ask for nouns that the CNN is sure of and that the caption lacks.  [default: on]",
+    ),
 )
 
 
@@ -39,4 +44,6 @@ def search_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def search_changes(values: dict[str, Any]) -> SearchChanges:
     """Return those of a command's search options that were given."""
     given = {name: value for name, value in values.items() if value not in (None, ())}
+    if "tags" in given:
+        given["tags"] = given["tags"] == "on"
     return cast("SearchChanges", given)

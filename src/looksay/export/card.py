@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import looksay
 from looksay.specs import ModelSpec
@@ -30,8 +31,6 @@ def write(spec: ModelSpec, phases: Sequence[Phase], parity: str) -> str:
     rows, columns = spec.grid
     seen = f"a grid of {rows} × {columns} cells" if rows * columns > 1 else "one vector for the picture"
     heads = f", {recipe.decoder.heads} heads of attention" if spec.decoder == "top-down" else ""
-    header = " | ".join(_SCALED)
-    values = " | ".join(f"{100 * scores[name]:.1f}" for name in _SCALED)
     return f"""# {spec.name}
 
 An image captioner made with looksay {looksay.__version__}: a CNN looks at a picture, an LSTM says it.
@@ -48,9 +47,7 @@ Licence: {recipe.model.encoder_licence}.
 Measured by running this very bundle over {scores["pictures"]} pictures of the {scores["split"]} split, \
 beam {spec.search.beam}, as coco-caption scores (its tokeniser; {scores["references"]} references a picture; times 100).
 
-| {header} |
-|{"---|" * len(_SCALED)}
-| {values} |
+{_table(scores)}
 
 Export: {parity}.
 
@@ -62,6 +59,17 @@ Export: {parity}.
 
 {_recipes(phases)}
 """
+
+
+def _table(scores: dict[str, Any]) -> str:
+    """Return the scores as a table; of a mixture with a row for each set."""
+    rows = [list(_SCALED), ["---"] * len(_SCALED)]
+    also = scores.get("also", {})
+    rows += [[f"{100 * of_one[name]:.1f}" for name in _SCALED] for of_one in (scores, *also.values())]
+    if also:
+        names = ["set", "---", "the one above", *(f"{name}, {also[name]['pictures']} pictures" for name in also)]
+        rows = [[name, *row] for name, row in zip(names, rows, strict=True)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
 def _learning(phases: Sequence[Phase]) -> str:

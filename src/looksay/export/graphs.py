@@ -1,6 +1,7 @@
 """A trained model as two ONNX graphs: look once, then say a word at a time.
 
-``encoder.onnx`` turns ``image`` into all that the decoder looks at (``memory.*``) and its first state (``state.*``);
+``encoder.onnx`` turns ``image`` into all that the decoder looks at (``memory.*``) and its first state (``state.*``),
+and perhaps ``scores`` of the classes that it was first trained for;
 ``decoder.onnx`` turns ``token``, ``memory.*`` and ``state.*`` into ``log_probs``, ``attention`` and ``next.state.*``.
 So the runtime needs to know no architecture. A picture's memory stands once, however many captions look at it.
 """
@@ -19,21 +20,25 @@ from torch.export import Dim
 
 from looksay.bundle import DECODER, ENCODER
 from looksay.nets.model import CaptionModel
+from looksay.network import SCORES
 
 _OPSET = 20
 
 
 class _Look(nn.Module):
-    """Encoder and the decoder's first look, with the outputs in a fixed order."""
+    """Encoder and the decoder's first look, with the outputs in a fixed order; the classifier's scores stand last."""
 
-    def __init__(self, model: CaptionModel) -> None:
+    def __init__(self, model: CaptionModel, classifier: nn.Linear | None) -> None:
         super().__init__()
         self.model = model
+        self.classifier = classifier
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
-        memory, state = self.model.decoder.begin(self.model.encoder(image))
+        grid = self.model.encoder(image)
+        memory, state = self.model.decoder.begin(grid)
+        scores = [self.classifier(grid.mean(dim=1))] if self.classifier else []
         # A graph's outputs must be tensors of their own, and a decoder may start several states from one.
-        return (*memory.values(), *(value.clone() for value in state.values()))
+        return (*memory.values(), *(value.clone() for value in state.values()), *scores)
 
 
 class _Say(nn.Module):
@@ -56,7 +61,7 @@ class _Say(nn.Module):
 
 
 @torch.no_grad()
-def write(model: CaptionModel, size: int, folder: Path) -> None:
+def write(model: CaptionModel, size: int, folder: Path, classifier: nn.Linear | None = None) -> None:
     """Write ``encoder.onnx`` and ``decoder.onnx``, both for any batch.
 
     Parameters
@@ -66,11 +71,14 @@ def write(model: CaptionModel, size: int, folder: Path) -> None:
     size : int
         Height and width of its pictures.
     folder : Path
+    classifier : nn.Linear, optional
+        Scores classes from the mean cell of the grid, as the graph's output `SCORES`.
     """
     image = torch.zeros(2, 3, size, size)
     memory, state = model.decoder.begin(model.encoder(image))
     seen = [*(f"memory.{name}" for name in memory), *(f"state.{name}" for name in state)]
-    _export(_Look(model), (image,), ({0: Dim("pictures")},), ["image"], seen, folder / ENCODER)
+    told = [*seen, *([SCORES] if classifier else [])]
+    _export(_Look(model, classifier), (image,), ({0: Dim("pictures")},), ["image"], told, folder / ENCODER)
     captions = 3
     beams = [value[:, None].repeat(1, captions, 1) for value in state.values()]
     rows = {0: Dim("pictures"), 1: Dim("captions")}

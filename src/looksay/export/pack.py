@@ -8,15 +8,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from looksay import bundle, data
-from looksay.bundle import CARD, Bundle
+from looksay import bundle
+from looksay.bundle import CARD, TAGS, Bundle
 from looksay.captioner import Captioner
 from looksay.data import Dataset, Record
 from looksay.errors import DataError, ParityError, RunError
 from looksay.evaluation import evaluate
-from looksay.export import card, graphs, parity, quantize
+from looksay.export import card, graphs, parity, quantize, tagging
+from looksay.nets import encoder
 from looksay.specs import ModelSpec
-from looksay.train import build, trained
+from looksay.train import build, mixture, trained
 from looksay.train.recipe import UNSTATED
 
 SPLIT = "val"
@@ -59,7 +60,7 @@ def export(run_folder: Path, folder: Path, *, int8: bool = False, data_folder: P
         raise RunError(f"{folder} exists already; name a new folder for the bundle")
     run = trained.load(run_folder)
     phases = trained.history(run_folder)
-    dataset = data.read(data_folder or Path(run.recipe.data.folder), run.recipe.data)
+    dataset = mixture.read(run.recipe, data_folder)
     records = dataset.split(SPLIT)
     spec = ModelSpec(
         name=run.recipe.model.name,
@@ -77,7 +78,9 @@ def export(run_folder: Path, folder: Path, *, int8: bool = False, data_folder: P
     shutil.rmtree(building, ignore_errors=True)
     building.mkdir(parents=True)
     try:
-        graphs.write(run.model, spec.image.size, building)
+        nouns = run.recipe.vocabulary.nouns
+        classifier = encoder.classifier(run.recipe.encoder.name, run.recipe.encoder.weights) if nouns else None
+        graphs.write(run.model, spec.image.size, building, classifier)
         run.vocabulary.save(building / bundle.VOCABULARY)
         captioner = _open(building, spec)
         report = str(_check(run, captioner, records))
@@ -85,6 +88,11 @@ def export(run_folder: Path, folder: Path, *, int8: bool = False, data_folder: P
             quantize.shrink(building)
             captioner = _open(building, spec)
             report += f"; then, in int8, {_compare(run, captioner, records)}"
+        if nouns:
+            tagging.table(captioner, dataset.split("train"), records, run.recipe.vocabulary.min_count).save(
+                building / TAGS
+            )
+            captioner = _open(building, spec)
         spec = replace(spec, scores=_score(captioner, dataset))
         (building / CARD).write_text(card.write(spec, phases, report), encoding="utf-8")
         bundle.seal(building, spec)
@@ -122,15 +130,25 @@ def _check(run: trained.Run, captioner: Captioner, records: list[Record]) -> par
 
 
 def _score(captioner: Captioner, dataset: Dataset) -> dict[str, Any]:
-    """Caption the split with the bundle and score it, as ``looksay evaluate`` does."""
-    found = evaluate(captioner, dataset, SPLIT)
+    """Caption the split with the bundle and score it, as ``looksay evaluate`` does; of a mixture each set apart.
+
+    The scores are those of the set of ``[data]``; those of the others stand under ``also``, by their names.
+    """
+    sources = list(dict.fromkeys(record.source for record in dataset.split(SPLIT)))
+    first, *others = (_of_one(captioner, dataset, source) for source in sources)
+    return first | ({"also": dict(zip(sources[1:], others, strict=True))} if others else {})
+
+
+def _of_one(captioner: Captioner, dataset: Dataset, source: str) -> dict[str, Any]:
+    of_one = replace(dataset, records=tuple(record for record in dataset.records if record.source == source))
+    found = evaluate(captioner, of_one, SPLIT)
     if len(found.said) < 2:
         raise DataError(f"one picture is too few to score: CIDEr-D compares several; the {SPLIT} split needs more")
     for problem in found.problems:
         log.warning("%s", problem)
     scores = {name: round(value, 6) for name, value in found.scores.items()}
     shown = ", ".join(f"{name} {100 * value:.1f}" for name, value in scores.items())
-    log.info("%s of %d pictures: %s", SPLIT, len(found.said), shown)
+    log.info("%s of %d pictures%s: %s", SPLIT, len(found.said), f" of {source}" if source else "", shown)
     return {
         "split": SPLIT,
         "pictures": len(found.said),

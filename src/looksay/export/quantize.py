@@ -1,4 +1,4 @@
-"""Smaller bundles: the decoder's products in int8, all other weights stored in half precision."""
+"""Smaller bundles: matrix products in int8, all other weights stored in half precision."""
 
 from __future__ import annotations
 
@@ -22,18 +22,19 @@ _SMALLEST = 1024  # values; smaller tensors are not worth a node
 def shrink(folder: Path) -> None:
     """Shrink the graphs of a bundle in place.
 
-    The decoder's matrix products become ONNX Runtime's ``MatMulNBits`` with 8-bit weights, a scale for each block of
-    64, and activations quantised row by row; it reads a quarter of the memory at each word. (Ordinary dynamic
-    quantisation is as fast, but scales the activations of a whole batch together: a picture's caption would depend
-    on its neighbours.) What else is large is stored as float16 and made float32 again when ONNX Runtime loads it.
+    Matrix products (all but the CNN's convolutions) become ONNX Runtime's ``MatMulNBits`` with 8-bit weights, a scale
+    for each block of 64, and activations quantised row by row; the decoder reads a quarter of the memory at each word.
+    (Ordinary dynamic quantisation is as fast, but scales the activations of a whole batch together: a picture's caption
+    would depend on its neighbours.) What else is large is stored as float16 and made float32 again when ONNX Runtime
+    loads it.
 
     Parameters
     ----------
     folder : Path
         With ``encoder.onnx`` and ``decoder.onnx``.
     """
-    encoder, decoder = onnx.load(folder / ENCODER), _int8_products(onnx.load(folder / DECODER))
-    for model, name in ((encoder, ENCODER), (decoder, DECODER)):
+    for name in (ENCODER, DECODER):
+        model = _int8_products(onnx.load(folder / name))
         _store_half(model)
         onnx.save(model, folder / name)
 

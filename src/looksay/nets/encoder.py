@@ -54,15 +54,7 @@ class Encoder(nn.Module):
         self, name: str, image: ImageSpec, weights: str = HUB, *, pooled: bool = False, trainable: bool = False
     ) -> None:
         super().__init__()
-        try:
-            cnn: Any = timm.create_model(name, pretrained=weights == HUB, num_classes=0)
-        except Exception as error:  # timm, its hub and its networks raise errors of many kinds
-            raise RecipeError(
-                f"encoder.name={name}, encoder.weights={weights}: {str(error).rstrip('.')}. "
-                "timm.list_models() names its networks; without internet, encoder.weights=FILE takes a safetensors file"
-            ) from error
-        if weights not in (HUB, RANDOM):
-            _load(cnn, Path(weights))
+        cnn = _create(name, weights)
         if not pooled and hasattr(cnn, "pre_logits"):
             cnn.pre_logits = nn.Identity()  # VGG's dense layers are most of its weights, and no part of the grid
         self.cnn = cnn.to(memory_format=torch.channels_last).requires_grad_(trainable)
@@ -149,6 +141,26 @@ class Encoder(nn.Module):
         return features.flatten(1, 2) if self._channels_last else features.flatten(2).transpose(1, 2)
 
 
+def classifier(name: str, weights: str = HUB) -> nn.Linear:
+    """Return the layer with which timm's network tells its classes apart, from the mean of its grid.
+
+    Parameters
+    ----------
+    name, weights
+        As for `Encoder`; a file must have the classifier's weights, too.
+
+    Raises
+    ------
+    RecipeError
+        If they cannot be had, or if the network has no such layer.
+    """
+    cnn: Any = _create(name, weights, classes=True)
+    head = cnn.get_classifier()
+    if not isinstance(head, nn.Linear) or head.in_features != cnn.num_features:
+        raise RecipeError(f"encoder.name={name} has no linear classifier over its grid, so it tells no nouns")
+    return head.requires_grad_(False).eval()
+
+
 def image_spec(name: str, size: int | None, resize: ResizeRule) -> ImageSpec:
     """Return the `ImageSpec` that timm's weights of a network were trained with.
 
@@ -171,7 +183,22 @@ def image_spec(name: str, size: int | None, resize: ResizeRule) -> ImageSpec:
     )
 
 
-def _load(cnn: Any, file: Path) -> None:
+def _create(name: str, weights: str, *, classes: bool = False) -> Any:
+    """Make a network of timm's, with its classifier if `classes`."""
+    try:
+        wanted: dict[str, Any] = {} if classes else {"num_classes": 0}
+        cnn = timm.create_model(name, pretrained=weights == HUB, **wanted)
+    except Exception as error:  # timm, its hub and its networks raise errors of many kinds
+        raise RecipeError(
+            f"encoder.name={name}, encoder.weights={weights}: {str(error).rstrip('.')}. "
+            "timm.list_models() names its networks; without internet, encoder.weights=FILE takes a safetensors file"
+        ) from error
+    if weights not in (HUB, RANDOM):
+        _load(cnn, Path(weights), classes=classes)
+    return cnn
+
+
+def _load(cnn: Any, file: Path, *, classes: bool) -> None:
     try:
         weights = load_file(file)
     except FileNotFoundError as error:
@@ -180,9 +207,9 @@ def _load(cnn: Any, file: Path) -> None:
         raise RecipeError(f"encoder.weights={file} is not a safetensors file: {error}") from error
     heads = cnn.pretrained_cfg.get("classifier") or ()
     heads = (heads,) if isinstance(heads, str) else tuple(heads)
-    body = {k: v.float() for k, v in weights.items() if not k.startswith(tuple(f"{head}." for head in heads))}
+    left_out = () if classes else tuple(f"{head}." for head in heads)
     try:
-        cnn.load_state_dict(body)
+        cnn.load_state_dict({k: v.float() for k, v in weights.items() if not k.startswith(left_out)})
     except RuntimeError as error:
         problems = str(error).splitlines()[1:3]  # it names every key
         raise RecipeError(

@@ -74,8 +74,8 @@ class Batch:
 
     @property
     def places(self) -> tuple[int, ...]:
-        """The places of the pictures in their split."""
-        return tuple(dict.fromkeys(picture for picture, _ in self.rows))
+        """The places of the pictures in their split; in a mixture one may stand twice."""
+        return tuple(picture for picture, _ in self.rows[:: len(self.rows) // len(self.pictures)])
 
     @property
     def counted(self) -> Tensor:

@@ -83,10 +83,14 @@ class VocabularyOptions:
     grow : bool
         Whether a run that starts from others takes up such words, too. What it knows of them at first is what
         ``words.vectors`` says; see `train.growing`.
+    nouns : bool
+        Whether words are taken up that no caption has, but that the encoder's classes are called. `looksay export`
+        then adds a table of them, and the captioner says them where the encoder recognises them.
     """
 
     min_count: int = 5
     grow: bool = False
+    nouns: bool = False
 
     def __post_init__(self) -> None:
         require(self.min_count >= 1, f"min_count is {self.min_count}; it must be 1 or more")
@@ -390,6 +394,7 @@ class Recipe:
             "training.doubly_stochastic is for a decoder with attention and encoder.features=grid": (
                 _differ(self.training, "doubly_stochastic") and not attends
             ),
+            "vocabulary.nouns is for a run with vocabulary.grow": self.vocabulary.nouns and not self.vocabulary.grow,
             "data.weight is for a recipe with [mixture.NAME]": _differ(self.data, "weight") and not self.mixture,
             "vocabulary.grow is for a run with training.start": self.vocabulary.grow and not self.training.start,
             f"{self.decoder.name}'s attention: encoder.features=pooled leaves one place to look at": (

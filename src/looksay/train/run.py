@@ -20,7 +20,7 @@ from looksay.data import Dataset
 from looksay.data.atomic import replacing, sweep
 from looksay.errors import DataError, RecipeError, RunError
 from looksay.nets.model import CaptionModel
-from looksay.train import build, config, growing, journal, mixture
+from looksay.train import build, config, growing, journal, mixture, nouns
 from looksay.train.averaging import MovingAverage
 from looksay.train.batches import Part, TrainBatches, pictures
 from looksay.train.journal import BEST, LAST, Journal
@@ -181,7 +181,8 @@ def _vocabulary(folder: Path, dataset: Dataset, recipe: Recipe, *, resume: bool)
     captions = (text for record in dataset.split("train") for text in record.references)
     vocabulary = Vocabulary.build(captions, recipe.vocabulary.min_count)
     if started:
-        grown = started.grown(vocabulary.words)
+        named = [word for noun in nouns.read() for word in noun.words] if recipe.vocabulary.nouns else []
+        grown = started.grown([*vocabulary.words, *named])
         log.info("vocabulary: %d words of the start, and %d new ones", len(started), len(grown) - len(started))
         return grown
     known, least = len(vocabulary) - len(SPECIAL), recipe.vocabulary.min_count
@@ -205,14 +206,14 @@ def _start(model: CaptionModel, recipe: Recipe, vocabulary: Vocabulary) -> None:
     runs = [Path(run) for run in recipe.training.start]
     weights = []
     for run in runs:
-        own = best_weights([run])
         known = Vocabulary.load(run / VOCABULARY)
+        if known != vocabulary and not (recipe.vocabulary.grow and known.words == vocabulary.words[: len(known)]):
+            raise RecipeError(
+                f"training.start: {run} has other words than {runs[0]}; start from runs on the same captions, "
+                "or with vocabulary.grow from runs whose words the first one has, too"
+            )
+        own = best_weights([run])
         if known != vocabulary:
-            if not (recipe.vocabulary.grow and known.words == vocabulary.words[: len(known)]):
-                raise RecipeError(
-                    f"training.start: {run} has other words than {runs[0]}; start from runs on the same captions, "
-                    "or with vocabulary.grow from runs whose words the first one has, too"
-                )
             own = growing.grow(own, known, vocabulary, recipe.words.vectors)
         try:
             model.load_state_dict(own)

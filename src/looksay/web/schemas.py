@@ -30,6 +30,7 @@ class Options(BaseModel):
     top_k: int | None = Field(None, ge=0, le=100_000, description="Draw from so many likeliest words; 0: from all.")
     top_p: float | None = Field(None, gt=0, le=1, description="Draw from the likeliest words of this probability.")
     seed: int | None = Field(None, ge=0, le=2**63 - 1, description="Of drawing; another each time if left out.")
+    tags: bool | None = Field(None, description="Ask for nouns that the CNN is sure of and that the caption lacks.")
     attention: bool = Field(False, description="Also say where the model looked for each word.")
 
     def changes(self) -> SearchChanges:
@@ -38,6 +39,14 @@ class Options(BaseModel):
         if "forbidden" in given:
             given["forbidden"] = tuple(given["forbidden"])
         return cast("SearchChanges", given)
+
+
+class Recognised(BaseModel):
+    """A noun that the CNN recognises."""
+
+    noun: str
+    probability: float = Field(description="That people would mention it.")
+    said: bool = Field(description="Whether the caption names it.")
 
 
 class Said(BaseModel):
@@ -49,13 +58,16 @@ class Said(BaseModel):
     attention: list[list[list[float]]] | None = Field(
         None, description="Where the model looked, (words, rows, columns); each map sums to 1."
     )
+    tags: list[Recognised] = Field([], description="What the CNN recognises, the likeliest first.")
 
     @classmethod
     def of(cls, caption: Caption) -> Said:
         """Return what is sent of a caption."""
         maps = caption.attention
         looked = None if maps is None else np.round(maps.astype(float), 4).tolist()
-        return cls(text=caption.text, words=list(caption.words), log_prob=round(caption.log_prob, 4), attention=looked)
+        tags = [Recognised(noun=tag.noun, probability=round(tag.probability, 4), said=tag.said) for tag in caption.tags]
+        log_prob = round(caption.log_prob, 4)
+        return cls(text=caption.text, words=list(caption.words), log_prob=log_prob, attention=looked, tags=tags)
 
 
 class Picture(BaseModel):

@@ -68,6 +68,7 @@ export class Card {
     for (const part of [".error", ".copy", ".alt", ".retry"]) this.find(part).hidden = true;
     this.find(".caption").replaceChildren();
     this.find(".others").replaceChildren();
+    this.find(".tags").hidden = true;
     if (this.find("img")) this.find("img").alt = "";
     this.hide();
   }
@@ -91,13 +92,26 @@ export class Card {
   /** Show one of the captions, and the words to point at. */
   choose(place) {
     this.chosen = place;
-    const { text, words, attention } = this.captions[place];
+    const { text, words, attention, tags } = this.captions[place];
     const looks = attention && new Set(attention[0]?.flat()).size > 1; // else the model looks everywhere alike
     const buttons = words.map((word, at) => this.word(word, at, looks ? attention[at] : null));
     this.find(".caption").replaceChildren(...buttons.flatMap((button) => [button, " "]));
     if (this.find("img")) this.find("img").alt = text;
     this.hide();
+    this.recognised(tags);
     this.list();
+  }
+
+  /** What the CNN recognises, and which of it the caption does not name. */
+  recognised(tags) {
+    const items = tags.map(({ noun, probability, said }) => {
+      const item = document.createElement("li");
+      item.textContent = `${noun} ${Math.round(100 * probability)} %${said ? "" : ", not said"}`;
+      item.className = said ? "said" : "";
+      return item;
+    });
+    this.find(".tags").replaceChildren(...items);
+    this.find(".tags").hidden = !items.length;
   }
 
   word(word, at, map) {

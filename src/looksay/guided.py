@@ -1,0 +1,83 @@
+"""Constrained beam search: the best caption that has certain words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from looksay.rules import Rule
+from looksay.search import Hypothesis, S, Step, finished, obeying
+from looksay.specs import SearchOptions
+
+
+def guided(
+    step: Step[S],
+    state: S,
+    options: SearchOptions,
+    wanted: Sequence[Sequence[int]],
+    *,
+    start: int,
+    end: int,
+    rules: Sequence[Rule] = (),
+) -> list[Hypothesis]:
+    """Find the best captions of a picture that have a word of each of some sets.
+
+    A caption being written is in one of ``2 ** len(wanted)`` states: which sets it has a word of. Each state has a beam
+    of its own, so that a beginning which has said the word is not crowded out by likelier ones that have not; only in
+    the last state may a caption end (Anderson et al. 2017, "Guided open vocabulary image captioning with constrained
+    beam search").
+
+    Parameters
+    ----------
+    step, options, start, end, rules
+        As for `search`.
+    state : State
+        The decoder's state before the first word, of the one picture.
+    wanted : sequence of sequence of int
+        Ids, of which one each is to be said.
+
+    Returns
+    -------
+    list of Hypothesis
+        At most ``options.n_best``, the best first; none if there is no such caption.
+    """
+    allowed = obeying(step, rules, options, end)
+    goal = 2 ** len(wanted) - 1
+    last, log_prob, has = np.array([start]), np.zeros(1), np.zeros(1, dtype=int)
+    tokens = np.zeros((1, 0), dtype=np.int64)
+    done: list[Hypothesis] = []
+    while last.size and len(done) < options.beam:
+        log_probs, state = allowed(last, state, tokens)
+        log_probs[has != goal, end] = -np.inf
+        total = log_prob[:, None] + log_probs
+        then = has[:, None] | _marks(wanted, total.shape[1])
+        best = [_best(np.where(then == reached, total, -np.inf), 2 * options.beam) for reached in range(goal + 1)]
+        ends, goes_on = [], []
+        for place in best:
+            row, word = np.divmod(place, total.shape[1])
+            ends += [each for each in zip(row[: options.beam], word[: options.beam], strict=True) if each[1] == end]
+            goes_on.append(place[word != end][: options.beam])
+        done += [finished(tokens[row], float(total[row, word]), options) for row, word in ends]
+        row, word = np.divmod(np.concatenate(goes_on), total.shape[1])
+        tokens = np.concatenate([tokens[row], word[:, None]], axis=1)
+        last, log_prob, has, state = word, total[row, word], then[row, word], state.take(row)
+    return sorted(done, key=lambda caption: -caption.score)[: options.n_best]
+
+
+def _marks(wanted: Sequence[Sequence[int]], vocabulary: int) -> NDArray[np.int_]:
+    """Return of each word which sets it is in, as bits."""
+    marks = np.zeros(vocabulary, dtype=int)
+    for place, ids in enumerate(wanted):
+        marks[list(ids)] |= 1 << place
+    return marks
+
+
+def _best(values: NDArray[np.float64], count: int) -> NDArray[np.intp]:
+    """Return the places of the largest values, the largest first, leaving out what cannot be."""
+    flat = values.ravel()
+    some = np.argpartition(-flat, min(count, flat.size - 1))[:count] if count < flat.size else np.arange(flat.size)
+    some = some[np.isfinite(flat[some])]
+    order: NDArray[np.intp] = some[np.lexsort((some, -flat[some]))]
+    return order

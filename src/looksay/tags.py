@@ -1,0 +1,170 @@
+"""What the CNN itself recognises: nouns with probabilities, and which of them a caption ought to have.
+
+The encoder was trained to tell ImageNet's classes apart before it learned to caption. A table in the bundle says what
+people call these classes. A noun that is seen with confidence and that a caption lacks is asked for: `guided` searches
+for the best caption that has it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from looksay.errors import BundleError
+from looksay.specs import Tag
+
+MOST = 2
+"""Nouns that a caption is asked for, at most: the search costs as many times more as there are sets of them."""
+
+_SHOWN = 0.1  # probability; less likely nouns are not told
+_TINY = 1e-6
+
+
+@dataclass(frozen=True)
+class Noun:
+    """A noun that the CNN may recognise.
+
+    Attributes
+    ----------
+    words : tuple of str
+        The noun, its plural and words for the same thing.
+    named_by : tuple of str
+        All words with which a caption has named it: a duck is named by ``bird``, and a bird by ``duck``.
+    group : str
+        Nouns of one group exclude each other; empty for none.
+    classes : tuple of int
+        The encoder's classes that it covers.
+    bias : float
+        See `TagTable`.
+    """
+
+    words: tuple[str, ...]
+    named_by: tuple[str, ...]
+    group: str
+    classes: tuple[int, ...]
+    bias: float = 0.0
+
+    @property
+    def name(self) -> str:
+        """The noun itself."""
+        return self.words[0]
+
+
+class Wish(NamedTuple):
+    """What a caption should have: a word of each of `wanted`, and none of `unwanted`."""
+
+    wanted: list[tuple[str, ...]]
+    unwanted: set[str]
+
+
+@dataclass(frozen=True)
+class TagTable:
+    """From the scores of classes to nouns.
+
+    A noun's share is the sum of the softmax of its classes. Its probability is
+    ``sigmoid(scale * logit(share) + bias)``, fitted to be how often people mention the noun (Platt 1999).
+
+    Attributes
+    ----------
+    nouns : tuple of Noun
+    scale : float
+    threshold : float
+        A noun of this probability ought to be in the caption; chosen on the val split.
+    quiet : tuple of str
+        Words that no training caption had, and that are only said where they are asked for.
+    """
+
+    nouns: tuple[Noun, ...]
+    scale: float = 1.0
+    threshold: float = 0.5
+    quiet: tuple[str, ...] = ()
+
+    @cached_property
+    def _places(self) -> list[NDArray[np.intp]]:
+        return [np.array(noun.classes, dtype=np.intp) for noun in self.nouns]
+
+    def shares(self, scores: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Return the share of each noun: (pictures, nouns), from scores (pictures, classes) before the softmax."""
+        likely = np.exp(scores.astype(np.float64) - scores.max(axis=1, keepdims=True))
+        likely /= likely.sum(axis=1, keepdims=True)
+        return np.stack([likely[:, classes].sum(axis=1) for classes in self._places], axis=1)
+
+    def probabilities(self, scores: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Return the probability of each noun: (pictures, nouns)."""
+        bias = np.array([noun.bias for noun in self.nouns])
+        seen: NDArray[np.float64] = 1 / (1 + np.exp(-(self.scale * logit(self.shares(scores)) + bias)))
+        return seen
+
+    def tags(self, probabilities: NDArray[np.float64], caption: Iterable[str]) -> tuple[Tag, ...]:
+        """Return the likely nouns of a picture, the likeliest first, and whether its caption names them."""
+        said = set(caption)
+        likely = [place for place in np.argsort(-probabilities) if probabilities[place] >= _SHOWN]
+        return tuple(
+            Tag(noun.name, float(probabilities[place]), not said.isdisjoint(noun.named_by))
+            for place in likely
+            if (noun := self.nouns[place])
+        )
+
+    def wish(self, probabilities: NDArray[np.float64], caption: Iterable[str]) -> Wish:
+        """Return what a caption lacks: at most `MOST` nouns, of each group but the likeliest, and no rival of these."""
+        said = set(caption)
+        wish, groups = Wish([], set()), set()
+        for place in np.argsort(-probabilities):
+            noun = self.nouns[place]
+            if probabilities[place] < self.threshold or len(wish.wanted) == MOST:
+                break
+            if noun.group in groups:
+                continue
+            groups |= {noun.group} - {""}
+            if said.isdisjoint(noun.named_by):
+                wish.wanted.append(noun.words)
+                wish.unwanted.update(self._rivals(noun))
+        return wish
+
+    def _rivals(self, noun: Noun) -> set[str]:
+        """Return the words of the nouns that a noun excludes."""
+        others = (other.words for other in self.nouns if noun.group and other.group == noun.group)
+        return {word for words in others for word in words} - set(noun.named_by)
+
+    def save(self, path: Path) -> None:
+        """Write the table as JSON."""
+        path.write_text(json.dumps(asdict(self), ensure_ascii=False) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: Path) -> TagTable:
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        BundleError
+            If the file is missing or is no such table.
+        """
+        try:
+            told = json.loads(path.read_text(encoding="utf-8"))
+            nouns = tuple(
+                Noun(
+                    tuple(noun["words"]),
+                    tuple(noun["named_by"]),
+                    str(noun["group"]),
+                    tuple(map(int, noun["classes"])),
+                    float(noun["bias"]),
+                )
+                for noun in told["nouns"]
+            )
+            return cls(nouns, float(told["scale"]), float(told["threshold"]), tuple(told["quiet"]))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise BundleError(f"{path} is no table of nouns that looksay wrote: {error!r}") from error
+
+
+def logit(shares: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return ``log(p / (1 - p))``, for probabilities that may be 0 or 1."""
+    inner = np.clip(shares, _TINY, 1 - _TINY)
+    odds: NDArray[np.float64] = np.log(inner) - np.log1p(-inner)
+    return odds
