@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import timm.data
 
+from looksay.tags import Noun
 from looksay.train import nouns
 from looksay.words import tokenize
 
@@ -24,7 +25,7 @@ def lemmas() -> list[str]:
 
 def test_each_class_is_called_one_thing_and_what_that_is() -> None:
     assert len(BY_NAME) == len(TABLE)
-    own = Counter()
+    own = Counter[int]()
     for noun in TABLE:
         assert noun.classes, noun.name
         assert len(set(noun.classes)) == len(noun.classes)
@@ -36,7 +37,7 @@ def test_each_class_is_called_one_thing_and_what_that_is() -> None:
 
 
 @pytest.mark.parametrize("noun", TABLE, ids=lambda noun: noun.name)
-def test_words_are_single_words_of_one_noun(noun: nouns.Noun) -> None:
+def test_words_are_single_words_of_one_noun(noun: Noun) -> None:
     for word in noun.words:
         assert tokenize(word) == [word]
         assert [other.name for other in TABLE if word in other.words] == [noun.name]
