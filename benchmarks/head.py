@@ -59,9 +59,8 @@ def main() -> None:
     said = [{word for text in record.references for word in tokenize(text)} for record in records]
     right = np.array([[not words.isdisjoint(noun.named_by) for noun in table.nouns] for words in said])
     for name, scores in (("before", then), ("now", now)):
-        print(
-            f"average precision of {right.sum()} mentions, {name}: {average_precision(table.probabilities(scores), right):.3f}"
-        )
+        found = average_precision(table.probabilities(scores), right)
+        print(f"average precision of {right.sum()} mentions, {name}: {found:.3f}")
 
 
 if __name__ == "__main__":

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from looksay.data import Record
+from looksay.evaluation import judge
 from looksay.export import card
 from looksay.specs import ImageSpec, ModelSpec
+from looksay.tags import Noun, TagTable
 from looksay.train import trained
-from looksay.train.recipe import DistillationOptions, EncoderOptions, Recipe, TrainingOptions
+from looksay.train.recipe import DistillationOptions, EncoderOptions, ModelFacts, Recipe, TrainingOptions
 
 SCORES = dict.fromkeys(("BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "ROUGE-L", "CIDEr-D"), 0.5) | {
     "pictures": 4, "split": "val", "references": 5,
 }  # fmt: skip
+PEOPLE = ("a man rides a red horse", "three boats on water", "some food")
 SPEC = ModelSpec("mine", "resnet50", "top-down", ImageSpec(size=64), (2, 2), scores=SCORES)
 
 
@@ -44,6 +49,21 @@ def test_it_tells_of_every_run_on_the_way_what_was_not_as_by_default(runs: Path)
     assert "(fine-tuned)" in text
     assert "batch =" not in text
     assert str(runs) not in text
+
+
+def test_it_shows_good_and_bad_captions_if_that_was_asked_for(runs: Path) -> None:
+    records = [Record(Path(f"{name}.jpg"), (said, "two dogs"), "val") for name, said in zip("abc", PEOPLE, strict=True)]
+    found = {"": judge(records, ["a man rides a red horse", "a cat", "a bus"], {"split": "val"})}
+    phases = trained.history(runs / "last")
+    assert "Examples" not in card.write(SPEC, phases, "all the same", found)
+    asked = replace(phases[-1], recipe=replace(phases[-1].recipe, model=ModelFacts(examples=2)))
+    text = card.write(
+        SPEC, [asked], "all the same", found, TagTable((Noun(("cat",), ("cat",), "", (1,)),), quiet=("x",))
+    )
+    (best, worst) = re.findall(r"^\| (\d+) \|(.*)\|$", text, re.MULTILINE)
+    assert int(best[0]) > 100 > int(worst[0]) == 0
+    assert best[1] == " a man rides a red horse | a man rides a red horse | `a.jpg` "
+    assert "with a probability of 0.5 or more: cat." in text
 
 
 def test_a_run_whose_beginnings_are_gone_tells_of_itself(runs: Path) -> None:

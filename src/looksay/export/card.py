@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import looksay
+from looksay.evaluation import Evaluation
 from looksay.specs import ModelSpec
+from looksay.tags import TagTable
 from looksay.train.recipe import ModelFacts
 from looksay.train.trained import Phase
 
 _SCALED = ("BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "ROUGE-L", "CIDEr-D")
 
 
-def write(spec: ModelSpec, phases: Sequence[Phase], parity: str) -> str:
+def write(
+    spec: ModelSpec,
+    phases: Sequence[Phase],
+    parity: str,
+    found: Mapping[str, Evaluation] | None = None,
+    tags: TagTable | None = None,
+) -> str:
     """Return the card, in Markdown.
 
     Parameters
@@ -26,6 +34,10 @@ def write(spec: ModelSpec, phases: Sequence[Phase], parity: str) -> str:
         How the model came to be; the last is its own run.
     parity : str
         How the export compares with the trained model.
+    found : mapping of str to Evaluation, optional
+        The captions of the val split, by the set of a mixture: examples are taken from them.
+    tags : TagTable, optional
+        What the encoder recognises.
     """
     scores, image, recipe = spec.scores, spec.image, phases[-1].recipe
     rows, columns = spec.grid
@@ -51,7 +63,7 @@ beam {spec.search.beam}, as coco-caption scores (its tokeniser; {scores["referen
 
 Export: {parity}.
 
-## Limits
+{_examples(found or {}, recipe.model.examples)}{_names(tags)}## Limits
 
 {recipe.model.limits}
 
@@ -70,6 +82,48 @@ def _table(scores: dict[str, Any]) -> str:
         names = ["set", "---", "the one above", *(f"{name}, {also[name]['pictures']} pictures" for name in also)]
         rows = [[name, *row] for name, row in zip(names, rows, strict=True)]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def _examples(found: Mapping[str, Evaluation], wanted: int) -> str:
+    """Return some captions, evenly from the best to the worst by CIDEr-D; with one that a person wrote of each."""
+    if not (found and wanted):
+        return ""
+    lines = []
+    for source, one in found.items():
+        scores = one.by_image["CIDEr-D"]
+        ranked = sorted(range(len(scores)), key=lambda place: -scores[place])
+        count = min(len(ranked), max(1, wanted // len(found)))
+        for at in range(count):
+            place = ranked[round(at * (len(ranked) - 1) / max(1, count - 1))]
+            record = one.records[place]
+            picture = f"{source}, `{record.image.name}`".lstrip(", ")
+            said, person = (text.replace("|", "\\|") for text in (one.said[place], record.references[0]))
+            lines.append(f"| {100 * scores[place]:.0f} | {said} | {person} | {picture} |")
+    return f"""## Examples
+
+Captions of the {next(iter(found.values())).facts["split"]} split, picked by no one: evenly from the best to the worst \
+by CIDEr-D.
+
+| CIDEr-D | it says | a person says | picture |
+|---|---|---|---|
+{chr(10).join(lines)}
+
+"""
+
+
+def _names(tags: TagTable | None) -> str:
+    """Return what the encoder recognises."""
+    if tags is None:
+        return ""
+    return f"""## What it recognises
+
+Its CNN tells these apart, and a caption that lacks one is asked for it where people would mention it with a \
+probability of {tags.threshold} or more: {", ".join(noun.name for noun in tags.nouns)}.
+
+{len(tags.quiet)} words of these stood in no training caption, or hardly; where they go in a sentence is guessed from \
+words like them.
+
+"""
 
 
 def _learning(phases: Sequence[Phase]) -> str:

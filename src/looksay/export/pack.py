@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from looksay.bundle import CARD, TAGS, Bundle
 from looksay.captioner import Captioner
 from looksay.data import Dataset, Record
 from looksay.errors import DataError, ParityError, RunError
-from looksay.evaluation import evaluate
+from looksay.evaluation import Evaluation, evaluate
 from looksay.export import card, graphs, parity, quantize, tagging
 from looksay.nets import encoder
 from looksay.specs import ModelSpec
@@ -93,8 +94,9 @@ def export(run_folder: Path, folder: Path, *, int8: bool = False, data_folder: P
                 building / TAGS
             )
             captioner = _open(building, spec)
-        spec = replace(spec, scores=_score(captioner, dataset))
-        (building / CARD).write_text(card.write(spec, phases, report), encoding="utf-8")
+        found = _evaluate(captioner, dataset)
+        spec = replace(spec, scores=_scores(found, spec.search.beam))
+        (building / CARD).write_text(card.write(spec, phases, report, found, captioner.bundle.tags), encoding="utf-8")
         bundle.seal(building, spec)
         building.rename(folder)
     finally:
@@ -129,30 +131,32 @@ def _check(run: trained.Run, captioner: Captioner, records: list[Record]) -> par
     return found
 
 
-def _score(captioner: Captioner, dataset: Dataset) -> dict[str, Any]:
-    """Caption the split with the bundle and score it, as ``looksay evaluate`` does; of a mixture each set apart.
+def _evaluate(captioner: Captioner, dataset: Dataset) -> dict[str, Evaluation]:
+    """Caption the split with the bundle and score it, as ``looksay evaluate`` does; of a mixture each set apart."""
+    found = {}
+    for source in dict.fromkeys(record.source for record in dataset.split(SPLIT)):
+        of_one = replace(dataset, records=tuple(record for record in dataset.records if record.source == source))
+        found[source] = evaluate(captioner, of_one, SPLIT)
+        if len(found[source].said) < 2:
+            raise DataError(f"one picture is too few to score: CIDEr-D compares several; the {SPLIT} split needs more")
+        for problem in found[source].problems:
+            log.warning("%s", problem)
+        shown = ", ".join(f"{name} {100 * value:.1f}" for name, value in found[source].scores.items())
+        log.info("%s of %d pictures%s: %s", SPLIT, len(found[source].said), f" of {source}" if source else "", shown)
+    return found
 
-    The scores are those of the set of ``[data]``; those of the others stand under ``also``, by their names.
-    """
-    sources = list(dict.fromkeys(record.source for record in dataset.split(SPLIT)))
-    first, *others = (_of_one(captioner, dataset, source) for source in sources)
-    return first | ({"also": dict(zip(sources[1:], others, strict=True))} if others else {})
 
-
-def _of_one(captioner: Captioner, dataset: Dataset, source: str) -> dict[str, Any]:
-    of_one = replace(dataset, records=tuple(record for record in dataset.records if record.source == source))
-    found = evaluate(captioner, of_one, SPLIT)
-    if len(found.said) < 2:
-        raise DataError(f"one picture is too few to score: CIDEr-D compares several; the {SPLIT} split needs more")
-    for problem in found.problems:
-        log.warning("%s", problem)
-    scores = {name: round(value, 6) for name, value in found.scores.items()}
-    shown = ", ".join(f"{name} {100 * value:.1f}" for name, value in scores.items())
-    log.info("%s of %d pictures%s: %s", SPLIT, len(found.said), f" of {source}" if source else "", shown)
-    return {
-        "split": SPLIT,
-        "pictures": len(found.said),
-        "references": found.references[1],
-        "beam": captioner.bundle.spec.search.beam,
-        **scores,
+def _scores(found: Mapping[str, Evaluation], beam: int) -> dict[str, Any]:
+    """Return what is told of the set of ``[data]``, and under ``also`` of the others, by their names."""
+    told: dict[str, dict[str, Any]] = {
+        source: {
+            "split": SPLIT,
+            "pictures": len(one.said),
+            "references": one.references[1],
+            "beam": beam,
+            **{name: round(value, 6) for name, value in one.scores.items()},
+        }
+        for source, one in found.items()
     }
+    first, *others = told
+    return told[first] | ({"also": {name: told[name] for name in others}} if others else {})

@@ -17,13 +17,24 @@ UNSTATED = "unstated"
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """What the model is called, and its terms; they travel in ``model.json`` and ``CARD.md``."""
+    """What the model is called, and its terms; they travel in ``model.json`` and ``CARD.md``.
+
+    Attributes
+    ----------
+    name, licence, training_data, encoder_licence, limits : str
+    examples : int
+        How many captions of the val split the card shows, good and bad, each with one that a person wrote.
+    """
 
     name: str = "unnamed"
     licence: str = UNSTATED
     training_data: str = UNSTATED
     encoder_licence: str = UNSTATED
     limits: str = UNSTATED
+    examples: int = 0
+
+    def __post_init__(self) -> None:
+        require(0 <= self.examples <= 100, f"examples is {self.examples}; it must be from 0 to 100")
 
 
 @dataclass(frozen=True)
