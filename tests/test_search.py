@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from looksay import OptionError, rules
-from looksay.search import DecoderState, Hypothesis, Rows, Tokens, _top, search
+from looksay.search import DecoderState, Hypothesis, Rows, Tokens, search, top
 from looksay.specs import SearchOptions
 
 START, END = 0, 1
@@ -160,7 +160,7 @@ def test_each_row_looks_at_its_own_picture_whatever_is_taken(first: list[int], d
 def test_the_best_continuations_are_those_that_sorting_all_finds(rows: int, words: int, count: int, seed: int) -> None:
     values = np.random.default_rng(seed).integers(-9, 9, (rows, words)).astype(float)  # with many that are equal
     values[values == -9] = -np.inf
-    assert _top(values, count).tolist() == np.argsort(-values, axis=1, kind="stable")[:, :count].tolist()
+    assert top(values, count).tolist() == np.argsort(-values, axis=1, kind="stable")[:, :count].tolist()
 
 
 @pytest.mark.parametrize(

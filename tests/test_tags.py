@@ -20,7 +20,8 @@ OWL = Noun(("owl",), ("owl", "bird"), "animal", (4,))
 CLOCK = Noun(("clock",), ("clock",), "", (5,))
 BED = Noun(("bed",), ("bed",), "", (6,))
 LAMP = Noun(("lamp",), ("lamp",), "", (7,))
-TABLE = TagTable((CAT, DOG, BIRD, OWL, CLOCK, BED, LAMP), quiet=("owl",))
+GIRAFFE = Noun(("giraffe",), ("giraffe",), "animal", ())
+TABLE = TagTable((CAT, DOG, BIRD, OWL, CLOCK, BED, LAMP, GIRAFFE), quiet=("owl",))
 
 
 def seen(**likely: float) -> np.ndarray:
@@ -39,7 +40,7 @@ def test_a_noun_has_the_probability_of_its_classes(scores: list[float]) -> None:
 def test_a_sure_noun_that_is_missing_is_asked_for_without_its_rivals() -> None:
     wish = TABLE.wish(seen(cat=0.9), "a dog on a bed".split())
     assert wish.wanted == [("cat", "cats")]
-    assert wish.unwanted == {"dog", "bird", "owl"}
+    assert wish.unwanted == {"dog", "bird", "owl", "giraffe"}
     assert TABLE.wish(seen(cat=0.4), "a dog on a bed".split()).wanted == []
     assert TABLE.wish(seen(cat=0.9), "two cats on a bed".split()).wanted == []
 
@@ -51,7 +52,13 @@ def test_of_two_that_exclude_each_other_the_likelier_wins() -> None:
 
 def test_a_wider_word_will_do() -> None:
     assert TABLE.wish(seen(owl=0.9, bird=0.95), "a bird on a branch".split()).wanted == []
-    assert TABLE.wish(seen(owl=0.9, bird=0.8), "a branch".split()).unwanted == {"cat", "cats", "dog"}
+    assert TABLE.wish(seen(owl=0.9, bird=0.8), "a branch".split()).unwanted == {"cat", "cats", "dog", "giraffe"}
+
+
+def test_what_is_said_stays_where_the_cnn_is_sure_of_it_too_or_cannot_know() -> None:
+    assert TABLE.wish(seen(cat=0.9, dog=0.6), "a dog on a bed".split()).wanted == []
+    assert TABLE.wish(seen(cat=0.9), "a giraffe by a tree".split()).wanted == []
+    assert TABLE.wish(seen(cat=0.9, clock=0.6), "a giraffe by a tree".split()).wanted == [("clock",)]
 
 
 def test_no_more_are_asked_for_than_can_be_searched() -> None:

@@ -221,6 +221,8 @@ class Captioner:
         found = search(self.step, state, options, start=words.start, end=words.end, rules=[*obeyed, rules.never(quiet)])
         if table is None or not options.tags or options.temperature:
             return found
+        # It is the second search of these pictures: a narrower one says nearly the same in less time.
+        narrower = replace(options, beam=max(options.n_best, math.ceil(2 / 3 * options.beam)), groups=1)
         for place, (seen, said) in enumerate(zip(self._recognised(state, table), found, strict=True)):
             wish = table.wish(seen, words.spell(said[0].tokens))
             wanted = [ids for nouns in wish.wanted if (ids := words.known(nouns))]
@@ -228,7 +230,7 @@ class Captioner:
                 asked = {each for ids in wanted for each in ids}
                 unsaid = set(words.known(wish.unwanted)) | set(quiet) - asked
                 found[place] = guided(
-                    self.step, state.take(np.array([place])), options, wanted, start=words.start, end=words.end,
+                    self.step, state.take(np.array([place])), narrower, wanted, start=words.start, end=words.end,
                     rules=[*obeyed, rules.never(sorted(unsaid)), rules.article(quiet, words)],
                 ) or said  # fmt: skip
         return found

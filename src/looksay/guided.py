@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from looksay.rules import Rule
-from looksay.search import Hypothesis, S, Step, finished, obeying
+from looksay.search import Hypothesis, S, Step, finished, obeying, top
 from looksay.specs import SearchOptions
 
 
@@ -48,11 +48,13 @@ def guided(
     last, log_prob, has = np.array([start]), np.zeros(1), np.zeros(1, dtype=int)
     tokens = np.zeros((1, 0), dtype=np.int64)
     done: list[Hypothesis] = []
+    marks: NDArray[np.int_] | None = None  # of each word which sets it is in, as bits
     while last.size and len(done) < options.beam:
         log_probs, state = allowed(last, state, tokens)
         log_probs[has != goal, end] = -np.inf
         total = log_prob[:, None] + log_probs
-        then = has[:, None] | _marks(wanted, total.shape[1])
+        marks = _marks(wanted, total.shape[1]) if marks is None else marks
+        then = has[:, None] | marks
         best = [_best(np.where(then == reached, total, -np.inf), 2 * options.beam) for reached in range(goal + 1)]
         ends, goes_on = [], []
         for place in best:
@@ -76,8 +78,6 @@ def _marks(wanted: Sequence[Sequence[int]], vocabulary: int) -> NDArray[np.int_]
 
 def _best(values: NDArray[np.float64], count: int) -> NDArray[np.intp]:
     """Return the places of the largest values, the largest first, leaving out what cannot be."""
-    flat = values.ravel()
-    some = np.argpartition(-flat, min(count, flat.size - 1))[:count] if count < flat.size else np.arange(flat.size)
-    some = some[np.isfinite(flat[some])]
-    order: NDArray[np.intp] = some[np.lexsort((some, -flat[some]))]
-    return order
+    flat = values.reshape(1, -1)
+    places = top(flat, count)[0]
+    return places[np.isfinite(flat[0, places])]

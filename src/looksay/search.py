@@ -287,7 +287,7 @@ def _advance(
     vocabulary = log_probs.shape[1]
     total = (group.log_prob.reshape(-1, 1) + log_probs).reshape(images, width * vocabulary)
     # At most `beam` of the best 2 * beam continuations end, so `beam` are left that go on.
-    best = _top(total if penalty is None else total - np.tile(penalty, width), 2 * beam)
+    best = top(total if penalty is None else total - np.tile(penalty, width), 2 * beam)
     each = np.arange(images)[:, None]
     value = total[each, best]
     parent, word = np.divmod(best, vocabulary)
@@ -309,7 +309,7 @@ def _advance(
     group.state = group.state.take(rows)
 
 
-def _top(values: NDArray[np.float64], count: int) -> NDArray[np.intp]:
+def top(values: NDArray[np.float64], count: int) -> NDArray[np.intp]:
     """Return the columns of the `count` largest values of each row, the largest first; of equal ones the first.
 
     They are in the `count` blocks of columns whose own largest values are the largest, so only these are sorted.

@@ -40,7 +40,7 @@ class Noun:
     group : str
         Nouns of one group exclude each other; empty for none.
     classes : tuple of int
-        The encoder's classes that it covers.
+        The encoder's classes that it covers; none for a noun that is there for what it excludes.
     bias : float
         See `TagTable`.
     """
@@ -113,19 +113,26 @@ class TagTable:
         )
 
     def wish(self, probabilities: NDArray[np.float64], caption: Iterable[str]) -> Wish:
-        """Return what a caption lacks: at most `MOST` nouns, of each group but the likeliest, and no rival of these."""
+        """Return what a caption lacks: at most `MOST` nouns, one of a group, and nothing that these exclude.
+
+        What the caption says already stays where the encoder is sure of it, too, or has no class for it: a giraffe.
+        """
         said = set(caption)
-        wish, groups = Wish([], set()), set()
+        wish = Wish([], set())
+        groups = {
+            noun.group
+            for noun, probability in zip(self.nouns, probabilities, strict=True)
+            if not said.isdisjoint(noun.words) and (probability >= self.threshold or not noun.classes)
+        }
         for place in np.argsort(-probabilities):
             noun = self.nouns[place]
             if probabilities[place] < self.threshold or len(wish.wanted) == MOST:
                 break
-            if noun.group in groups:
+            if (noun.group and noun.group in groups) or not said.isdisjoint(noun.named_by):
                 continue
-            groups |= {noun.group} - {""}
-            if said.isdisjoint(noun.named_by):
-                wish.wanted.append(noun.words)
-                wish.unwanted.update(self._rivals(noun))
+            groups.add(noun.group)
+            wish.wanted.append(noun.words)
+            wish.unwanted.update(self._rivals(noun))
         return wish
 
     def _rivals(self, noun: Noun) -> set[str]:

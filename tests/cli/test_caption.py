@@ -41,6 +41,18 @@ def test_the_shortest_command_prints_the_caption_and_nothing_else() -> None:
         assert (result.stderr, result.exit_code) == ("", 0)
 
 
+def test_what_the_cnn_recognises_is_told_and_can_be_left_out() -> None:
+    photo = EXAMPLES / "boats.jpg"
+    seen = looksay.load()(photo)
+    told = run(photo, "--explain").stdout.splitlines()
+    assert told[0] == seen.text
+    expected = [(f"{tag.probability:.0%}", tag.noun, tag.said) for tag in seen.tags]
+    assert expected
+    assert [(line.split()[0], line.split()[1], "not in the caption" not in line) for line in told[1:]] == expected
+    assert run(EXAMPLES, "--explain").stdout.count("\n  ") >= len(PHOTOS)
+    assert run(photo, "--tags", "off").stdout == looksay.caption(photo, tags=False) + "\n"
+
+
 def test_several_pictures_are_told_apart_by_their_paths() -> None:
     result = run(EXAMPLES)
     lines = [line.split("\t") for line in result.stdout.splitlines()]
@@ -113,6 +125,7 @@ def test_globs_work_where_the_shell_leaves_them(album: Path) -> None:
         (["photo.jpg", "--model", "none"], "no model 'none'"),
         (["photo.jpg", "--format", "xml"], "'xml' is not one of"),
         (["photo.jpg", "--output", "no/such/folder/x"], "cannot be written"),
+        ([str(EXAMPLES), "--explain", "--format", "jsonl"], "--explain is for captions on the screen"),
         ([str(Path(__file__).parent)], "no pictures in"),
     ],
 )
@@ -231,6 +244,11 @@ def test_every_model_that_is_named_is_asked(small_bundle: Path) -> None:
     result = run("caption", EXAMPLES / "boats.jpg", "--model", "default", "--model", small_bundle)
     assert result.exit_code == 2
     assert "other words" in result.stderr
+
+
+def test_a_model_that_recognises_nothing_is_not_asked_what(small_bundle: Path) -> None:
+    result = run(EXAMPLES / "boats.jpg", "--explain", "--model", small_bundle)
+    assert (result.exit_code, "does not say what it recognises" in result.stderr) == (2, True)
 
 
 def test_a_model_without_attention_is_refused_before_anything_is_written(small_bundle: Path, tmp_path: Path) -> None:

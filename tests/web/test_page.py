@@ -122,6 +122,16 @@ def test_a_dropped_photo_gets_the_librarys_caption_and_each_word_its_map(page: P
     assert page.locator(".caption").inner_text() == page.locator(".other span").nth(2).inner_text()
 
 
+def test_what_the_cnn_recognises_stands_below_the_caption(page: Page) -> None:
+    drop(page, BOATS)
+    captioned(page, "1 captioned")
+    seen = looksay.load()(BOATS).tags
+    assert seen
+    told = [f"{tag.noun} {100 * tag.probability:.0f} %{'' if tag.said else ', not said'}" for tag in seen]
+    assert page.locator(".tags li").all_inner_texts() == told
+    assert page.locator(".tags li.said").count() == sum(tag.said for tag in seen)
+
+
 def test_the_keyboard_does_what_the_mouse_does(page: Page) -> None:
     page.set_input_files("#files", BOATS)
     captioned(page, "1 captioned")
