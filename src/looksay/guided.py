@@ -79,5 +79,6 @@ def _marks(wanted: Sequence[Sequence[int]], vocabulary: int) -> NDArray[np.int_]
 def _best(values: NDArray[np.float64], count: int) -> NDArray[np.intp]:
     """Return the places of the largest values, the largest first, leaving out what cannot be."""
     flat = values.reshape(1, -1)
-    places = top(flat, count)[0]
-    return places[np.isfinite(flat[0, places])]
+    places: NDArray[np.intp] = top(flat, count)[0]
+    possible: NDArray[np.intp] = places[np.isfinite(flat[0, places])]
+    return possible

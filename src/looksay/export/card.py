@@ -56,7 +56,8 @@ Licence: {recipe.model.encoder_licence}.
 
 ## Scores
 
-Measured by running this very bundle over {scores["pictures"]} pictures of the {scores["split"]} split, \
+Measured by running this very bundle over {scores["pictures"]} pictures of the {scores["split"]} split\
+{" of " + scores["set"] + ", and over others" if "set" in scores else ""}, \
 beam {spec.search.beam}, as coco-caption scores (its tokeniser; {scores["references"]} references a picture; times 100).
 
 {_table(scores)}
@@ -79,7 +80,12 @@ def _table(scores: dict[str, Any]) -> str:
     also = scores.get("also", {})
     rows += [[f"{100 * of_one[name]:.1f}" for name in _SCALED] for of_one in (scores, *also.values())]
     if also:
-        names = ["set", "---", "the one above", *(f"{name}, {also[name]['pictures']} pictures" for name in also)]
+        names = [
+            "set",
+            "---",
+            f"{scores['set']}, {scores['pictures']} pictures",
+            *(f"{name}, {also[name]['pictures']} pictures" for name in also),
+        ]
         rows = [[name, *row] for name, row in zip(names, rows, strict=True)]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
@@ -118,7 +124,7 @@ def _names(tags: TagTable | None) -> str:
     return f"""## What it recognises
 
 Its CNN tells these apart, and a caption that lacks one is asked for it where people would mention it with a \
-probability of {tags.threshold} or more: {", ".join(noun.name for noun in tags.nouns)}.
+probability of {tags.threshold} or more: {", ".join(noun.name for noun in tags.nouns if noun.classes)}.
 
 {len(tags.quiet)} words of these stood in no training caption, or hardly; where they go in a sentence is guessed from \
 words like them.

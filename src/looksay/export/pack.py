@@ -150,6 +150,7 @@ def _scores(found: Mapping[str, Evaluation], beam: int) -> dict[str, Any]:
     """Return what is told of the set of ``[data]``, and under ``also`` of the others, by their names."""
     told: dict[str, dict[str, Any]] = {
         source: {
+            **({"set": source} if source else {}),
             "split": SPLIT,
             "pictures": len(one.said),
             "references": one.references[1],
