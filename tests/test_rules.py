@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from conftest import EXAMPLES
 
 import looksay
-from looksay import OptionError
+from looksay import OptionError, rules
+from looksay.specs import SearchOptions
+from looksay.vocabulary import SPECIAL, Vocabulary
 
 PHOTO = EXAMPLES / "boats.jpg"
 
@@ -48,3 +51,14 @@ def test_groups_give_other_captions(captioner: looksay.Captioner) -> None:
 def test_beginnings_that_cannot_be_said_are_refused(captioner: looksay.Captioner, prefix: str) -> None:
     with pytest.raises(OptionError, match="prefix is"):
         captioner(PHOTO, prefix=prefix)
+
+
+def test_no_word_echoes_but_small_ones() -> None:
+    words = Vocabulary((*SPECIAL, "a", "white", "cat", "and"))
+    obeyed = rules.of(SearchOptions(no_echo=True), words)
+    log_probs = np.zeros((2, len(words)))
+    written = np.array([words.encode("a white cat and"), words.encode("a white white and")])
+    for rule in obeyed:
+        rule(log_probs, written)
+    allowed = [[word for word, value in zip(words.words, row, strict=True) if value == 0] for row in log_probs]
+    assert allowed == [["<end>", "a", "and"], ["<end>", "a", "cat", "and"]]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from looksay.errors import OptionError
 from looksay.specs import SearchOptions
 from looksay.vocabulary import Vocabulary
-from looksay.words import DANGLING, tokenize
+from looksay.words import DANGLING, SMALL, tokenize
 
 LogProbs = NDArray[np.float64]
 Written = NDArray[np.int64]
@@ -43,6 +43,9 @@ def _asked_for(options: SearchOptions, vocabulary: Vocabulary) -> Iterator[Rule]
     yield after(len(prefix), never([vocabulary.start, vocabulary.unknown, *forbidden]))
     if options.no_repeat:
         yield after(len(prefix), no_repeat(options.no_repeat))
+    if options.no_echo:
+        small = set(vocabulary.known(SMALL))
+        yield after(len(prefix), once([word for word in range(len(vocabulary)) if word not in small], len(vocabulary)))
     if options.no_dangling:
         dangling = set(vocabulary.encode(" ".join(DANGLING))) - {vocabulary.unknown}
         yield not_after(sorted(dangling), vocabulary.end)
@@ -118,6 +121,18 @@ def no_repeat(length: int) -> Rule:
         tail = written[:, steps - length + 1 :]
         row, run = np.nonzero((runs[:, :, :-1] == tail[:, None, :]).all(axis=2))
         log_probs[row, runs[row, run, -1]] = -np.inf
+
+    return rule
+
+
+def once(ids: Sequence[int], vocabulary: int) -> Rule:
+    """Say none of these words, of so many in all, twice."""
+    single = np.zeros(vocabulary, dtype=bool)
+    single[list(ids)] = True
+
+    def rule(log_probs: LogProbs, written: Written) -> None:
+        row, step = np.nonzero(single[written])
+        log_probs[row, written[row, step]] = -np.inf
 
     return rule
 

@@ -84,6 +84,8 @@ class SearchOptions:
         Shortest caption.
     no_repeat : int
         No run of so many words is said twice; 0 for no such rule.
+    no_echo : bool
+        No word is said twice but small ones, as articles, prepositions and "another"; for English.
     no_dangling : bool
         No caption ends in an article, a preposition or a conjunction.
     forbidden : tuple of str
@@ -120,6 +122,7 @@ class SearchOptions:
     length_exponent: float = 0.7
     min_words: int = 0
     no_repeat: int = 0
+    no_echo: bool = False
     no_dangling: bool = False
     forbidden: tuple[str, ...] = ()
     prefix: str = ""
@@ -160,6 +163,7 @@ class SearchChanges(TypedDict, total=False):
     length_exponent: float
     min_words: int
     no_repeat: int
+    no_echo: bool
     no_dangling: bool
     forbidden: tuple[str, ...]
     prefix: str

@@ -97,6 +97,12 @@ DANGLING = frozenset(
     "and or but nor as while that which who because if than".split()
 )
 
+SMALL = DANGLING | frozenset(
+    "is are be being has have it its he she his her him they their them there this other another each some one two "
+    "three 's".split()
+)
+"""Words that English captions say more than once without an echo."""
+
 
 def tokenize(text: str) -> list[str]:
     """Split a caption into lower-case words without punctuation.

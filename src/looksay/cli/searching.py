@@ -17,6 +17,7 @@ _OPTIONS = (
     click.option("--min-words", type=int, help="Shortest caption."),
     click.option("--length-exponent", type=float, help="0 favours short captions, 1 long ones." + _OWN),
     click.option("--no-repeat", type=int, metavar="N", help="Say no run of N words twice."),
+    click.option("--no-echo/--echo", default=None, help="Say no word twice but small ones, as articles." + _OWN),
     click.option("--no-dangling", is_flag=True, default=None, help="End in no article, preposition or conjunction."),
     click.option("--forbid", "forbidden", multiple=True, metavar="WORD", help="Never say WORD; may be given again."),
     click.option("--prefix", metavar="TEXT", help="Begin every caption so."),

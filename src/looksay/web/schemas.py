@@ -23,6 +23,7 @@ class Options(BaseModel):
     min_words: int | None = Field(None, ge=0, le=50, description="Shortest caption.")
     length_exponent: float | None = Field(None, ge=0, le=2, description="0 favours short captions, 1 long ones.")
     no_repeat: int | None = Field(None, ge=0, le=10, description="Say no run of so many words twice; 0: no such rule.")
+    no_echo: bool | None = Field(None, description="Say no word twice but small ones, as articles.")
     no_dangling: bool | None = Field(None, description="End in no article, preposition or conjunction.")
     forbidden: list[_WORD] | None = Field(None, max_length=100, description="Words never to be said.")
     prefix: str | None = Field(None, max_length=200, description="How every caption begins.")
