@@ -44,8 +44,7 @@ def _asked_for(options: SearchOptions, vocabulary: Vocabulary) -> Iterator[Rule]
     if options.no_repeat:
         yield after(len(prefix), no_repeat(options.no_repeat))
     if options.no_echo:
-        small = set(vocabulary.known(SMALL))
-        yield after(len(prefix), once([word for word in range(len(vocabulary)) if word not in small], len(vocabulary)))
+        yield after(len(prefix), no_echo(vocabulary.known(SMALL), len(vocabulary)))
     if options.no_dangling:
         dangling = set(vocabulary.encode(" ".join(DANGLING))) - {vocabulary.unknown}
         yield not_after(sorted(dangling), vocabulary.end)
@@ -125,10 +124,10 @@ def no_repeat(length: int) -> Rule:
     return rule
 
 
-def once(ids: Sequence[int], vocabulary: int) -> Rule:
-    """Say none of these words, of so many in all, twice."""
-    single = np.zeros(vocabulary, dtype=bool)
-    single[list(ids)] = True
+def no_echo(small: Sequence[int], vocabulary: int) -> Rule:
+    """Say no word twice, of so many, but small ones."""
+    single = np.ones(vocabulary, dtype=bool)
+    single[list(small)] = False
 
     def rule(log_probs: LogProbs, written: Written) -> None:
         row, step = np.nonzero(single[written])

@@ -87,14 +87,19 @@ class TagTable:
     quiet: tuple[str, ...] = ()
 
     @cached_property
-    def _places(self) -> list[NDArray[np.intp]]:
-        return [np.array(noun.classes, dtype=np.intp) for noun in self.nouns]
+    def _covers(self) -> NDArray[np.float64]:
+        """Which classes the nouns cover, as ones: (classes up to the last one, nouns)."""
+        covers = np.zeros((1 + max(each for noun in self.nouns for each in noun.classes), len(self.nouns)))
+        for place, noun in enumerate(self.nouns):
+            covers[list(noun.classes), place] = 1
+        return covers
 
     def shares(self, scores: NDArray[np.floating]) -> NDArray[np.float64]:
         """Return the share of each noun: (pictures, nouns), from scores (pictures, classes) before the softmax."""
         likely = np.exp(scores.astype(np.float64) - scores.max(axis=1, keepdims=True))
         likely /= likely.sum(axis=1, keepdims=True)
-        return np.stack([likely[:, classes].sum(axis=1) for classes in self._places], axis=1)
+        seen: NDArray[np.float64] = likely[:, : len(self._covers)] @ self._covers
+        return seen
 
     def probabilities(self, scores: NDArray[np.floating]) -> NDArray[np.float64]:
         """Return the probability of each noun: (pictures, nouns)."""
