@@ -14,6 +14,7 @@ from pathlib import Path
 
 import timm.data
 
+from looksay.nets.encoder import IMAGENET
 from looksay.train import nouns
 
 Synset = tuple[frozenset[str], tuple[str, ...]]  # its names, and what stands above it
@@ -65,9 +66,7 @@ def main() -> None:
                 wrong.append(f"{noun.name}: {number} {classes[number]}")
     print("\n".join(wrong))
     covered = len({number for noun in table for number in noun.classes})
-    print(
-        f"{len(table)} nouns, {covered} of {nouns.CLASSES} classes; WordNet agrees with {right} of {right + len(wrong)}"
-    )
+    print(f"{len(table)} nouns, {covered} of {IMAGENET} classes; WordNet agrees with {right} of {right + len(wrong)}")
 
 
 if __name__ == "__main__":

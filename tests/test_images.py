@@ -13,7 +13,7 @@ import pytest
 from conftest import EXAMPLES
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, ImageCms
 
 from looksay import ImageError, images
 from looksay.specs import ImageSpec
@@ -89,6 +89,31 @@ def test_cmyk_jpeg_and_palette_with_transparency() -> None:
 
 def test_what_is_transparent_is_white_not_black() -> None:
     assert close(images.read(encoded(Image.new("RGBA", (8, 8), (0, 0, 0, 0)), "PNG")), (255, 255, 255), 0)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (20_000, 1), (1, 20_000), (3, 5_000)])
+def test_pictures_of_any_shape_are_read(size: tuple[int, int]) -> None:
+    assert close(images.read(encoded(Image.new("RGB", size, ORANGE), "PNG")), ORANGE)
+    assert images.prepare(encoded(Image.new("RGB", size, ORANGE), "PNG"), ImageSpec(size=32)).shape == (3, 32, 32)
+
+
+@pytest.mark.parametrize("form", ["GIF", "WEBP", "PNG", "TIFF"])
+def test_of_an_animated_picture_the_first_frame_is_read(form: str) -> None:
+    memory = io.BytesIO()
+    frames = [Image.new("RGB", (16, 16), colour) for colour in (ORANGE, (0, 0, 255))]
+    frames[0].save(
+        memory, form, save_all=True, append_images=frames[1:], **({"lossless": True} if form == "WEBP" else {})
+    )
+    assert close(images.read(memory.getvalue()), ORANGE)
+
+
+def test_a_colour_profile_changes_no_picture() -> None:
+    """Profiles are passed over, as in the training pictures; a broken one is no reason to refuse a picture."""
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    for told in (profile, b"no profile"):
+        memory = io.BytesIO()
+        Image.new("RGB", (16, 16), ORANGE).save(memory, "PNG", icc_profile=told)
+        assert close(images.read(memory.getvalue()), ORANGE)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

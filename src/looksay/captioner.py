@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from looksay import images, rules
-from looksay.bundle import Bundle
+from looksay.bundle import TAGS, Bundle
 from looksay.errors import BundleError, ImageError, OptionError
 from looksay.guided import guided
 from looksay.hub import DEFAULT, locate
@@ -66,6 +66,8 @@ class Captioner:
                 )
         self._threads, self._device = threads or os.cpu_count() or 1, device
         self._networks = [Network(one, threads, f"{place}.", device) for place, one in enumerate((bundle, *others))]
+        if bundle.tags and self._networks[0].classes < bundle.tags.classes:
+            raise BundleError(f"{bundle.folder}: {TAGS} names classes that the encoder does not tell; export it again")
 
     @property
     def name(self) -> str:

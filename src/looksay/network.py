@@ -39,6 +39,12 @@ class Network:
     device : Device
         What it cannot run is run on the CPU.
 
+    Attributes
+    ----------
+    bundle : Bundle
+    classes : int
+        How many classes the encoder tells the scores of; 0 for none.
+
     Raises
     ------
     BundleError
@@ -69,6 +75,7 @@ class Network:
         if len(needed["token"]) != 2:
             raise BundleError(f"{bundle.folder} was made by an older looksay; export its run again")
         self._seen = [node.name for node in self._encoder.get_outputs()]
+        self.classes = next((node.shape[1] for node in self._encoder.get_outputs() if node.name == SCORES), 0)
         self._memory, self._state = ([name for name in needed if name.startswith(k)] for k in ("memory.", "state."))
 
     def encode(self, pixels: NDArray[np.float32]) -> tuple[Arrays, Arrays]:

@@ -86,10 +86,15 @@ class TagTable:
     threshold: float = 0.5
     quiet: tuple[str, ...] = ()
 
+    @property
+    def classes(self) -> int:
+        """How many of the encoder's classes are needed: up to the last one that has a noun."""
+        return 1 + max((each for noun in self.nouns for each in noun.classes), default=-1)
+
     @cached_property
     def _covers(self) -> NDArray[np.float64]:
-        """Which classes the nouns cover, as ones: (classes up to the last one, nouns)."""
-        covers = np.zeros((1 + max(each for noun in self.nouns for each in noun.classes), len(self.nouns)))
+        """Which classes the nouns cover, as ones: (classes, nouns)."""
+        covers = np.zeros((self.classes, len(self.nouns)))
         for place, noun in enumerate(self.nouns):
             covers[list(noun.classes), place] = 1
         return covers
@@ -98,7 +103,7 @@ class TagTable:
         """Return the share of each noun: (pictures, nouns), from scores (pictures, classes) before the softmax."""
         likely = np.exp(scores.astype(np.float64) - scores.max(axis=1, keepdims=True))
         likely /= likely.sum(axis=1, keepdims=True)
-        seen: NDArray[np.float64] = likely[:, : len(self._covers)] @ self._covers
+        seen: NDArray[np.float64] = likely[:, : self.classes] @ self._covers
         return seen
 
     def probabilities(self, scores: NDArray[np.floating]) -> NDArray[np.float64]:

@@ -13,7 +13,7 @@ import pytest
 from conftest import EXAMPLES, PHOTOS, ROOT, TINY
 
 import looksay
-from looksay import RecipeError
+from looksay import BundleError, RecipeError
 from looksay.export import pack
 from looksay.tags import Noun, TagTable
 from looksay.train import batches, build, config, journal, mixture, run, trained
@@ -118,6 +118,8 @@ def _says_what_it_is_sure_of(folder: Path) -> None:
     """Let a captioner be sure that there is a zebra: it says so when it may, and else never."""
     captioner = looksay.load(folder)
     zebra = Noun(("zebra", "zebras"), ("zebra", "zebras"), "animal", tuple(range(1000)))
+    with pytest.raises(BundleError, match=r"tags.json names classes that the encoder does not tell"):
+        looksay.Captioner(replace(captioner.bundle, tags=TagTable((replace(zebra, classes=(1000,)),))))
     captioner.bundle = replace(captioner.bundle, tags=TagTable((zebra,), quiet=("zebra",)))
     photo = EXAMPLES / "boats.jpg"
     told = captioner(photo)

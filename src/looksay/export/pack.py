@@ -135,7 +135,8 @@ def _evaluate(captioner: Captioner, dataset: Dataset) -> dict[str, Evaluation]:
     """Caption the split with the bundle and score it, as ``looksay evaluate`` does; of a mixture each set apart."""
     found = {}
     for source in dict.fromkeys(record.source for record in dataset.split(SPLIT)):
-        of_one = replace(dataset, records=tuple(record for record in dataset.records if record.source == source))
+        records = tuple(record for record in dataset.records if record.source == source)
+        of_one = replace(dataset, records=records, problems=())  # which were told when it was read
         found[source] = evaluate(captioner, of_one, SPLIT)
         if len(found[source].said) < 2:
             raise DataError(f"one picture is too few to score: CIDEr-D compares several; the {SPLIT} split needs more")

@@ -17,6 +17,8 @@ from looksay.specs import ImageSpec, ResizeRule
 
 HUB = "hub"
 RANDOM = "random"
+IMAGENET = 1000
+"""Classes."""
 
 
 class Encoder(nn.Module):
@@ -152,12 +154,14 @@ def classifier(name: str, weights: str = HUB) -> nn.Linear:
     Raises
     ------
     RecipeError
-        If they cannot be had, or if the network has no such layer.
+        If they cannot be had, or if the network has no such layer for ImageNet's classes.
     """
     cnn: Any = _create(name, weights, classes=True)
     head = cnn.get_classifier()
     if not isinstance(head, nn.Linear) or head.in_features != cnn.num_features:
         raise RecipeError(f"encoder.name={name} has no linear classifier over its grid, so it tells no nouns")
+    if head.out_features != IMAGENET:
+        raise RecipeError(f"encoder.name={name} tells {head.out_features} classes; nouns are of ImageNet's {IMAGENET}")
     return head.requires_grad_(False).eval()
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from looksay import data
 from looksay.data import SPLITS, Dataset
-from looksay.errors import DataError, RecipeError
+from looksay.errors import RecipeError
 from looksay.train.recipe import Recipe
 
 log = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ def read(recipe: Recipe, folder: Path | None = None) -> Dataset:
     Raises
     ------
     DataError
-        If a data set cannot be read, or has nothing that is wanted of it.
+        If a data set cannot be read.
     RecipeError
         If two sets have one name.
     """
@@ -40,7 +40,7 @@ def read(recipe: Recipe, folder: Path | None = None) -> Dataset:
     _report(main)
     if not recipe.mixture:
         return main
-    name = main_source(main)
+    name = main.folder.name or "data"
     if name in recipe.mixture:
         raise RecipeError(f"mixture.{name}: this is the name of data.folder, too; call the section otherwise")
     records = [replace(record, source=name) for record in main.records]
@@ -48,8 +48,6 @@ def read(recipe: Recipe, folder: Path | None = None) -> Dataset:
     for name, options in recipe.mixture.items():
         mixed = data.read(Path(options.folder), options)
         _report(mixed)
-        if options.split != "own" and not mixed.records:
-            raise DataError(f"{options.folder} has no pictures for mixture.{name}")
         records += [
             replace(record, source=name, split=record.split if options.split == "own" else options.split)
             for record in mixed.records
@@ -57,11 +55,6 @@ def read(recipe: Recipe, folder: Path | None = None) -> Dataset:
         problems += mixed.problems
     layout = " + ".join(f"{name} ({count:,} pictures)" for name, count in Counter(r.source for r in records).items())
     return Dataset(main.folder, layout, tuple(records), tuple(problems))
-
-
-def main_source(main: Dataset) -> str:
-    """Return what the data set of ``[data]`` is called in a mixture."""
-    return main.folder.name or "data"
 
 
 def _report(dataset: Dataset) -> None:

@@ -8,8 +8,6 @@ from importlib import resources
 
 from looksay.tags import Noun
 
-CLASSES = 1000
-
 
 def read() -> list[Noun]:
     """Return the nouns of the table; each has the classes, and names, that `Noun` tells."""

@@ -19,6 +19,7 @@ from lightning.pytorch.strategies import DDPStrategy
 from looksay.data import Dataset
 from looksay.data.atomic import replacing, sweep
 from looksay.errors import DataError, RecipeError, RunError
+from looksay.nets import encoder
 from looksay.nets.model import CaptionModel
 from looksay.train import build, config, growing, journal, mixture, nouns
 from looksay.train.averaging import MovingAverage
@@ -115,6 +116,8 @@ def train(recipe: Recipe, *, resume: bool = False) -> Path:
         log.warning("%s", idle)
     vocabulary = _vocabulary(folder, dataset, recipe, resume=resume)
     torch.manual_seed(recipe.training.seed)
+    if recipe.vocabulary.nouns:
+        encoder.classifier(recipe.encoder.name, recipe.encoder.weights)  # which the export needs: it refuses early
     model = build.caption_model(recipe, vocabulary, pretrained=not recipe.training.start)
     if recipe.training.start:
         _start(model, recipe, vocabulary)
