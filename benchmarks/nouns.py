@@ -58,8 +58,9 @@ def main() -> None:
         for number in dict.fromkeys(noun.classes):
             called = [name.strip().lower().replace(" ", "_") for name in classes[number].split(",")]
             candidates = {place for name in called for place in places.get(name, [])}
-            best = max(candidates, key=lambda place: len(synsets[place][0] & set(called)), default=None)
-            names = above(best, synsets) if best else set()
+            most = max((len(synsets[place][0] & set(called)) for place in candidates), default=0)
+            likest = (place for place in candidates if len(synsets[place][0] & set(called)) == most)
+            names = set().union(*(above(place, synsets) for place in likest))
             if set(noun.named_by) & {part for name in names for part in (name, *name.split("_"))}:
                 right += 1
             else:

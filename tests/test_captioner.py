@@ -139,7 +139,7 @@ def test_a_picture_is_seen_and_read_alike_alone_and_among_others_to_the_last_bit
     for place, picture in enumerate(prepared):
         alone = captioner.encode([picture])
         for name, array in alone.memory.items():
-            # Of the scores of classes the last bits depend on how many rows a product has; nobody reads them so closely.
+            # The last bits of the scores of classes depend on how many rows a product has.
             close = 1e-4 if SCORES in name else 0
             np.testing.assert_allclose(array[0], together.memory[name][place], rtol=0, atol=close, err_msg=name)
         own, _ = captioner.step(tokens[2 * place : 2 * place + 2], alone.take(np.zeros(2, dtype=int)))

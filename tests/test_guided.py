@@ -55,11 +55,11 @@ def test_a_narrow_beam_keeps_what_is_asked_for(seed: int, beam: int) -> None:
 
 @given(st.integers(0, 10_000))
 def test_what_the_caption_has_anyway_changes_nothing(seed: int) -> None:
-    table, options = tables(seed, images=1), SearchOptions(beam=4, max_words=6)
+    table, options = tables(seed, images=1), SearchOptions(beam=100, max_words=3)
     ((free, *_),) = decode(table, options)
     if free.tokens:
         (asked, *_) = ask(table, [[free.tokens[0]]], options)
-        assert asked.score >= free.score - 1e-9
+        assert asked == free
 
 
 def test_what_cannot_be_said_is_not_said() -> None:

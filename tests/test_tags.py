@@ -61,6 +61,19 @@ def test_what_is_said_stays_where_the_cnn_is_sure_of_it_too_or_cannot_know() -> 
     assert TABLE.wish(seen(cat=0.9, clock=0.6), "a giraffe by a tree".split()).wanted == [("clock",)]
 
 
+def test_a_word_that_means_something_else_too_is_never_excluded() -> None:
+    orange = Noun(("orange", "oranges"), ("orange", "oranges"), "food", (1,), homonyms=("orange",))
+    banana = Noun(("banana",), ("banana",), "food", (2,))
+    wish = TagTable((orange, banana)).wish(np.array([0.1, 0.9]), "a man in an orange shirt".split())
+    assert (wish.wanted, wish.unwanted) == ([("banana",)], {"oranges"})
+
+
+def test_one_thing_is_asked_for_by_one_of_its_names() -> None:
+    computer = Noun(("computer",), ("computer", "laptop"), "", (1, 2))
+    laptop = Noun(("laptop",), ("laptop", "computer"), "", (2,))
+    assert TagTable((computer, laptop)).wish(np.array([0.9, 0.8]), ["a", "cat"]).wanted == [("computer",)]
+
+
 def test_no_more_are_asked_for_than_can_be_searched() -> None:
     wish = TABLE.wish(seen(clock=0.9, bed=0.8, lamp=0.7), [])
     assert wish.wanted == [("clock",), ("bed",)]

@@ -219,7 +219,8 @@ class Captioner:
         """Find the best captions of encoded pictures; where they lack nouns that the encoder is sure of, with these."""
         words, table = self.bundle.vocabulary, self.bundle.tags
         obeyed = rules.of(options, words)
-        quiet = words.known(table.quiet) if table else []
+        begun = set(words.encode(options.prefix))
+        quiet = [word for word in words.known(table.quiet) if word not in begun] if table else []
         found = search(self.step, state, options, start=words.start, end=words.end, rules=[*obeyed, rules.never(quiet)])
         if table is None or not options.tags or options.temperature:
             return found
@@ -230,7 +231,7 @@ class Captioner:
             wanted = [ids for nouns in wish.wanted if (ids := words.known(nouns))]
             if wanted:
                 asked = {each for ids in wanted for each in ids}
-                unsaid = set(words.known(wish.unwanted)) | set(quiet) - asked
+                unsaid = (set(words.known(wish.unwanted)) | set(quiet) - asked) - begun
                 found[place] = guided(
                     self.step, state.take(np.array([place])), narrower, wanted, start=words.start, end=words.end,
                     rules=[*obeyed, rules.never(sorted(unsaid)), rules.article(quiet, words)],

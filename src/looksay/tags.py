@@ -43,6 +43,8 @@ class Noun:
         The encoder's classes that it covers; none for a noun that is there for what it excludes.
     bias : float
         See `TagTable`.
+    homonyms : tuple of str
+        Those of its words that mean something else, too, and are never excluded: an orange shirt.
     """
 
     words: tuple[str, ...]
@@ -50,6 +52,7 @@ class Noun:
     group: str
     classes: tuple[int, ...]
     bias: float = 0.0
+    homonyms: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -78,7 +81,7 @@ class TagTable:
     threshold : float
         A noun of this probability ought to be in the caption; chosen on the val split.
     quiet : tuple of str
-        Words that no training caption had, and that are only said where they are asked for.
+        Words that hardly any training caption had, and that are only said where they are asked for.
     """
 
     nouns: tuple[Noun, ...]
@@ -141,14 +144,15 @@ class TagTable:
             if (noun.group and noun.group in groups) or not said.isdisjoint(noun.named_by):
                 continue
             groups.add(noun.group)
+            said.update(noun.words)  # so that a laptop is not asked for beside a computer
             wish.wanted.append(noun.words)
             wish.unwanted.update(self._rivals(noun))
         return wish
 
     def _rivals(self, noun: Noun) -> set[str]:
         """Return the words of the nouns that a noun excludes."""
-        others = (other.words for other in self.nouns if noun.group and other.group == noun.group)
-        return {word for words in others for word in words} - set(noun.named_by)
+        others = (other for other in self.nouns if noun.group and other.group == noun.group)
+        return {word for other in others for word in other.words if word not in other.homonyms} - set(noun.named_by)
 
     def save(self, path: Path) -> None:
         """Write the table as JSON."""
@@ -172,6 +176,7 @@ class TagTable:
                     str(noun["group"]),
                     tuple(map(int, noun["classes"])),
                     float(noun["bias"]),
+                    tuple(noun["homonyms"]),
                 )
                 for noun in told["nouns"]
             )

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from looksay import DataError
 from looksay.train import growing
 from looksay.vocabulary import SPECIAL, Vocabulary
 
@@ -40,6 +41,12 @@ def test_new_words_stand_near_words_like_them(vectors: Path) -> None:
     assert np.linalg.norm(wolf - [5, 0, 1]) < 1 < np.linalg.norm(wolf - [0, 5, 1])
     assert np.linalg.norm(tram - [0, 5, 1]) < 1
     assert unheard == pytest.approx([2.5, 2.5, 1])  # nothing is known of it
+
+
+def test_a_file_without_any_of_the_words_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "other.txt").write_text("zzz 1 2\n", encoding="utf-8")
+    with pytest.raises(DataError, match="has none of the 10 words"):
+        growing.grow(weights(), KNOWN, GROWN, str(tmp_path / "other.txt"))
 
 
 def test_without_vectors_a_new_word_is_the_mean_of_all() -> None:

@@ -129,8 +129,17 @@ def _says_what_it_is_sure_of(folder: Path) -> None:
     assert "zebra" not in off.words
     assert [(tag.noun, tag.said) for tag in off.tags] == [("zebra", False)]
     assert captioner(photo, forbidden=("zebra", "zebras")).text == off.text
+    assert captioner(photo, prefix="two zebra").text.startswith("two zebra")  # a word that it would not say by itself
+    assert captioner(photo, prefix="two zebra", tags=False).text.startswith("two zebra")
     with_beam = captioner.candidates(photo, n_best=3)
     assert all({"zebra", "zebras"} & set(candidate.words) for candidate in with_beam)
+
+
+def test_sets_that_have_moved_are_named_anew(changes: list[str], small_data: Path, other_data: Path) -> None:
+    recipe = config.load(RECIPE, [*changes, "mixture.other.folder=gone"])
+    assert len(mixture.read(recipe, None, {"other": other_data}).records) == 32
+    with pytest.raises(RecipeError, match=r"no mixture.elsewhere in this recipe; it has other, beside"):
+        mixture.read(recipe, None, {"elsewhere": other_data})
 
 
 def test_two_sets_of_one_name_are_refused(changes: list[str], small_data: Path) -> None:

@@ -26,7 +26,14 @@ SPLIT = "val"
 log = logging.getLogger(__name__)
 
 
-def export(run_folder: Path, folder: Path, *, int8: bool = False, data_folder: Path | None = None) -> Bundle:
+def export(
+    run_folder: Path,
+    folder: Path,
+    *,
+    int8: bool = False,
+    data_folder: Path | None = None,
+    mixed: Mapping[str, Path] | None = None,
+) -> Bundle:
     """Make a bundle of a run's best weights.
 
     The graphs must say what the trained model says on the first pictures of the val split, word for word. With
@@ -43,6 +50,8 @@ def export(run_folder: Path, folder: Path, *, int8: bool = False, data_folder: P
         See `quantize.shrink`.
     data_folder : Path, optional
         The data set to check and score on; by default the run's own.
+    mixed : mapping of str to Path, optional
+        The same for data sets that are mixed with it, by their names.
 
     Returns
     -------
@@ -61,7 +70,7 @@ def export(run_folder: Path, folder: Path, *, int8: bool = False, data_folder: P
         raise RunError(f"{folder} exists already; name a new folder for the bundle")
     run = trained.load(run_folder)
     phases = trained.history(run_folder)
-    dataset = mixture.read(run.recipe, data_folder)
+    dataset = mixture.read(run.recipe, data_folder, mixed)
     records = dataset.split(SPLIT)
     spec = ModelSpec(
         name=run.recipe.model.name,

@@ -22,7 +22,7 @@ from looksay.words import tokenize
 
 THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
-_PICTURES = 3000  # of the train split, that probabilities are fitted to
+_PICTURES = 3000  # of a split, at most, that are looked at
 _BATCH = 8
 _LEAST_SHARE = 0.005  # pictures in which a noun's classes have less say nothing about it
 _PRIOR = 1.0  # how far a noun's bias strays from the others', as a standard deviation
@@ -56,8 +56,7 @@ def table(captioner: Captioner, train: Sequence[Record], val: Sequence[Record], 
     counts = Counter(word for record in train for text in record.references for word in tokenize(text))
     known = tuple(noun for noun in nouns.read() if vocabulary & set(noun.words))
     quiet = tuple(dict.fromkeys(w for noun in known for w in noun.words if w in vocabulary and counts[w] < min_count))
-    some = [train[place] for place in np.linspace(0, len(train) - 1, min(_PICTURES, len(train))).astype(int)]
-    looked = [(state.memory[f"0.{SCORES}"], read) for state, read in _looks(captioner, some)]
+    looked = [(state.memory[f"0.{SCORES}"], read) for state, read in _looks(captioner, _some(train))]
     if not looked:
         raise DataError("none of the train split's pictures can be read, so nouns cannot be fitted to them; see --data")
     scores = np.concatenate([of_some for of_some, _ in looked])
@@ -96,7 +95,7 @@ def fit(table: TagTable, scores: NDArray[np.floating], references: Sequence[Sequ
 
 
 def _threshold(captioner: Captioner, table: TagTable, val: Sequence[Record]) -> float:
-    looked = list(_looks(captioner, val))
+    looked = list(_looks(captioner, _some(val)))
     records = [record for _, read in looked for record in read]
     means: dict[float, float] = {}
     for threshold in THRESHOLDS:
@@ -108,6 +107,12 @@ def _threshold(captioner: Captioner, table: TagTable, val: Sequence[Record]) -> 
         log.info("tags from %.1f: %s", threshold, ", ".join(f"{name} {100 * s:.1f}" for name, s in scores.items()))
         means[threshold] = sum(scores.values()) / len(scores)
     return max(threshold for threshold, mean in means.items() if mean >= max(means.values()) - _NOISE)
+
+
+def _some(records: Sequence[Record]) -> list[Record]:
+    """Return at most so many records, evenly from all."""
+    places = np.linspace(0, len(records) - 1, min(_PICTURES, len(records)))
+    return [records[place] for place in places.astype(int)]
 
 
 def _by_source(records: Sequence[Record], texts: Sequence[str]) -> dict[str, float]:

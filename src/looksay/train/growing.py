@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from looksay.data import vectors
+from looksay.errors import DataError
 from looksay.vocabulary import Vocabulary
 
 log = logging.getLogger(__name__)
@@ -39,6 +40,11 @@ def grow(weights: dict[str, Tensor], known: Vocabulary, grown: Vocabulary, file:
     Returns
     -------
     dict of Tensor
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read, or has none of the words.
     """
     new = grown.words[len(known) :]
     near = _vectors(file, grown)
@@ -59,6 +65,8 @@ def _vectors(file: str, words: Vocabulary) -> NDArray[np.float64]:
     if not file:
         return np.zeros((len(words), 1))
     found = vectors.known(Path(file), words.words)
+    if not found:
+        raise DataError(f"{file} has none of the {len(words)} words; is it in GloVe's text format?")
     near = np.zeros((len(words), len(next(iter(found.values())))))
     near[list(found)] = list(found.values())
     return near

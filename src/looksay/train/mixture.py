@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from looksay.train.recipe import Recipe
 log = logging.getLogger(__name__)
 
 
-def read(recipe: Recipe, folder: Path | None = None) -> Dataset:
+def read(recipe: Recipe, folder: Path | None = None, others: Mapping[str, Path] | None = None) -> Dataset:
     """Read the data set of ``[data]``, and those of ``[mixture.NAME]`` that are to be mixed with it.
 
     Parameters
@@ -23,6 +24,8 @@ def read(recipe: Recipe, folder: Path | None = None) -> Dataset:
     recipe : Recipe
     folder : Path, optional
         Read instead of the one of ``[data]``.
+    others : mapping of str to Path, optional
+        Read instead of those of ``[mixture.NAME]``, by their names.
 
     Returns
     -------
@@ -34,8 +37,12 @@ def read(recipe: Recipe, folder: Path | None = None) -> Dataset:
     DataError
         If a data set cannot be read.
     RecipeError
-        If two sets have one name.
+        If two sets have one name, or if there is no set of a name in `others`.
     """
+    others = others or {}
+    if unknown := set(others) - set(recipe.mixture):
+        known = ", ".join(recipe.mixture) or "none"
+        raise RecipeError(f"there is no mixture.{unknown.pop()} in this recipe; it has {known}")
     main = data.read(folder or Path(recipe.data.folder), recipe.data)
     _report(main)
     if not recipe.mixture:
@@ -46,7 +53,7 @@ def read(recipe: Recipe, folder: Path | None = None) -> Dataset:
     records = [replace(record, source=name) for record in main.records]
     problems = list(main.problems)
     for name, options in recipe.mixture.items():
-        mixed = data.read(Path(options.folder), options)
+        mixed = data.read(others.get(name, Path(options.folder)), options)
         _report(mixed)
         records += [
             replace(record, source=name, split=record.split if options.split == "own" else options.split)

@@ -21,9 +21,10 @@ def read() -> list[Noun]:
             continue
         said, _, numbers = line.partition(":")
         said, _, parent = said.partition("<")
-        words = tuple(said.split())
+        words = tuple(word.lstrip("~") for word in said.split())
+        homonyms = tuple(word[1:] for word in said.split() if word.startswith("~"))
         parents[words[0]] = parent.strip()
-        nouns.append(Noun(words, words, group, tuple(_numbers(numbers))))
+        nouns.append(Noun(words, words, group, tuple(_numbers(numbers)), homonyms=homonyms))
     by_name = {noun.name: noun for noun in nouns}
     for name, parent in parents.items():
         if parent:
