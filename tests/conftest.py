@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,9 @@ SAID = {
     "photographer.png": "a man in a black coat looks through a camera on a tripod",
 }
 COPIES = 4
+
+# What a shell runs in the background ignores Ctrl-C, and so would the commands that tests stop with it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
