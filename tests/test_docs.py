@@ -17,7 +17,7 @@ from conftest import EXAMPLES, ROOT
 
 from looksay.cli.main import main
 from looksay.metrics.health import MEANING
-from looksay.train import config, recipe
+from looksay.train import config, options, recipe
 
 SERVING = ROOT / "docs" / "guide" / "serve.md"  # its examples need a server: tests/web/test_guide.py
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *ROOT.glob("C*.md"), EXAMPLES / "README.md"])
@@ -80,11 +80,11 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_every_key_of_a_recipe_is_documented_with_its_default() -> None:
     text = (ROOT / "docs" / "reference" / "recipes.md").read_text(encoding="utf-8")
     everything = recipe.Recipe()
-    sections = {section.name: getattr(everything, section.name) for section in fields(everything)}
+    sections = {each.name: getattr(everything, each.name) for each in fields(everything)}
     assert sections.pop("mixture") == {}
-    for name, options in (sections | {"mixture.NAME": recipe.MixedOptions}).items():
+    for name, section in (sections | {"mixture.NAME": options.MixedOptions}).items():
         assert f"## [{name}]" in text
-        for key in fields(options):
+        for key in fields(section):
             assert f"| `{key.name}` | `{recipe._toml(key.default)}` |" in text, key.name
 
 

@@ -14,7 +14,8 @@ from looksay.export import card
 from looksay.specs import ImageSpec, ModelSpec
 from looksay.tags import Noun, TagTable
 from looksay.train import trained
-from looksay.train.recipe import DistillationOptions, EncoderOptions, ModelFacts, Recipe, TrainingOptions
+from looksay.train.options import DistillationOptions, EncoderOptions, ModelFacts, TrainingOptions
+from looksay.train.recipe import Recipe
 
 SCORES = dict.fromkeys(("BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "ROUGE-L", "CIDEr-D"), 0.5) | {
     "pictures": 4, "split": "val", "references": 5,

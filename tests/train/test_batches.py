@@ -19,7 +19,8 @@ from looksay.nets.model import CaptionModel
 from looksay.train import build, config
 from looksay.train.augmentation import vary
 from looksay.train.batches import Pictures, TrainBatches, ValBatches, pictures
-from looksay.train.recipe import AugmentationOptions, Recipe
+from looksay.train.options import AugmentationOptions
+from looksay.train.recipe import Recipe
 from looksay.vocabulary import Vocabulary
 
 

@@ -163,6 +163,13 @@ def test_a_slip_in_a_mixture_is_named(change: str, message: str, changes: list[s
         config.load(RECIPE, [*changes, change])
 
 
+def test_a_slip_in_a_section_of_a_mixture_is_placed(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text("[data]\nweight = 2\n\n[mixture.my-photos]\nfolder = 'x'\nweight = 0\n", encoding="utf-8")
+    with pytest.raises(RecipeError, match=r"mine.toml, line 6: mixture.my-photos: weight is 0.0"):
+        config.load(file)
+
+
 def test_a_recipe_of_a_mixture_is_kept_whole(changes: list[str], tmp_path: Path) -> None:
     recipe = config.load(RECIPE, [*changes, "mixture.my set.folder=x"])
     (tmp_path / "recipe.toml").write_text(recipe.to_toml(), encoding="utf-8")

@@ -14,7 +14,7 @@ from looksay.errors import RecipeError, RunError
 from looksay.nets.encoder import Encoder, image_spec
 from looksay.train import batches, config, journal, run
 from looksay.train.averaging import MovingAverage
-from looksay.train.recipe import EncoderOptions
+from looksay.train.options import EncoderOptions
 from looksay.train.trained import history, load
 
 RECIPE = ROOT / "recipes" / "flickr8k.toml"

@@ -15,7 +15,7 @@ from looksay import RecipeError, RunError, data
 from looksay.train import batches, config, run, trained
 from looksay.train.batches import Pictures
 from looksay.train.losses import distillation
-from looksay.train.recipe import AugmentationOptions
+from looksay.train.options import AugmentationOptions
 from looksay.train.teachers import SoftTargets
 from looksay.vocabulary import Vocabulary
 

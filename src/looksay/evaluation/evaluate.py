@@ -65,7 +65,7 @@ def evaluate(
     with progress(wanted, len(wanted), "captioning") as wanted_pictures:
         coming = iter(wanted_pictures)
         while group := list(islice(coming, batch)):
-            pictures, group_records = _prepare(captioner, group, problems)
+            pictures, group_records = readable(captioner, group, problems)
             if not group_records:
                 continue
             state = captioner.encode(pictures)
@@ -95,7 +95,8 @@ def _told(search: SearchOptions) -> dict[str, Any]:
     }
 
 
-def _prepare(captioner: Captioner, group: Sequence[Record], problems: list[str]) -> tuple[list[Prepared], list[Record]]:
+def readable(captioner: Captioner, group: Sequence[Record], problems: list[str]) -> tuple[list[Prepared], list[Record]]:
+    """Prepare those pictures of a group that can be read; note why the others cannot."""
     pictures, records = [], []
     for record in group:
         try:

@@ -11,7 +11,7 @@ import looksay
 from looksay.evaluation import Evaluation
 from looksay.specs import ModelSpec
 from looksay.tags import TagTable
-from looksay.train.recipe import ModelFacts
+from looksay.train.options import ModelFacts
 from looksay.train.trained import Phase
 
 _SCALED = ("BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "ROUGE-L", "CIDEr-D")

@@ -19,7 +19,7 @@ from looksay.export import card, graphs, parity, quantize, tagging
 from looksay.nets import encoder
 from looksay.specs import ModelSpec
 from looksay.train import build, mixture, trained
-from looksay.train.recipe import UNSTATED
+from looksay.train.options import UNSTATED
 
 SPLIT = "val"
 

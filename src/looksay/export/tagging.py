@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from looksay.captioner import Captioner
 from looksay.data import Record
-from looksay.errors import DataError, ImageError
+from looksay.errors import DataError
+from looksay.evaluation.evaluate import readable
 from looksay.metrics import Scorer
 from looksay.network import SCORES
 from looksay.search import DecoderState
@@ -128,12 +129,6 @@ def _by_source(records: Sequence[Record], texts: Sequence[str]) -> dict[str, flo
 def _looks(captioner: Captioner, records: Sequence[Record]) -> Iterator[tuple[DecoderState, list[Record]]]:
     """Look at pictures, a few at a time, leaving out those that cannot be read."""
     for first in range(0, len(records), _BATCH):
-        pictures, read = [], []
-        for record in records[first : first + _BATCH]:
-            try:
-                pictures.append(captioner.prepare(record.image))
-            except ImageError:
-                continue
-            read.append(record)
+        pictures, read = readable(captioner, records[first : first + _BATCH], [])
         if pictures:
             yield captioner.encode(pictures), read

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torchvision.transforms import v2
 
-from looksay.train.recipe import AugmentationOptions
+from looksay.train.options import AugmentationOptions
 
 VERSION = 1
 """Part of the name of cached views: to be raised when the same draw makes another picture."""

@@ -20,7 +20,8 @@ from looksay.nets.decoder import PADDING
 from looksay.nets.model import CaptionModel
 from looksay.train import build
 from looksay.train.inputs import Grids, Inputs, Mirrored, Pixels
-from looksay.train.recipe import AugmentationOptions, Recipe
+from looksay.train.options import AugmentationOptions
+from looksay.train.recipe import Recipe
 from looksay.vocabulary import Vocabulary
 
 

@@ -130,14 +130,14 @@ def _line(lines: list[str], key: str, phase: str = "") -> int:
     section = of = ""
     name = re.compile(r"""\s*name\s*=\s*["'](.*?)["']""")
     for number, line in enumerate(lines, 1):
-        if header := re.match(r"\s*\[+\s*([\w.]+)\s*\]", line):
+        if header := re.match(r"\s*\[+\s*([\w.-]+)\s*\]", line):
             section = header[1].removeprefix("phases").lstrip(".")
             if header[1] == "phases":
                 of = next((found[1] for found in map(name.match, lines[number:]) if found), "")
             if of == phase and section == key:
                 return number
             continue
-        found = re.match(r"\s*([\w.]+)\s*=", line)
+        found = re.match(r"\s*([\w.-]+)\s*=", line)
         if found and of == phase and f"{section}.{found[1]}.".lstrip(".").startswith(f"{key}."):
             return number
     return 0

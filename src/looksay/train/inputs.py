@@ -19,7 +19,7 @@ from looksay.data.shards import Rows, Shards
 from looksay.nets.encoder import Encoder
 from looksay.specs import ImageSpec
 from looksay.train.augmentation import VERSION, vary
-from looksay.train.recipe import AugmentationOptions
+from looksay.train.options import AugmentationOptions
 
 _BATCH = 32
 Mirrored = NDArray[np.bool_]
