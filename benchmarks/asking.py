@@ -1,8 +1,8 @@
 """What it costs to ask for nouns: milliseconds a photo, alone, from its file to its caption.
 
-python benchmarks/asking.py DATA... [--model default] [--against BUNDLE] [--pictures 130] [--rounds 3]
+python benchmarks/asking.py DATA... [--model default] [--against BUNDLE] [--images 130] [--rounds 3]
 
-Of each data set the first pictures of its val split, or of all where it has none. Works take turns, picture by picture.
+Of each data set the first images of its val split, or of all where it has none. Works take turns, image by image.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from looksay import data
 from looksay.errors import DataError
 
 
-def pictures(folder: Path, count: int) -> list[Path]:
-    """Return some pictures that people hold out."""
+def images(folder: Path, count: int) -> list[Path]:
+    """Return some images that people hold out."""
     dataset = data.read(folder)
     try:
         records = dataset.split("val")
@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument("data", type=Path, nargs="+")
     parser.add_argument("--model", default="default")
     parser.add_argument("--against")
-    parser.add_argument("--pictures", type=int, default=130)
+    parser.add_argument("--images", type=int, default=130)
     parser.add_argument("--rounds", type=int, default=3)
     chosen = parser.parse_args()
     captioner = looksay.load(chosen.model)
@@ -42,7 +42,7 @@ def main() -> None:
         works[f"{Path(chosen.against).name}"] = (looksay.load(chosen.against), True)
     means: dict[str, list[float]] = {name: [] for name in works}
     for folder in chosen.data:
-        paths = pictures(folder, chosen.pictures)
+        paths = images(folder, chosen.images)
         taken: dict[str, list[float]] = {name: [] for name in works}
         for path in paths * chosen.rounds:
             for name, (one, tags) in works.items():

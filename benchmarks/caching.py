@@ -1,9 +1,9 @@
 """How much faster a frozen encoder's looked-up features make an epoch: python benchmarks/caching.py DATA [RECIPE…].
 
-For each recipe, steps of training on real pictures, batches of the same size both ways in turn: with features from the
-cache, and with the frozen encoder looking at every picture. Weights are random (speed does not depend on them). Prints
+For each recipe, steps of training on real images, batches of the same size both ways in turn: with features from the
+cache, and with the frozen encoder looking at every image. Weights are random (speed does not depend on them). Prints
 the median seconds of a step both ways, what that makes of an epoch, and two ratios: to an epoch in which the encoder
-looks once at each picture, and to one in which it looks for every caption (where picture and caption are a sample).
+looks once at each image, and to one in which it looks for every caption (where image and caption are a sample).
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ import torch
 from torch import Tensor
 
 from looksay import data
-from looksay.train import batches, build, config
-from looksay.train.batches import TrainBatches
-from looksay.train.losses import cross_entropy
-from looksay.vocabulary import Vocabulary
+from looksay.text.vocabulary import Vocabulary
+from looksay.training import batches, build, recipe_file
+from looksay.training.batches import TrainBatches
+from looksay.training.losses import cross_entropy
 
 ROOT = Path(__file__).parent.parent
 RECIPES = ("vgg16-merge", "inceptionv3-glove", "xception-merge", "resnet50-custom", "adaptive", "flickr8k")
@@ -32,40 +32,40 @@ STEPS = 5
 
 def measure(folder: Path, name: str) -> dict[str, object]:
     """Time both ways with a recipe's own encoder and decoder."""
-    changes = [f"data.folder={folder}", "encoder.weights=random", "words.vectors=", "encoder.frozen_epochs=1"]
-    recipe = config.load(ROOT / "recipes" / f"{name}.toml", [*changes, "encoder.trainable=true"])
+    changes = [f"data.folder={folder}", "encoder.weights=random", "embedding.vectors=", "encoder.frozen_epochs=1"]
+    recipe = recipe_file.load(ROOT / "recipes" / f"{name}.toml", [*changes, "encoder.trainable=true"])
     everything = data.read(folder).split("train")
-    records = everything[: (STEPS + 1) * recipe.training.batch]
+    records = everything[: (STEPS + 1) * recipe.training.batch_size]
     vocabulary = Vocabulary.build((t for r in everything for t in r.references), recipe.vocabulary.min_count)
     model = build.caption_model(recipe, vocabulary).train()
     model.encoder.learn(0)
-    pictures = batches.pictures(records, recipe, vocabulary, model, augmented=True)
+    images = batches.images(records, recipe, vocabulary, model, augmented=True)
     optimizer = torch.optim.AdamW(model.decoder.parameters(), lr=recipe.training.learning_rate)
     bf16 = build.precision(recipe.training.precision) == "bf16-mixed"
     seconds: dict[str, list[float]] = {"cached": [], "looking": []}
-    epochs = {"cached": TrainBatches(pictures, recipe, 0), "looking": TrainBatches(pictures, recipe, 1)}
+    epochs = {"cached": TrainBatches(images, recipe, 0), "looking": TrainBatches(images, recipe, 1)}
     for step in range(STEPS + 1):
         for way, epoch in epochs.items():
             start = time.perf_counter()
             batch = epoch[step]
             with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-                grid: Tensor = model.encoder(batch.pictures) if way == "looking" else batch.pictures
+                grid: Tensor = model.encoder(batch.images) if way == "looking" else batch.images
                 outputs, _ = model.decoder(grid, batch.tokens, going=batch.going)
-                loss = cross_entropy(model.decoder.words(outputs[batch.counted]), batch.targets[batch.counted])
+                loss = cross_entropy(model.decoder.output_head(outputs[batch.counted]), batch.targets[batch.counted])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
             if step:  # the first one warms up
                 seconds[way].append(time.perf_counter() - start)
     cached, looking = (statistics.median(seconds[way]) for way in ("cached", "looking"))
-    captions = recipe.training.captions
-    steps = len(everything) / recipe.training.batch
+    captions = recipe.training.captions_per_image
+    steps = len(everything) / recipe.training.batch_size
     return {
         "recipe": name,
         "encoder": f"{recipe.encoder.name} {recipe.encoder.features}",
         "seconds a step": [round(looking, 2), round(cached, 3)],
         "minutes an epoch": [round(looking * steps / 60, 1), round(cached * steps / 60, 2)],
-        "ratio, a look for each picture": round(looking / cached, 1),
+        "ratio, a look for each image": round(looking / cached, 1),
         "ratio, a look for each caption": round((cached + captions * (looking - cached)) / cached, 1),
     }
 

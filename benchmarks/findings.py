@@ -18,15 +18,15 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 from torch import nn
 
 from looksay import data, images
-from looksay.bundle import DECODER, VOCABULARY, Bundle, seal
 from looksay.captioner import Captioner
-from looksay.export import graphs, quantize
-from looksay.specs import ModelSpec
-from looksay.train import batches, build, config, trained
-from looksay.train.batches import TrainBatches
-from looksay.train.losses import cross_entropy
-from looksay.train.recipe import Recipe
-from looksay.vocabulary import Vocabulary
+from looksay.export import onnx_graphs, quantize
+from looksay.runtime.bundle import DECODER, VOCABULARY, Bundle, seal
+from looksay.text.vocabulary import Vocabulary
+from looksay.training import batches, build, recipe_file, run_loader
+from looksay.training.batches import TrainBatches
+from looksay.training.losses import cross_entropy
+from looksay.training.recipe import Recipe
+from looksay.types import ModelSpec
 
 ROOT = Path(__file__).parent.parent
 STEPS = 100
@@ -40,37 +40,37 @@ def norm_before_words(recipe: Recipe) -> dict[str, float]:
     for name in ("with", "without"):
         torch.manual_seed(0)
         model = build.caption_model(recipe, vocabulary)
-        pictures = batches.pictures(records, recipe, vocabulary, model, augmented=True)
-        epoch = TrainBatches(pictures, recipe, epoch=0)
+        dataset = batches.dataset(records, recipe, vocabulary, model, augmented=True)
+        epoch = TrainBatches(dataset, recipe, epoch=0)
         decoder = model.decoder.train()
         if name == "without":
-            decoder.words[0] = nn.Identity()
+            decoder.output_head[0] = nn.Identity()
         optimizer = torch.optim.AdamW(decoder.parameters(), lr=recipe.training.learning_rate)
         seen = []
         for step in range(STEPS):
             batch = epoch[step]
             with torch.autocast("cpu", torch.bfloat16):
-                outputs, _ = decoder(batch.pictures, batch.tokens)
-                loss = cross_entropy(decoder.words(outputs[batch.counted]), batch.targets[batch.counted], 0.1)
+                outputs, _ = decoder(batch.dataset, batch.tokens)
+                loss = cross_entropy(decoder.output_head(outputs[batch.counted]), batch.targets[batch.counted], 0.1)
             optimizer.zero_grad()
             loss.backward()
-            nn.utils.clip_grad_norm_(decoder.parameters(), recipe.training.clip)
+            nn.utils.clip_grad_norm_(decoder.parameters(), recipe.training.gradient_clip)
             optimizer.step()
             seen.append(loss.item())
         losses[name] = round(statistics.mean(seen[-10:]), 2)
     return losses
 
 
-def influence_of_neighbours(loaded: trained.Run) -> dict[str, float]:
+def influence_of_neighbours(loaded: run_loader.Run) -> dict[str, float]:
     """Return the largest change of a word's log-probability when a photo is captioned alone and not among four."""
-    spec = ModelSpec("x", "x", "x", build.picture_spec(loaded.recipe), loaded.model.encoder.grid)
+    spec = ModelSpec("x", "x", "x", build.image_spec(loaded.recipe), loaded.model.encoder.grid)
     photos = sorted(p for p in (ROOT / "examples").iterdir() if p.suffix in (".jpg", ".png"))
     pixels = np.stack([images.prepare(photo, spec.image) for photo in photos])
     changes = {}
     for name in ("fp32", "dynamic int8", "MatMulNBits int8"):
         with tempfile.TemporaryDirectory() as temporary:
             folder = Path(temporary)
-            graphs.write(loaded.model, spec.image.size, folder)
+            onnx_graphs.write(loaded.model, spec.image.size, folder)
             loaded.vocabulary.save(folder / VOCABULARY)
             if name == "dynamic int8":
                 decoder = onnx.load(folder / DECODER)
@@ -81,8 +81,8 @@ def influence_of_neighbours(loaded: trained.Run) -> dict[str, float]:
             seal(folder, spec)
             captioner = Captioner(Bundle.open(folder))
             start = np.zeros(len(photos), dtype=np.int64)
-            together, _ = captioner.step(start, captioner.encode([(picture,) for picture in pixels]))
-            alone = [captioner.step(start[:1], captioner.encode([(picture,)]))[0][0] for picture in pixels]
+            together, _ = captioner.step(start, captioner.encode([(image,) for image in pixels]))
+            alone = [captioner.step(start[:1], captioner.encode([(image,)]))[0][0] for image in pixels]
             changes[name] = round(float(np.abs(together - alone).max()), 5)
     return changes
 
@@ -93,10 +93,10 @@ def main() -> None:
     for name in ("--data", "--weights", "--run"):
         parser.add_argument(name, type=Path, required=True)
     arguments = parser.parse_args()
-    changes = [f"data.folder={arguments.data}", f"encoder.weights={arguments.weights}", "training.batch=16"]
-    loaded = trained.load(arguments.run)
-    print(json.dumps({"change by other pictures in the batch": influence_of_neighbours(loaded)}))
-    recipe = config.load(ROOT / "recipes" / "flickr8k.toml", changes)
+    changes = [f"data.folder={arguments.data}", f"encoder.weights={arguments.weights}", "training.batch_size=16"]
+    loaded = run_loader.load(arguments.run)
+    print(json.dumps({"change by other dataset in the batch": influence_of_neighbours(loaded)}))
+    recipe = recipe_file.load(ROOT / "recipes" / "flickr8k.toml", changes)
     print(json.dumps({f"loss after {STEPS} steps, norm before the words": norm_before_words(recipe)}))
 
 

@@ -1,4 +1,4 @@
-"""Does the CNN still know ImageNet's classes after it has learned to caption? On pictures that it was not trained on.
+"""Does the CNN still know ImageNet's classes after it has learned to caption? On images that it was not trained on.
 
 python benchmarks/head.py --data PATH/TO/coco-sample [--split all] [--model default] --weights FILE.safetensors
 
@@ -19,8 +19,8 @@ from safetensors.torch import load_file
 
 import looksay
 from looksay import data
-from looksay.network import SCORES
-from looksay.words import tokenize
+from looksay.runtime.onnx_model import SCORES
+from looksay.text.tokenizer import tokenize
 
 
 def average_precision(likely: NDArray[np.float64], right: NDArray[np.bool_]) -> float:
@@ -54,7 +54,7 @@ def main() -> None:
     same = now.argmax(axis=1) == then.argmax(axis=1)
     likely = np.exp(then - then.max(axis=1, keepdims=True))
     sure = likely.max(axis=1) / likely.sum(axis=1) >= 0.5
-    print(f"{len(records)} pictures: the likeliest class is the same in {same.mean():.1%};")
+    print(f"{len(records)} images: the likeliest class is the same in {same.mean():.1%};")
     print(f"in {same[sure].mean():.1%} of the {sure.sum()} in which the network before gives it 0.5 or more")
     said = [{word for text in record.references for word in tokenize(text)} for record in records]
     right = np.array([[not words.isdisjoint(noun.named_by) for noun in table.nouns] for words in said])

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import timm.data
 
-from looksay.nets.encoder import IMAGENET
-from looksay.train import nouns
+from looksay.models.encoder import IMAGENET
+from looksay.training import concept_list
 
 Synset = tuple[frozenset[str], tuple[str, ...]]  # its names, and what stands above it
 
@@ -52,7 +52,7 @@ def main() -> None:
     info = Path(str(resources.files(timm.data))) / "_info"
     lemmas = dict(line.split("\t") for line in (info / "imagenet_synset_to_lemma.txt").read_text().splitlines())
     classes = [lemmas[synset] for synset in (info / "imagenet_synsets.txt").read_text().split()]
-    table = nouns.read()
+    table = concept_list.read()
     right, wrong = 0, []
     for noun in table:
         for number in dict.fromkeys(noun.classes):

@@ -2,7 +2,7 @@
 
 python benchmarks/objects.py --data PATH/TO/coco-sample [--split all] [--model default] [--tags off]
 
-People name a thing if any of their captions does; so do captions, in the singular, the plural or a word for the same.
+HumanAgreement name a thing if any of their captions does; so do captions, in the singular, the plural or a word for the same.
 """
 
 from __future__ import annotations

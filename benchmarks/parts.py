@@ -40,9 +40,9 @@ def parts(model: str, photos: list[bytes], batch: int, threads: int | None) -> d
             spent.clear()
         for group in groups:
             marks = [time.perf_counter()]
-            pictures = [captioner.prepare(photo) for photo in group]
+            images = [captioner.prepare(photo) for photo in group]
             marks.append(time.perf_counter())
-            state = captioner.encode(pictures)
+            state = captioner.encode(images)
             marks.append(time.perf_counter())
             captioner.search(state, options)
             marks.append(time.perf_counter())

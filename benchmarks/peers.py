@@ -20,7 +20,7 @@ import onnxruntime
 from speed import milliseconds
 
 import looksay
-from looksay.bundle import ENCODER
+from looksay.runtime.bundle import ENCODER
 
 PHOTO = str(Path(__file__).parent.parent / "examples" / "boats.jpg")
 WORDS = 11
@@ -107,7 +107,7 @@ def main() -> None:
             (Path(made) / name).mkdir()
             write(Path(made) / name)
         script = str(Path(sys.executable).with_name("looksay"))
-        exactly = ["--min-words", str(WORDS), "--max-words", str(WORDS)]
+        exactly = ["--min-length", str(WORDS), "--max-length", str(WORDS)]
         ours, memory = process([script, PHOTO, *exactly])
         tell("looksay photo.jpg, the whole process", ours, ours, memory_mb=round(memory))
         for name in PEERS:
@@ -115,7 +115,7 @@ def main() -> None:
             tell(f"{name}, the whole process", taken, ours, memory_mb=round(memory))
 
         captioner = looksay.load()
-        ours = milliseconds(lambda: captioner(PHOTO, beam=3, min_words=WORDS, max_words=WORDS), rounds=50) / 1000
+        ours = milliseconds(lambda: captioner(PHOTO, num_beams=3, min_length=WORDS, max_length=WORDS), rounds=50) / 1000
         tell("looksay, loaded", ours, ours)
         session = onnxruntime.InferenceSession(captioner.bundle.folder / ENCODER, providers=["CPUExecutionProvider"])
         pixels = captioner.prepare(PHOTO)[0][None]

@@ -12,7 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from looksay.train import journal
+from looksay.training import checkpoint
 
 LINES = {"val_CIDEr-D": "CIDEr-D", "val_BLEU-4": "BLEU-4"}
 
@@ -23,7 +23,7 @@ def draw(runs: list[Path], file: Path) -> None:
     axes = figure.subplots()
     ended = 0
     for run in runs:
-        rows = journal.read(run)
+        rows = checkpoint.read(run)
         epochs = [ended + place for place in range(1, len(rows) + 1)]
         for place, (key, label) in enumerate(LINES.items()):
             scores = [100 * row[key] for row in rows]
@@ -49,4 +49,4 @@ if __name__ == "__main__":
     parser.add_argument("file", type=Path)
     parser.add_argument("runs", type=Path, nargs="+")
     arguments = parser.parse_args()
-    draw([run for run in arguments.runs if journal.read(run)], arguments.file)
+    draw([run for run in arguments.runs if checkpoint.read(run)], arguments.file)

@@ -1,7 +1,7 @@
 """Are looksay's scores coco-caption's, and how much faster are they? python benchmarks/scores.py DATA... [--said FILE].
 
 For each data set: how many captions pycocoevalcap's Java tokeniser splits otherwise than ours; and, for the captions in
-FILE or else the first caption of each picture against its others, the largest difference of the scores, each with its
+FILE or else the first caption of each image against its others, the largest difference of the scores, each with its
 own tokeniser, and how long both take on the same words. Needs Java. Times are medians of `ROUNDS`.
 """
 
@@ -26,10 +26,10 @@ from looksay.metrics.bleu import Bleu
 from looksay.metrics.cider import CiderD
 from looksay.metrics.ngrams import References
 from looksay.metrics.rouge import RougeL
-from looksay.words import tokenize
+from looksay.text.tokenizer import tokenize
 
 ROUNDS = 5
-BATCH = 160  # captions that a training step samples: 32 pictures, 5 each
+BATCH = 160  # captions that a training step samples: 32 images, 5 each
 
 Words = list[list[str]]
 Texts = dict[int, list[str]]
@@ -90,7 +90,7 @@ def rewards(references: list[Words], said: Words) -> float:
 
 def compare(folder: Path, said_in: Path | None) -> dict[str, object]:
     """Compare looksay with pycocoevalcap on a data set."""
-    dataset = data.read(folder, pictures=False)
+    dataset = data.read(folder, images=False)
     everything = [list(record.references) for record in dataset.records]
     differing = [
         caption

@@ -26,8 +26,8 @@ from PIL import Image
 
 import looksay
 from looksay import images
-from looksay.bundle import ENCODER
 from looksay.captioner import Captioner
+from looksay.runtime.bundle import ENCODER
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 ROUNDS = 15
@@ -36,15 +36,15 @@ STREAM = 400  # photos
 STREAM_ROUNDS = 3
 
 
-def milliseconds(work: Callable[[], object], pictures: int = 1, rounds: int = ROUNDS) -> float:
-    """Return the median time of `work`, for each picture."""
+def milliseconds(work: Callable[[], object], images: int = 1, rounds: int = ROUNDS) -> float:
+    """Return the median time of `work`, for each image."""
     work()
     times = []
     for _ in range(rounds):
         start = time.perf_counter()
         work()
         times.append(time.perf_counter() - start)
-    return 1000 * statistics.median(times) / pictures
+    return 1000 * statistics.median(times) / images
 
 
 def tell(what: str, taken: float, base: float) -> None:
@@ -64,7 +64,7 @@ def jpegs(folder: Path) -> list[bytes]:
     return found
 
 
-def side_by_side(works: dict[str, Callable[[], object]], pictures: int, rounds: int) -> dict[str, float]:
+def side_by_side(works: dict[str, Callable[[], object]], images: int, rounds: int) -> dict[str, float]:
     """Return the median milliseconds a photo of each, timed in turns: what slows the machine slows them all."""
     times: dict[str, list[float]] = {name: [] for name in works}
     for turn in range(rounds + 1):
@@ -72,7 +72,7 @@ def side_by_side(works: dict[str, Callable[[], object]], pictures: int, rounds: 
             start = time.perf_counter()
             work()
             if turn:  # the first one warms up
-                times[name].append(1000 * (time.perf_counter() - start) / pictures)
+                times[name].append(1000 * (time.perf_counter() - start) / images)
     return {name: statistics.median(each) for name, each in times.items()}
 
 
@@ -89,13 +89,13 @@ def one_by_one(captioner: Captioner, photos: list[bytes], against: Captioner | N
     alone = "the encoder alone, in ONNX Runtime"
     works: dict[str, Callable[[], object]] = {
         alone: encoder_alone(captioner, photos[0], 1, len(photos)),
-        "greedy, one photo at a time": lambda: [captioner(photo, beam=1) for photo in photos],
-        "beam 3, one photo at a time": lambda: [captioner(photo, beam=3) for photo in photos],
-        "beam 5, one photo at a time": lambda: [captioner(photo, beam=5) for photo in photos],
+        "greedy, one photo at a time": lambda: [captioner(photo, num_beams=1) for photo in photos],
+        "beam 3, one photo at a time": lambda: [captioner(photo, num_beams=3) for photo in photos],
+        "beam 5, one photo at a time": lambda: [captioner(photo, num_beams=5) for photo in photos],
         "of it: read and prepare": lambda: [captioner.prepare(photo) for photo in photos],
     }
     if against:
-        works["beam 3, the other model"] = lambda: [against(photo, beam=3) for photo in photos]
+        works["beam 3, the other model"] = lambda: [against(photo, num_beams=3) for photo in photos]
     found = side_by_side(works, len(photos), ROUNDS)
     for name, taken in found.items():
         tell(name, taken, found[alone])
@@ -115,12 +115,12 @@ def many(captioner: Captioner, photos: list[bytes], against: Captioner | None) -
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         works: dict[str, Callable[[], object]] = {
             "decode JPEGs, all cores": lambda: list(pool.map(decode, stream)),
-            "beam 3, a stream": lambda: list(captioner.captions(stream, beam=3)),
-            "greedy, a stream": lambda: list(captioner.captions(stream, beam=1)),
+            "beam 3, a stream": lambda: list(captioner.captions(stream, num_beams=3)),
+            "greedy, a stream": lambda: list(captioner.captions(stream, num_beams=1)),
         }
         works |= {f"the encoder alone, {n} together": encoder_alone(captioner, photos[0], n, STREAM) for n in sizes}
         if against:
-            works["beam 3, a stream, the other model"] = lambda: list(against.captions(stream, beam=3))
+            works["beam 3, a stream, the other model"] = lambda: list(against.captions(stream, num_beams=3))
         found = side_by_side(works, STREAM, STREAM_ROUNDS)
     floor = found["decode JPEGs, all cores"] + min(found[f"the encoder alone, {n} together"] for n in sizes)
     for name, taken in (found | {"floor: decode, and the encoder at its best": floor}).items():

@@ -1,12 +1,12 @@
 """How fast training is, side by side: ``python benchmarks/training.py DATA``.
 
-- An epoch with features from the cache, against a textbook captioner of the same sizes: pictures and captions are
+- An epoch with features from the cache, against a textbook captioner of the same sizes: images and captions are
   single samples, the frozen CNN looks anew for each, an LSTM cell walks to the longest caption of the batch, additive
   attention projects all cells at each word, fp32.
 - A self-critical step, against a cross-entropy step of the same batch.
 - A step that trains the CNN too: how near its convolutions come to this machine's own bf16 rate.
 
-Weights are random (speed does not depend on them); pictures and captions are real.
+Weights are random (speed does not depend on them); images and captions are real.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
 from looksay import data
-from looksay.nets.decoder import PADDING
-from looksay.train import batches, build, config
-from looksay.train.batches import Batch, Pictures, TrainBatches
-from looksay.train.module import CaptionModule
-from looksay.train.recipe import Recipe
-from looksay.vocabulary import Vocabulary
+from looksay.models.decoder import PADDING
+from looksay.text.vocabulary import Vocabulary
+from looksay.training import batches, build, recipe_file
+from looksay.training.batches import Batch, CaptionDataset, TrainBatches
+from looksay.training.module import CaptionModule
+from looksay.training.recipe import Recipe
 
 ROOT = Path(__file__).parent.parent
 STEPS = 9
@@ -49,10 +49,10 @@ class Textbook(nn.Module):
         self.lstm = nn.LSTMCell(size + channels, size)
         self.words = nn.Sequential(nn.Dropout(dropout), nn.Linear(size, vocabulary))
 
-    def forward(self, pictures: Tensor, tokens: Tensor) -> Tensor:
+    def forward(self, images: Tensor, tokens: Tensor) -> Tensor:
         """Return the scores of words (captions, steps, vocabulary) for pixels (captions, 3, size, size)."""
         with torch.no_grad():
-            cells = self.encoder(pictures)
+            cells = self.encoder(images)
         mean = cells.mean(dim=1)
         hidden, cell = self.first_hidden(mean), self.first_cell(mean)
         said = []
@@ -80,21 +80,21 @@ def seconds(step: Callable[[int], Tensor], parameters: list[nn.Parameter]) -> fl
 
 
 class Bench:
-    """A recipe's model, its pictures, and its module outside of a trainer."""
+    """A recipe's model, its images, and its module outside of a trainer."""
 
     def __init__(self, folder: Path, *changes: str) -> None:
         changes = (f"data.folder={folder}", "encoder.weights=random", *changes)
-        self.recipe: Recipe = config.load(ROOT / "recipes" / "flickr8k.toml", changes)
+        self.recipe: Recipe = recipe_file.load(ROOT / "recipes" / "flickr8k.toml", changes)
         split = data.read(folder).split("train")
         self.vocabulary = Vocabulary.build((t for r in split for t in r.references), self.recipe.vocabulary.min_count)
         self.model = build.caption_model(self.recipe, self.vocabulary)
-        self.model.encoder.learn(self.recipe.encoder.learning_stages(0))
-        self.pictures: Pictures = batches.pictures(
+        self.model.encoder.learn(self.recipe.encoder.unfrozen_stages(0))
+        self.images: CaptionDataset = batches.images(
             split[:512], self.recipe, self.vocabulary, self.model, augmented=True
         )
-        self.module = CaptionModule(self.model.train(), self.recipe, self.vocabulary, self.pictures, self.pictures)
+        self.module = CaptionModule(self.model.train(), self.recipe, self.vocabulary, self.images, self.images)
         self.module._log = lambda *_, **__: None  # type: ignore[method-assign]
-        self.epoch = TrainBatches(self.pictures, self.recipe, 0)
+        self.epoch = TrainBatches(self.images, self.recipe, 0)
 
     def learning(self) -> list[nn.Parameter]:
         """Return what a step changes."""
@@ -119,8 +119,8 @@ def textbook(bench: Bench, batch: int = 32) -> float:
 
     def loss(number: int) -> Tensor:
         places = range(number * batch, (number + 1) * batch)
-        made: Batch = bench.pictures.batch(places, 1, learning=True)
-        scores = model(made.pictures, made.tokens)
+        made: Batch = bench.images.batch(places, 1, learning=True)
+        scores = model(made.images, made.tokens)
         return functional.cross_entropy(scores.flatten(0, 1), made.targets.flatten(), ignore_index=PADDING)
 
     return batch / seconds(loss, [p for p in model.parameters() if p.requires_grad])
@@ -164,12 +164,12 @@ def main() -> None:
 
         tuning = Bench(folder, "encoder.trainable=true")
         with FlopCounterMode(display=False) as counter, torch.no_grad():
-            tuning.model.encoder(tuning.epoch[0].pictures)
-        flop = 3 * counter.get_total_flops()  # forwards, and backwards to the pictures and to the weights
+            tuning.model.encoder(tuning.epoch[0].images)
+        flop = 3 * counter.get_total_flops()  # forwards, and backwards to the images and to the weights
         whole = tuning.step()
         rate, limit = flop / (whole - step), convolution_rate()
         tell("the CNN learns too, GFLOP a second", looksay=rate / 1e9, dense_convolution=limit / 1e9, part=rate / limit,
-             seconds_a_step=whole, pictures_a_second=options.batch / whole)  # fmt: skip
+             seconds_a_step=whole, images_a_second=options.batch / whole)  # fmt: skip
 
 
 if __name__ == "__main__":

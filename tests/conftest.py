@@ -26,7 +26,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 @pytest.fixture(scope="session")
 def flickr8k() -> Path:
-    """Flickr8k, where ``LOOKSAY_FLICKR8K`` says or in ``../shared``; its pictures cannot be part of this project."""
+    """Flickr8k, where ``LOOKSAY_FLICKR8K`` says or in ``../shared``; its images cannot be part of this project."""
     folder = Path(os.environ.get("LOOKSAY_FLICKR8K", ROOT.parent / "shared" / "data" / "flickr8k"))
     if not folder.is_dir():
         pytest.skip(f"Flickr8k is not in {folder}; set LOOKSAY_FLICKR8K=DIR")
@@ -40,7 +40,7 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def write_flickr8k(folder: Path) -> Path:
-    """Write the sample photos as a data set in Flickr8k's layout; the val split shows the train split's pictures."""
+    """Write the sample photos as a data set in Flickr8k's layout; the val split shows the train split's images."""
     (folder / "Images").mkdir(parents=True)
     tokens = []
     train = [f"{copy}-{photo}" for copy in range(COPIES) for photo in PHOTOS]
@@ -62,7 +62,7 @@ TINY = (
     "decoder.size=64",
     "decoder.heads=4",
     "decoder.dropout=0.0",
-    "training.batch=1",
+    "training.batch_size=1",
     "training.label_smoothing=0.0",
     "augmentation.flip=false",
     "training.precision=32",
@@ -77,7 +77,7 @@ def small_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def small_run(small_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that has learned four photos by heart."""
-    from looksay.train import config, run
+    from looksay.training import recipe_file, run
 
     folder = tmp_path_factory.mktemp("runs")
     changes = (
@@ -88,12 +88,12 @@ def small_run(small_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
         "training.epochs=8",
         "training.learning_rate=3e-3",
     )
-    return run.train(config.load(ROOT / "recipes" / "flickr8k.toml", changes))
+    return run.train(recipe_file.load(ROOT / "recipes" / "flickr8k.toml", changes))
 
 
 @pytest.fixture(scope="session")
 def small_bundle(small_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same, exported."""
-    from looksay.export import pack
+    from looksay.export import export
 
-    return pack.export(small_run, tmp_path_factory.mktemp("bundles") / "small").folder
+    return export.export(small_run, tmp_path_factory.mktemp("bundles") / "small").folder

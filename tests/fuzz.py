@@ -1,6 +1,6 @@
-"""Broken pictures by the thousand: ``python tests/fuzz.py FOLDER [--count 10000] [--seed 0]`` writes them.
+"""Broken images by the thousand: ``python tests/fuzz.py FOLDER [--count 10000] [--seed 0]`` writes them.
 
-Each is a picture in one of the formats that this Pillow writes, with some of its bytes changed, moved, repeated, lost
+Each is an image in one of the formats that this Pillow writes, with some of its bytes changed, moved, repeated, lost
 or made extreme. ``tests/test_fuzz.py`` captions them as a user would.
 """
 
@@ -24,7 +24,7 @@ EXTREMES = (b"\x00\x00\x00\x00", b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff", b"\x0
 
 
 def seeds(photo: Path) -> Iterator[tuple[str, bytes]]:
-    """Yield pictures of every kind that can be written here: (ending, bytes)."""
+    """Yield images of every kind that can be written here: (ending, bytes)."""
     Image.init()
     with Image.open(photo) as opened:
         small = opened.convert("RGB").resize((96, 64))
@@ -41,9 +41,9 @@ def seeds(photo: Path) -> Iterator[tuple[str, bytes]]:
     for name, ending in FORMATS.items():
         if name not in Image.SAVE:
             continue
-        for picture, options in [(small, {}), *more.get(name, [])]:
+        for image, options in [(small, {}), *more.get(name, [])]:
             file = io.BytesIO()
-            picture.save(file, name, **options)
+            image.save(file, name, **options)
             yield ending, file.getvalue()
 
 
@@ -73,7 +73,7 @@ def mutate(data: bytes, draw: Generator) -> bytes:
 
 
 def write(folder: Path, photo: Path, count: int, seed: int = 0) -> None:
-    """Write so many broken pictures."""
+    """Write so many broken images."""
     folder.mkdir(parents=True, exist_ok=True)
     whole = list(seeds(photo))
     draw = np.random.default_rng(seed)

@@ -61,6 +61,6 @@ def _url(process: subprocess.Popen[str], file: Path) -> str:
     raise AssertionError(file.read_text(encoding="utf-8"))
 
 
-def pictures(*files: Path | tuple[str, bytes]) -> list[tuple[str, tuple[str, bytes | IO[bytes]]]]:
-    """Return a form of pictures for httpx."""
+def images(*files: Path | tuple[str, bytes]) -> list[tuple[str, tuple[str, bytes | IO[bytes]]]]:
+    """Return a form of images for httpx."""
     return [("images", file if isinstance(file, tuple) else (file.name, file.read_bytes())) for file in files]

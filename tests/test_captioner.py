@@ -14,8 +14,8 @@ from PIL import Image, ImageOps
 
 import looksay
 from looksay import Caption, Captioner, ImageError, OptionError, images
-from looksay.network import SCORES
-from looksay.specs import SearchChanges, SearchOptions
+from looksay.decoding.options import DecodingOptions, DecodingOverrides
+from looksay.runtime.onnx_model import SCORES
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def test_a_caption_knows_its_words_and_probability(captioner: Captioner) -> None
 
 
 def test_attention_is_the_same_alone_and_among_others(captioner: Captioner) -> None:
-    options = captioner.options({"n_best": 2, "prefix": "a man"})
+    options = captioner.options({"num_captions": 2, "prefix": "a man"})
     prepared = [captioner.prepare(EXAMPLES / photo) for photo in PHOTOS]
     together = captioner.say(prepared, options, attention=True)
     for each, one in zip(prepared, together, strict=True):
@@ -56,23 +56,23 @@ def test_attention_is_the_same_alone_and_among_others(captioner: Captioner) -> N
         for here, there in zip(one, alone, strict=True):
             assert here.attention is not None
             assert there.attention is not None
-            assert here.words == there.words
-            assert here.attention.shape[0] == len(here.words)
+            assert here.tokens == there.tokens
+            assert here.attention.shape[0] == len(here.tokens)
             np.testing.assert_allclose(here.attention, there.attention, atol=1e-3)
 
 
 def test_attention_says_where_each_word_looked(captioner: Captioner) -> None:
     caption = captioner(EXAMPLES / "boats.jpg", attention=True)
     assert caption.attention is not None
-    assert caption.attention.shape == (len(caption.words), *captioner.bundle.spec.grid)
+    assert caption.attention.shape == (len(caption.tokens), *captioner.bundle.spec.grid)
     np.testing.assert_allclose(caption.attention.sum(axis=(1, 2)), 1, atol=1e-3)
     assert caption == captioner(EXAMPLES / "boats.jpg")
 
 
 def test_n_best_are_different_and_sorted(captioner: Captioner) -> None:
-    found = captioner.candidates(EXAMPLES / "astronaut.jpg", n_best=5)
+    found = captioner.candidates(EXAMPLES / "astronaut.jpg", num_captions=5)
     assert len({caption.text for caption in found}) == 5
-    assert found[0] == captioner(EXAMPLES / "astronaut.jpg", beam=5)
+    assert found[0] == captioner(EXAMPLES / "astronaut.jpg", num_beams=5)
 
 
 def test_a_stream_is_in_order_and_reads_only_what_is_needed() -> None:
@@ -90,7 +90,7 @@ def test_a_stream_is_in_order_and_reads_only_what_is_needed() -> None:
     assert len(read) <= 4 * 3  # two batches at work, one that waits, one that was said
 
 
-def test_a_broken_picture_stops_captions_but_not_outcomes(captioner: Captioner, tmp_path: Path) -> None:
+def test_a_broken_image_stops_captions_but_not_outcomes(captioner: Captioner, tmp_path: Path) -> None:
     paths = [EXAMPLES / "alps.jpg", tmp_path / "none.jpg", EXAMPLES / "boats.jpg"]
     outcomes = list(captioner.outcomes(paths))
     assert [isinstance(outcome, ImageError) for outcome in outcomes] == [False, True, False]
@@ -105,39 +105,39 @@ def test_options_are_checked_by_name(captioner: Captioner) -> None:
     with pytest.raises(OptionError, match="no search option beams; there are beam"):
         captioner(EXAMPLES / "alps.jpg", beams=3)  # type: ignore[call-arg]
     with pytest.raises(OptionError, match="beam is 0"):
-        captioner(EXAMPLES / "alps.jpg", beam=0)
-    with pytest.raises(OptionError, match="n_best is 4"):
-        captioner(EXAMPLES / "alps.jpg", beam=3, n_best=4)
+        captioner(EXAMPLES / "alps.jpg", num_beams=0)
+    with pytest.raises(OptionError, match="num_captions is 4"):
+        captioner(EXAMPLES / "alps.jpg", num_beams=3, num_captions=4)
     with pytest.raises(OptionError, match="batch is 0"):
         captioner.outcomes([EXAMPLES / "alps.jpg"], batch=0)
-    assert SearchChanges.__annotations__.keys() == SearchOptions.__annotations__.keys()
+    assert DecodingOverrides.__annotations__.keys() == DecodingOptions.__annotations__.keys()
 
 
 def test_max_words_is_kept(captioner: Captioner) -> None:
-    assert len(captioner(EXAMPLES / "astronaut.jpg", max_words=4).words) <= 4
+    assert len(captioner(EXAMPLES / "astronaut.jpg", max_length=4).tokens) <= 4
 
 
 @pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize("batch", [1, 3, 8, 64])
 def test_neither_batch_nor_threads_change_captions(captioner: Captioner, batch: int, threads: int) -> None:
-    """Each picture alone, by all cores, says what it says among others, whichever worker it comes to."""
+    """Each image alone, by all cores, says what it says among others, whichever worker it comes to."""
     photos = [EXAMPLES / photo for photo in PHOTOS]
-    pictures: list[Image.Image] = [
+    variants: list[Image.Image] = [
         turned for photo in photos for turned in _variants(images.read(photo))
     ]  # 4 photos in 5 forms
-    alone = [captioner(picture, beam=3) for picture in pictures]
-    together = list(looksay.load(threads=threads).captions(pictures, batch=batch, beam=3))
+    alone = [captioner(image, num_beams=3) for image in variants]
+    together = list(looksay.load(threads=threads).captions(variants, batch=batch, num_beams=3))
     assert [caption.text for caption in together] == [caption.text for caption in alone]
     np.testing.assert_allclose([c.log_prob for c in together], [c.log_prob for c in alone], atol=0.02)  # int8 rounds
 
 
-def test_a_picture_is_seen_and_read_alike_alone_and_among_others_to_the_last_bit(captioner: Captioner) -> None:
+def test_a_image_is_seen_and_read_alike_alone_and_among_others_to_the_last_bit(captioner: Captioner) -> None:
     prepared = [captioner.prepare(EXAMPLES / photo) for photo in PHOTOS]
     together = captioner.encode(prepared)
     tokens = np.array([3, 4, 5, 6, 7, 8, 9, 10])
     log_probs, _ = captioner.step(tokens, together.take(np.repeat(np.arange(4), 2)))
-    for place, picture in enumerate(prepared):
-        alone = captioner.encode([picture])
+    for place, image in enumerate(prepared):
+        alone = captioner.encode([image])
         for name, array in alone.memory.items():
             # The last bits of the scores of classes depend on how many rows a product has.
             close = 1e-4 if SCORES in name else 0

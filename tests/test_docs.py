@@ -16,8 +16,9 @@ from click.testing import CliRunner
 from conftest import EXAMPLES, ROOT
 
 from looksay.cli.main import main
-from looksay.metrics.health import MEANING
-from looksay.train import config, options, recipe
+from looksay.metrics.diversity import MEANING
+from looksay.training import recipe, recipe_file
+from looksay.training.sections import MixedOptions
 
 SERVING = ROOT / "docs" / "guide" / "serve.md"  # its examples need a server: tests/web/test_guide.py
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *ROOT.glob("C*.md"), EXAMPLES / "README.md"])
@@ -57,7 +58,7 @@ def test_the_commands_of_a_page_run(page: Path, desk: Path, small_bundle: Path) 
         words = shlex.split(command)
         if words[:2] == ["looksay", "train"]:
             changes = [word for word in words[3:] if not word.startswith("--")]
-            assert config.phases(Path(words[2]), changes)
+            assert recipe_file.phases(Path(words[2]), changes)
         elif words[:2] == ["looksay", "export"]:
             assert CliRunner().invoke(main, ["export", "--help"]).exit_code == 0
             assert {word for word in words if word.startswith("--")} <= {"--int8", "--data"}
@@ -80,9 +81,9 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_every_key_of_a_recipe_is_documented_with_its_default() -> None:
     text = (ROOT / "docs" / "reference" / "recipes.md").read_text(encoding="utf-8")
     everything = recipe.Recipe()
-    sections = {each.name: getattr(everything, each.name) for each in fields(everything)}
-    assert sections.pop("mixture") == {}
-    for name, section in (sections | {"mixture.NAME": options.MixedOptions}).items():
+    of_recipe = {each.name: getattr(everything, each.name) for each in fields(everything)}
+    assert of_recipe.pop("mixture") == {}
+    for name, section in (of_recipe | {"mixture.NAME": MixedOptions}).items():
         assert f"## [{name}]" in text
         for key in fields(section):
             assert f"| `{key.name}` | `{recipe._toml(key.default)}` |" in text, key.name

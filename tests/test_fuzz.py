@@ -16,10 +16,10 @@ from conftest import EXAMPLES
 from PIL import Image
 
 from looksay import ImageError, images
-from looksay.specs import ImageSpec
+from looksay.types import ImageSpec
 
 COUNT = int(os.environ.get("LOOKSAY_FUZZ", "400"))
-"""Broken pictures; ``LOOKSAY_FUZZ=10000 pytest tests/test_fuzz.py`` for a long run."""
+"""Broken images; ``LOOKSAY_FUZZ=10000 pytest tests/test_fuzz.py`` for a long run."""
 
 WATCH = """
 import resource, subprocess, sys
@@ -31,10 +31,10 @@ sys.exit(done.returncode)
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="asks Unix for the memory that was used")
-def test_broken_pictures_break_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_broken_images_break_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder, output = tmp_path / "broken", tmp_path / "captions.jsonl"
     fuzz.write(folder, EXAMPLES / "boats.jpg", COUNT)
-    command = [sys.executable, "-m", "looksay", "caption", str(folder), "--output", str(output), "--beam", "1"]
+    command = [sys.executable, "-m", "looksay", "caption", str(folder), "--output", str(output), "--num-beams", "1"]
     start = time.monotonic()
     # Unix counts what the parent had into a child's most memory, so a small process stands between.
     job = subprocess.run([sys.executable, "-c", WATCH, *command], check=False, capture_output=True, text=True)
@@ -64,5 +64,5 @@ def test_odd_shapes_are_read(size: tuple[int, int], kind: str, tmp_path: Path) -
 
 def test_an_empty_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "empty.jpg").touch()
-    with pytest.raises(ImageError, match=r"empty\.jpg: this is not a picture"):
+    with pytest.raises(ImageError, match=r"empty\.jpg: this is not an image"):
         images.read(tmp_path / "empty.jpg")

@@ -1,4 +1,4 @@
-"""Who captions an archive has pictures of every kind, some of them broken."""
+"""Who captions an archive has images of every kind, some of them broken."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from PIL import ExifTags, Image, ImageCms
 
 from looksay import ImageError, images
-from looksay.specs import ImageSpec
+from looksay.types import ImageSpec
 
 ORANGE = (230, 120, 40)
 
@@ -32,7 +32,7 @@ def close(image: Image.Image, colour: tuple[int, int, int], tolerance: int = 6) 
 
 
 @pytest.mark.parametrize("form", ["path", "string", "bytes", "file", "PIL", "array"])
-def test_every_form_of_a_picture_gives_the_same_input(form: str) -> None:
+def test_every_form_of_a_image_gives_the_same_input(form: str) -> None:
     path = EXAMPLES / "astronaut.jpg"
     forms: dict[str, Callable[[], Any]] = {
         "path": lambda: path,
@@ -57,7 +57,7 @@ def test_every_mode_becomes_rgb(mode: str) -> None:
     assert mode == "1" or close(read, (200, 200, 200))
 
 
-def test_sixteen_bit_pictures_are_not_washed_out() -> None:
+def test_sixteen_bit_images_are_not_washed_out() -> None:
     grey = np.full((8, 8), 0x8000, dtype=np.uint16)
     assert close(images.read(encoded(Image.fromarray(grey), "PNG")), (128, 128, 128), 1)
     assert close(images.read(encoded(Image.fromarray(grey), "TIFF")), (128, 128, 128), 1)
@@ -67,7 +67,7 @@ def test_sixteen_bit_pictures_are_not_washed_out() -> None:
     assert close(images.read(np.full((8, 8), 0.5)), (128, 128, 128), 1)
 
 
-def test_floating_point_pictures_may_overshoot_a_little() -> None:
+def test_floating_point_images_may_overshoot_a_little() -> None:
     for peak, value, expected in ((1.0001, 0.5, 128), (1.0001, np.nan, 0), (256.0, 128.0, 128), (65535.0, 0x8000, 128)):
         pixels = np.full((8, 8), value, dtype=np.float32)
         pixels[0, 0] = peak
@@ -76,7 +76,7 @@ def test_floating_point_pictures_may_overshoot_a_little() -> None:
 
 
 def test_a_reader_that_starts_another_program_is_not_tried() -> None:
-    with pytest.raises(ImageError, match="not a picture in a format that looksay reads"):
+    with pytest.raises(ImageError, match="not an image in a format that looksay reads"):
         images.read(encoded(Image.new("RGB", (8, 8)), "EPS"))
 
 
@@ -92,13 +92,13 @@ def test_what_is_transparent_is_white_not_black() -> None:
 
 
 @pytest.mark.parametrize("size", [(1, 1), (20_000, 1), (1, 20_000), (3, 5_000)])
-def test_pictures_of_any_shape_are_read(size: tuple[int, int]) -> None:
+def test_images_of_any_shape_are_read(size: tuple[int, int]) -> None:
     assert close(images.read(encoded(Image.new("RGB", size, ORANGE), "PNG")), ORANGE)
     assert images.prepare(encoded(Image.new("RGB", size, ORANGE), "PNG"), ImageSpec(size=32)).shape == (3, 32, 32)
 
 
 @pytest.mark.parametrize("form", ["GIF", "WEBP", "PNG", "TIFF"])
-def test_of_an_animated_picture_the_first_frame_is_read(form: str) -> None:
+def test_of_an_animated_image_the_first_frame_is_read(form: str) -> None:
     memory = io.BytesIO()
     frames = [Image.new("RGB", (16, 16), colour) for colour in (ORANGE, (0, 0, 255))]
     frames[0].save(
@@ -107,8 +107,8 @@ def test_of_an_animated_picture_the_first_frame_is_read(form: str) -> None:
     assert close(images.read(memory.getvalue()), ORANGE)
 
 
-def test_a_colour_profile_changes_no_picture() -> None:
-    """Profiles are passed over, as in the training pictures; a broken one is no reason to refuse a picture."""
+def test_a_colour_profile_changes_no_image() -> None:
+    """Profiles are passed over, as in the training images; a broken one is no reason to refuse an image."""
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     for told in (profile, b"no profile"):
         memory = io.BytesIO()
@@ -117,7 +117,7 @@ def test_a_colour_profile_changes_no_picture() -> None:
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_pictures_are_turned_upright(orientation: int) -> None:
+def test_images_are_turned_upright(orientation: int) -> None:
     upright = np.asarray(images.read(EXAMPLES / "boats.jpg").resize((64, 48)))
     turn: dict[int, Callable[[Any], Any]] = {
         1: lambda a: a,
@@ -135,7 +135,7 @@ def test_pictures_are_turned_upright(orientation: int) -> None:
     np.testing.assert_array_equal(np.asarray(images.read(encoded(stored, "PNG", exif=exif))), upright)
 
 
-def test_squash_keeps_the_whole_picture_and_crop_its_shape() -> None:
+def test_squash_keeps_the_whole_image_and_crop_its_shape() -> None:
     wide = np.zeros((10, 30, 3), dtype=np.uint8)
     wide[:, 10:20] = 255
     squashed = images.resize(Image.fromarray(wide), ImageSpec(size=30, resize="squash", interpolation="bilinear"))
@@ -181,13 +181,13 @@ def test_a_large_jpeg_is_decoded_no_larger_than_needed_and_looks_the_same(orient
 
 def test_errors_name_the_file_and_what_is_wrong(tmp_path: Path) -> None:
     text = tmp_path / "notes.jpg"
-    text.write_text("no picture", encoding="utf-8")
+    text.write_text("no image", encoding="utf-8")
     cut = tmp_path / "cut.jpg"
     cut.write_bytes((EXAMPLES / "alps.jpg").read_bytes()[:5000])
     for path, problem in (
         (tmp_path / "none.jpg", "there is no such file"),
         (tmp_path, "this is a folder"),
-        (text, "not a picture"),
+        (text, "not an image"),
         (cut, "truncated"),
     ):
         with pytest.raises(ImageError, match=problem) as caught:
@@ -214,7 +214,7 @@ def test_a_decompression_bomb_is_refused_before_it_is_decoded() -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(st.binary(max_size=200), st.integers(0, 3000), st.integers(0, 255))
-def test_broken_bytes_give_an_image_error_or_a_picture_never_a_crash(junk: bytes, place: int, value: int) -> None:
+def test_broken_bytes_give_an_image_error_or_a_image_never_a_crash(junk: bytes, place: int, value: int) -> None:
     good = bytearray((EXAMPLES / "alps.jpg").read_bytes()[:20_000])
     good[place] = value
     for data in (junk, bytes(good) + junk):

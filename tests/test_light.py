@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 from conftest import EXAMPLES, ROOT
-from serving import pictures, serving
+from serving import images, serving
 
 CODE = """
 import sys
@@ -55,6 +55,6 @@ def test_the_bare_wheel_captions_a_photo_without_torch(tmp_path: Path) -> None:
 
     subprocess.run([*install[:-1], f"{wheel}[web]"], check=True, capture_output=True)
     with serving(tmp_path, python=python) as server:
-        answer = httpx.post(f"{server.url}/v1/captions", files=pictures(EXAMPLES / "photographer.png"))
+        answer = httpx.post(f"{server.url}/v1/captions", files=images(EXAMPLES / "photographer.png"))
         assert answer.json()["images"][0]["captions"][0]["text"] == said.stdout.strip()
         assert "Drop or paste" in httpx.get(server.url).text

@@ -28,7 +28,7 @@ def run(name: str, folder: Path, times: int = 1, **parameters: Any) -> list[Any]
     return [cell.get("outputs", []) for cell in notebook.cells]
 
 
-def pictures(outputs: list[Any]) -> int:
+def images(outputs: list[Any]) -> int:
     return sum("image/png" in o.get("data", {}) or "image/jpeg" in o.get("data", {}) for cell in outputs for o in cell)
 
 
@@ -39,7 +39,7 @@ def text(outputs: list[Any]) -> str:
 @pytest.mark.slow
 def test_from_a_folder_to_a_captioner(small_data: Path, tmp_path: Path) -> None:
     outputs = run("1-train", tmp_path, times=2, DATA=str(small_data), CHANGES=SMALL)
-    assert pictures(outputs) == 3
+    assert images(outputs) == 3
     assert "Flickr8k" in text(outputs)
     assert (tmp_path / "first-captioner" / "model.json").is_file()
 
@@ -48,7 +48,7 @@ def test_from_a_folder_to_a_captioner(small_data: Path, tmp_path: Path) -> None:
 def test_what_attention_sees(tmp_path: Path) -> None:
     photos = [str(EXAMPLES / photo) for photo in PHOTOS[:2]]
     outputs = run("2-attention", tmp_path, PHOTOS=photos)
-    assert pictures(outputs) == 2
+    assert images(outputs) == 2
     assert text(outputs).count("█") > 100
     assert text(outputs).count("as much, at random:") == 2
 
@@ -58,7 +58,7 @@ def test_the_recipes_side_by_side(small_data: Path, tmp_path: Path) -> None:
     recipes = ["vgg16-merge", "show-attend-and-tell"]
     outputs = run("3-compare", tmp_path, DATA=str(small_data), RECIPES=recipes, CHANGES=SMALL)
     assert all(text(outputs).count(name) >= 4 for name in recipes)
-    assert pictures(outputs) == 4
+    assert images(outputs) == 4
 
 
 @pytest.mark.slow
@@ -73,9 +73,9 @@ def test_your_own_csv(tmp_path: Path) -> None:
                 rows.writerow([f"photos/{part}-{photo}", SAID[photo], part])
     columns = {"image": "photo", "caption": "alt", "split": "part"}
     outputs = run("4-your-csv", tmp_path, TABLE="products.csv", COLUMNS=columns, CHANGES=SMALL)
-    assert "{'train': 4, 'val': 4} pictures" in text(outputs)
+    assert "{'train': 4, 'val': 4} images" in text(outputs)
     assert "CIDEr-D" in text(outputs)
-    assert pictures(outputs) == 5
+    assert images(outputs) == 5
 
 
 @pytest.mark.parametrize("file", NOTEBOOKS, ids=[file.stem for file in NOTEBOOKS])

@@ -1,4 +1,4 @@
-"""Who reads the documentation as a site finds every page, every link and every picture."""
+"""Who reads the documentation as a site finds every page, every link and every image."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""looksay: a CNN looks at a picture, an LSTM says it.
+"""looksay: a CNN looks at an image, an LSTM says it.
 
 >>> import looksay
 >>> looksay.caption("photo.jpg")  # doctest: +SKIP
@@ -19,7 +19,7 @@ from looksay.errors import (
     RecipeError,
     RunError,
 )
-from looksay.specs import Caption
+from looksay.types import Caption
 
 if TYPE_CHECKING:
     from looksay.captioner import Captioner, caption, load

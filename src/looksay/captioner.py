@@ -16,25 +16,28 @@ from typing import Unpack
 import numpy as np
 from numpy.typing import NDArray
 
-from looksay import images, rules
-from looksay.bundle import TAGS, Bundle
+from looksay import images
+from looksay.decoding import logits_processors
+from looksay.decoding.constrained_beam_search import guided
+from looksay.decoding.options import DecodingOptions, DecodingOverrides
+from looksay.decoding.search import Hypothesis, search
+from looksay.decoding.state import DecoderState, Tokens
 from looksay.errors import BundleError, ImageError, OptionError
-from looksay.guided import guided
-from looksay.hub import DEFAULT, locate
 from looksay.images import ImageSource
-from looksay.network import SCORES, Arrays, Network
-from looksay.search import DecoderState, Hypothesis, Tokens, search
-from looksay.specs import Caption, Device, SearchChanges, SearchOptions
-from looksay.tags import TagTable
+from looksay.runtime.bundle import TAGS, Bundle
+from looksay.runtime.hub import DEFAULT, locate
+from looksay.runtime.onnx_model import SCORES, Arrays, OnnxModel
+from looksay.tagging.concepts import ConceptTable
+from looksay.types import Caption, Device
 
 _MOST_WORKERS = 8  # each needs memory for a batch, and Python itself would soon be what they wait for
 
 Prepared = tuple[NDArray[np.float32], ...]
-"""A picture as each model wants it: (3, size, size)."""
+"""An image as each model wants it: (3, size, size)."""
 
 
 class Captioner:
-    """Says what pictures show.
+    """Says what prepared show.
 
     Parameters
     ----------
@@ -44,7 +47,7 @@ class Captioner:
         Models of the same words that have a say in each word: the mean of all probabilities counts (an ensemble). The
         search and the attention are those of `bundle`.
     threads : int, optional
-        CPU threads for a picture; by default all cores.
+        CPU threads for an image; by default all cores.
     device : {"cpu", "cuda", "coreml", "directml", "openvino"}
         What the networks run on.
 
@@ -65,7 +68,7 @@ class Captioner:
                     "with the same vocabulary.min_count"
                 )
         self._threads, self._device = threads or os.cpu_count() or 1, device
-        self._networks = [Network(one, threads, f"{place}.", device) for place, one in enumerate((bundle, *others))]
+        self._networks = [OnnxModel(one, threads, f"{place}.", device) for place, one in enumerate((bundle, *others))]
         if bundle.tags and self._networks[0].classes < bundle.tags.classes:
             raise BundleError(f"{bundle.folder}: {TAGS} names classes that the encoder does not tell; export it again")
 
@@ -79,8 +82,8 @@ class Captioner:
         """All models that have a say, the first one first."""
         return [network.bundle for network in self._networks]
 
-    def __call__(self, image: ImageSource, *, attention: bool = False, **options: Unpack[SearchChanges]) -> Caption:
-        """Return the best caption of a picture.
+    def __call__(self, image: ImageSource, *, attention: bool = False, **options: Unpack[DecodingOverrides]) -> Caption:
+        """Return the best caption of an image.
 
         Parameters
         ----------
@@ -88,30 +91,30 @@ class Captioner:
         attention : bool
             Also say where the model looked for each word.
         **options
-            Any of `SearchOptions`, in place of the model's own: ``beam=5``.
+            Any of `DecodingOptions`, in place of the model's own: ``beam=5``.
 
         Raises
         ------
         ImageError
-            If the picture cannot be read.
+            If the image cannot be read.
         OptionError
             If an option is unknown or out of its range.
         """
         return self.candidates(image, attention=attention, **options)[0]
 
     def candidates(
-        self, image: ImageSource, *, attention: bool = False, **options: Unpack[SearchChanges]
+        self, image: ImageSource, *, attention: bool = False, **options: Unpack[DecodingOverrides]
     ) -> list[Caption]:
-        """Return the `n_best` captions of a picture, the best first; see `__call__`."""
+        """Return the `num_captions` captions of an image, the best first; see `__call__`."""
         (outcome,) = self._say_readable([image], self.options(options), attention)
         if isinstance(outcome, ImageError):
             raise outcome
         return outcome
 
     def captions(
-        self, sources: Iterable[ImageSource], *, batch: int = 8, **options: Unpack[SearchChanges]
+        self, sources: Iterable[ImageSource], *, batch: int = 8, **options: Unpack[DecodingOverrides]
     ) -> Iterator[Caption]:
-        """Yield the best caption of each picture, in order and in constant memory; see `__call__`."""
+        """Yield the best caption of each image, in order and in constant memory; see `__call__`."""
         for outcome in self.outcomes(sources, batch=batch, **options):
             if isinstance(outcome, ImageError):
                 raise outcome
@@ -123,26 +126,26 @@ class Captioner:
         *,
         batch: int = 8,
         attention: bool = False,
-        **options: Unpack[SearchChanges],
+        **options: Unpack[DecodingOverrides],
     ) -> Iterator[list[Caption] | ImageError]:
-        """Return an iterator over pictures: of each its `n_best` captions, or the error if it cannot be read.
+        """Return an iterator over prepared: of each its `num_captions` captions, or the error if it cannot be read.
 
         Parameters
         ----------
-        sources : iterable of pictures
+        sources : iterable of prepared
             Read a few batches ahead, so it may be endless.
         batch : int
-            Pictures captioned together; each core has a batch of its own.
+            CaptionDataset captioned together; each core has a batch of its own.
         """
         chosen = self.options(options)
         if isinstance(sources, str | bytes):
-            raise OptionError("sources is one picture; name several, in a list")
+            raise OptionError("sources is one image; name several, in a list")
         if batch < 1:
             raise OptionError(f"batch is {batch}; it must be 1 or more")
         return self._stream(iter(sources), batch, chosen, attention)
 
     def _stream(
-        self, sources: Iterator[ImageSource], batch: int, options: SearchOptions, attention: bool
+        self, sources: Iterator[ImageSource], batch: int, options: DecodingOptions, attention: bool
     ) -> Iterator[list[Caption] | ImageError]:
         first, second = list(islice(sources, batch)), list(islice(sources, batch))
         if not second:  # nothing to share among workers
@@ -169,15 +172,15 @@ class Captioner:
         return Captioner(*self.bundles, threads=threads)
 
     def _say_readable(
-        self, sources: Sequence[ImageSource], options: SearchOptions, attention: bool
+        self, sources: Sequence[ImageSource], options: DecodingOptions, attention: bool
     ) -> list[list[Caption] | ImageError]:
-        """Caption those pictures of a batch that can be read."""
+        """Caption those images of a batch that can be read."""
         prepared = [self._try(source) for source in sources]
-        pictures = [picture for picture in prepared if not isinstance(picture, ImageError)]
-        captions = iter(self.say(pictures, options, attention=attention) if pictures else [])
-        return [picture if isinstance(picture, ImageError) else next(captions) for picture in prepared]
+        readable = [image for image in prepared if not isinstance(image, ImageError)]
+        captions = iter(self.say(readable, options, attention=attention) if readable else [])
+        return [image if isinstance(image, ImageError) else next(captions) for image in prepared]
 
-    def options(self, changes: SearchChanges) -> SearchOptions:
+    def options(self, changes: DecodingOverrides) -> DecodingOptions:
         """Return the model's own search options with changes.
 
         Raises
@@ -185,15 +188,15 @@ class Captioner:
         OptionError
             If an option is unknown or out of its range.
         """
-        own = self.bundle.spec.search
-        unknown = set(changes) - {field.name for field in fields(SearchOptions)}
+        own = self.bundle.spec.decoding
+        unknown = set(changes) - {field.name for field in fields(DecodingOptions)}
         if unknown:
-            known = ", ".join(field.name for field in fields(SearchOptions))
+            known = ", ".join(field.name for field in fields(DecodingOptions))
             raise OptionError(f"there is no search option {', '.join(sorted(unknown))}; there are {known}")
-        if "beam" not in changes:  # asking for five captions is asking to look for five
-            changes["beam"] = max(own.beam, changes.get("n_best", 1))
+        if "num_beams" not in changes:  # asking for five captions is asking to look for five
+            changes["num_beams"] = max(own.num_beams, changes.get("num_captions", 1))
         chosen = replace(own, **changes)
-        rules.of(chosen, self.bundle.vocabulary)  # which refuses words that it cannot say
+        logits_processors.of(chosen, self.bundle.vocabulary)  # which refuses words that it cannot say
         return chosen
 
     def _try(self, source: ImageSource) -> Prepared | ImageError:
@@ -203,7 +206,7 @@ class Captioner:
             return error
 
     def prepare(self, source: ImageSource) -> Prepared:
-        """Read a picture; return it as each model wants it.
+        """Read an image; return it as each model wants it.
 
         Raises
         ------
@@ -211,42 +214,46 @@ class Captioner:
             If it cannot be read.
         """
         specs = [bundle.spec.image for bundle in self.bundles]
-        picture = images.read(source, least=max(spec.size for spec in specs))
-        made = {spec: images.normalise(images.resize(picture, spec), spec) for spec in set(specs)}
+        image = images.read(source, least=max(spec.size for spec in specs))
+        made = {spec: images.normalise(images.resize(image, spec), spec) for spec in set(specs)}
         return tuple(made[spec] for spec in specs)
 
-    def search(self, state: DecoderState, options: SearchOptions) -> list[list[Hypothesis]]:
-        """Find the best captions of encoded pictures; where they lack nouns that the encoder is sure of, with these."""
+    def search(self, state: DecoderState, options: DecodingOptions) -> list[list[Hypothesis]]:
+        """Find the best captions of encoded prepared; where they lack nouns that the encoder is sure of, with these."""
         words, table = self.bundle.vocabulary, self.bundle.tags
-        obeyed = rules.of(options, words)
+        obeyed = logits_processors.of(options, words)
         begun = set(words.encode(options.prefix))
-        quiet = [word for word in words.known(table.quiet) if word not in begun] if table else []
-        found = search(self.step, state, options, start=words.start, end=words.end, rules=[*obeyed, rules.never(quiet)])
+        quiet = [word for word in words.known_ids(table.rare_words) if word not in begun] if table else []
+        found = search(
+            self.step, state, options, start=words.start, end=words.end, rules=[*obeyed, logits_processors.never(quiet)]
+        )
         if table is None or not options.tags or options.temperature:
             return found
-        # It is the second search of these pictures: a narrower one says nearly the same in less time.
-        narrower = replace(options, beam=max(options.n_best, math.ceil(2 / 3 * options.beam)), groups=1)
+        # It is the second search of these prepared: a narrower one says nearly the same in less time.
+        narrower = replace(
+            options, num_beams=max(options.num_captions, math.ceil(2 / 3 * options.num_beams)), num_beam_groups=1
+        )
         for place, (seen, said) in enumerate(zip(self._recognised(state, table), found, strict=True)):
-            wish = table.wish(seen, words.spell(said[0].tokens))
-            wanted = [ids for nouns in wish.wanted if (ids := words.known(nouns))]
+            wish = table.wish(seen, words.to_tokens(said[0].tokens))
+            wanted = [ids for nouns in wish.wanted if (ids := words.known_ids(nouns))]
             if wanted:
                 asked = {each for ids in wanted for each in ids}
-                unsaid = (set(words.known(wish.unwanted)) | set(quiet) - asked) - begun
+                unsaid = (set(words.known_ids(wish.unwanted)) | set(quiet) - asked) - begun
                 found[place] = guided(
                     self.step, state.take(np.array([place])), narrower, wanted, start=words.start, end=words.end,
-                    rules=[*obeyed, rules.never(sorted(unsaid)), rules.article(quiet, words)],
+                    rules=[*obeyed, logits_processors.never(sorted(unsaid)), logits_processors.article(quiet, words)],
                 ) or said  # fmt: skip
         return found
 
-    def _recognised(self, state: DecoderState, table: TagTable) -> NDArray[np.float64]:
-        """Return the probabilities of nouns, (pictures, nouns)."""
+    def _recognised(self, state: DecoderState, table: ConceptTable) -> NDArray[np.float64]:
+        """Return the probabilities of nouns, (prepared, nouns)."""
         return table.probabilities(state.memory[f"0.{SCORES}"])
 
     def say(
-        self, pictures: Sequence[Prepared], options: SearchOptions, *, attention: bool = False
+        self, prepared: Sequence[Prepared], options: DecodingOptions, *, attention: bool = False
     ) -> list[list[Caption]]:
-        """Caption prepared pictures together: of each its `n_best` captions, the best first."""
-        state = self.encode(pictures)
+        """Caption prepared prepared together: of each its `num_captions` captions, the best first."""
+        state = self.encode(prepared)
         found = self.search(state, options)
         looks = iter(self._look(state, found)) if attention else repeat(None)
         table = self.bundle.tags
@@ -260,15 +267,15 @@ class Captioner:
         self, caption: Hypothesis, attention: NDArray[np.float32] | None, nouns: NDArray[np.float64] | None
     ) -> Caption:
         vocabulary, table = self.bundle.vocabulary, self.bundle.tags
-        words = vocabulary.spell(caption.tokens)
+        words = vocabulary.to_tokens(caption.tokens)
         tags = table.tags(nouns, words) if table and nouns is not None else ()
         return Caption(vocabulary.decode(caption.tokens), words, caption.log_prob, attention, tags)
 
-    def encode(self, pictures: Sequence[Prepared]) -> DecoderState:
-        """Look at prepared pictures: the state before the first word."""
+    def encode(self, prepared: Sequence[Prepared]) -> DecoderState:
+        """Look at prepared prepared: the state before the first word."""
         memory: Arrays = {}
         hidden: Arrays = {}
-        for network, pixels in zip(self._networks, zip(*pictures, strict=True), strict=True):
+        for network, pixels in zip(self._networks, zip(*prepared, strict=True), strict=True):
             for known, new in zip((memory, hidden), network.encode(np.stack(pixels)), strict=True):
                 known.update(new)
         return DecoderState.begin(memory, hidden)
@@ -331,8 +338,8 @@ def _default() -> Captioner:
     return load()
 
 
-def caption(image: ImageSource, **options: Unpack[SearchChanges]) -> str:
-    """Say what a picture shows, with the model that ships with looksay.
+def caption(image: ImageSource, **options: Unpack[DecodingOverrides]) -> str:
+    """Say what an image shows, with the model that ships with looksay.
 
     The model is loaded on the first call and kept.
 
@@ -349,6 +356,6 @@ def caption(image: ImageSource, **options: Unpack[SearchChanges]) -> str:
     Raises
     ------
     ImageError
-        If the picture cannot be read.
+        If the image cannot be read.
     """
     return _default()(image, **options).text

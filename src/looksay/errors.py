@@ -3,7 +3,7 @@
 ::
 
     LooksayError
-    ├── ImageError        (ValueError)    a picture cannot be found, read or decoded
+    ├── ImageError        (ValueError)    an image cannot be found, read or decoded
     ├── OptionError       (ValueError)    a search option is out of its range
     ├── BundleError       (ValueError)    a model folder is missing, incomplete or altered
     ├── DataError         (ValueError)    a data set is not recognised or is broken
@@ -23,7 +23,7 @@ class LooksayError(Exception):
 
 
 class ImageError(LooksayError, ValueError):
-    """A picture cannot be found, read or decoded."""
+    """An image cannot be found, read or decoded."""
 
 
 class OptionError(LooksayError, ValueError):
@@ -71,3 +71,9 @@ class MissingExtra(LooksayError, ImportError):
 
     def __init__(self, doing: str, extra: str) -> None:
         super().__init__(f'{doing} needs more than the base install: pip install "looksay[{extra}]"')
+
+
+def require(condition: bool, message: str) -> None:
+    """Raise an `OptionError` unless `condition` holds."""
+    if not condition:
+        raise OptionError(message)

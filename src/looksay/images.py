@@ -1,6 +1,6 @@
 """path | bytes | file | PIL | ndarray → upright RGB → model input.
 
-`prepare` is the only road from a picture to a model: training, evaluation, export and the runtime all take it.
+`prepare` is the only road from an image to a model: training, evaluation, export and the runtime all take it.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from looksay.errors import ImageError
-from looksay.specs import ImageSpec
+from looksay.types import ImageSpec
 
 ImageSource = str | os.PathLike[str] | bytes | IO[bytes] | Image.Image | NDArray[Any]
 
 EXTENSIONS = frozenset(".jpg .jpeg .png .webp .gif .bmp .tif .tiff .jp2 .ppm .pgm .avif".split())
 MAX_PIXELS = 89_478_485
-"""Larger pictures are refused before they are decoded (Pillow's own limit against decompression bombs)."""
+"""Larger images are refused before they are decoded (Pillow's own limit against decompression bombs)."""
 
 FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "JPEG2000", "PPM", "AVIF")
 """What is tried, in Pillow's names; its other readers are rarely wanted, and one of them starts Ghostscript."""
@@ -32,7 +32,7 @@ _FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.B
 
 
 def prepare(source: ImageSource, spec: ImageSpec) -> NDArray[np.float32]:
-    """Turn any picture into the input of an encoder.
+    """Turn any image into the input of an encoder.
 
     Parameters
     ----------
@@ -48,15 +48,15 @@ def prepare(source: ImageSource, spec: ImageSpec) -> NDArray[np.float32]:
     Raises
     ------
     ImageError
-        If the picture cannot be found, read or decoded.
+        If the image cannot be found, read or decoded.
     """
     return normalise(resize(read(source, least=spec.size), spec), spec)
 
 
 def read(source: ImageSource, max_pixels: int = MAX_PIXELS, least: int = 0) -> Image.Image:
-    """Open a picture, turn it upright (EXIF orientation) and convert it to RGB.
+    """Open an image, turn it upright (EXIF orientation) and convert it to RGB.
 
-    Grey, palette, transparent (laid on white), CMYK, 16-bit and floating-point pictures are converted; the first
+    Grey, palette, transparent (laid on white), CMYK, 16-bit and floating-point images are converted; the first
     frame of an animation is taken. An array has shape (height, width) or (height, width, 1 | 3 | 4), in 0 to 255
     (uint8), 0 to 65535 (uint16) or 0 to 1 (floating point).
 
@@ -72,7 +72,7 @@ def read(source: ImageSource, max_pixels: int = MAX_PIXELS, least: int = 0) -> I
     Raises
     ------
     ImageError
-        If the picture cannot be found, read or decoded, is in none of `FORMATS`, or if a file has more than
+        If the image cannot be found, read or decoded, is in none of `FORMATS`, or if a file has more than
         `max_pixels` pixels.
     """
     name = describe(source)
@@ -92,10 +92,10 @@ def read(source: ImageSource, max_pixels: int = MAX_PIXELS, least: int = 0) -> I
     except FileNotFoundError as error:
         raise ImageError(f"{name}: there is no such file") from error
     except IsADirectoryError as error:
-        raise ImageError(f"{name}: this is a folder, not a picture") from error
+        raise ImageError(f"{name}: this is a folder, not an image") from error
     except UnidentifiedImageError as error:
         raise ImageError(
-            f"{name}: this is not a picture in a format that looksay reads ({', '.join(_formats())})"
+            f"{name}: this is not an image in a format that looksay reads ({', '.join(_formats())})"
         ) from error
     except Exception as error:  # Pillow's decoders raise errors of every kind on broken files
         raise ImageError(f"{name}: {str(error) or type(error).__name__}") from error
@@ -139,7 +139,7 @@ def _to_uint8(values: NDArray[Any]) -> NDArray[np.uint8]:
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
-    """Convert with few copies: a picture may have 50 million pixels."""
+    """Convert with few copies: an image may have 50 million pixels."""
     if image.mode.startswith("I") or image.mode == "F":  # Pillow's own conversion would clip at 255
         values = np.array(image, dtype=np.float32)
         np.nan_to_num(values, copy=False)
@@ -157,7 +157,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 
 def resize(image: Image.Image, spec: ImageSpec) -> NDArray[np.uint8]:
-    """Bring an RGB picture to the size of `spec`.
+    """Bring an RGB image to the size of `spec`.
 
     Returns
     -------
@@ -193,9 +193,9 @@ def normalise(pixels: NDArray[np.uint8], spec: ImageSpec) -> NDArray[np.float32]
 
 
 def find(paths: Sequence[str], without: Path | None = None) -> Iterator[Path]:
-    """Expand files, folders (all the pictures below them, sorted) and globs into paths of pictures.
+    """Expand files, folders (all the images below them, sorted) and globs into paths of images.
 
-    Folders are walked while their pictures are used, so that no list of them all is needed. Hidden files and folders
+    Folders are walked while their images are used, so that no list of them all is needed. Hidden files and folders
     in them are left out: they are what other programs put there. A path that names nothing is kept, so that reading it
     reports it.
 
@@ -223,7 +223,7 @@ def _matches(path: Path) -> list[Path]:
 
 
 def _walk(folder: Path, without: Path | None) -> Iterator[Path]:
-    """Yield the pictures below a folder; links to other folders are not followed."""
+    """Yield the images below a folder; links to other folders are not followed."""
     try:
         names = sorted(os.listdir(folder))  # noqa: PTH208 (a folder may hold a million: no more than their names)
     except OSError:  # it may not be read

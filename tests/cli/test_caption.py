@@ -46,21 +46,21 @@ def test_what_the_cnn_recognises_is_told_and_can_be_left_out() -> None:
     seen = looksay.load()(photo)
     told = run(photo, "--explain").stdout.splitlines()
     assert told[0] == seen.text
-    expected = [(f"{tag.probability:.0%}", tag.noun, tag.said) for tag in seen.tags]
+    expected = [(f"{tag.probability:.0%}", tag.name, tag.in_caption) for tag in seen.tags]
     assert expected
     assert [(line.split()[0], line.split()[1], "not in the caption" not in line) for line in told[1:]] == expected
     assert run(EXAMPLES, "--explain").stdout.count("\n  ") >= len(PHOTOS)
     assert run(photo, "--tags", "off").stdout == looksay.caption(photo, tags=False) + "\n"
 
 
-def test_several_pictures_are_told_apart_by_their_paths() -> None:
+def test_several_images_are_told_apart_by_their_paths() -> None:
     result = run(EXAMPLES)
     lines = [line.split("\t") for line in result.stdout.splitlines()]
     assert [Path(path).name for path, _ in lines] == sorted(PHOTOS)
     assert [caption for _, caption in lines] == [looksay.caption(path) for path, _ in lines]
 
 
-def test_a_broken_picture_is_reported_and_stops_nothing(album: Path) -> None:
+def test_a_broken_image_is_reported_and_stops_nothing(album: Path) -> None:
     result = run(album, "--format", "jsonl")
     rows = [json.loads(line) for line in result.stdout.splitlines()]
     assert [Path(row["image"]).name for row in rows] == sorted([*PHOTOS, "broken.jpg"])
@@ -68,13 +68,13 @@ def test_a_broken_picture_is_reported_and_stops_nothing(album: Path) -> None:
         set(row) == {"image", "caption", "log_prob"} and row["log_prob"] < 0 for row in rows if "error" not in row
     )
     (error,) = (row["error"] for row in rows if "error" in row)
-    assert error.startswith(f"{album / 'broken.jpg'}: this is not a picture in a format that looksay reads (JPEG, ")
+    assert error.startswith(f"{album / 'broken.jpg'}: this is not an image in a format that looksay reads (JPEG, ")
     assert result.exit_code == 1
-    assert result.stderr.splitlines() == [f"looksay: {error}", "looksay: 1 of 5 pictures failed"]
+    assert result.stderr.splitlines() == [f"looksay: {error}", "looksay: 1 of 5 images failed"]
 
 
 def test_csv_has_one_row_a_caption(album: Path) -> None:
-    result = run(album, "--format", "csv", "--n-best", 2)
+    result = run(album, "--format", "csv", "--num-captions", 2)
     rows = list(csv.DictReader(io.StringIO(result.stdout)))
     assert len(rows) == 2 * len(PHOTOS) + 1
     assert [row["error"] != "" for row in rows].count(True) == 1
@@ -83,17 +83,17 @@ def test_csv_has_one_row_a_caption(album: Path) -> None:
 
 def test_n_best_in_text_and_jsonl() -> None:
     photo = EXAMPLES / "boats.jpg"
-    texts = run(photo, "--n-best", 3).stdout.splitlines()
-    row = json.loads(run(photo, "--n-best", 3, "--format", "jsonl").stdout)
+    texts = run(photo, "--num-captions", 3).stdout.splitlines()
+    row = json.loads(run(photo, "--num-captions", 3, "--format", "jsonl").stdout)
     assert [row["caption"], *(other["caption"] for other in row["others"])] == texts
     assert len(set(texts)) == 3
-    assert run(photo, "--beam", 5, "--n-best", 5).stdout.count("\n") == 5
+    assert run(photo, "--num-beams", 5, "--num-captions", 5).stdout.count("\n") == 5
 
 
-def test_a_picture_on_standard_input() -> None:
+def test_a_image_on_standard_input() -> None:
     data = (EXAMPLES / "boats.jpg").read_bytes()
     assert run("-", stdin=data).stdout == run(EXAMPLES / "boats.jpg").stdout
-    assert run("-", stdin=b"").stderr.startswith("looksay: standard input: this is not a picture")
+    assert run("-", stdin=b"").stderr.startswith("looksay: standard input: this is not an image")
 
 
 def test_output_and_sidecar_files(album: Path, tmp_path: Path) -> None:
@@ -114,19 +114,19 @@ def test_globs_work_where_the_shell_leaves_them(album: Path) -> None:
     ("arguments", "message"),
     [
         (["caption"], "Missing argument"),
-        (["photo.jpg", "--beam", "0"], "beam is 0; it must be from 1 to 100"),
-        (["photo.jpg", "--beam", "2", "--n-best", "3"], "n_best is 3; it must be from 1 to beam (2)"),
-        (["photo.jpg", "--n-best", "99999"], "it must be from 1 to 100"),
+        (["photo.jpg", "--num-beams", "0"], "beam is 0; it must be from 1 to 100"),
+        (["photo.jpg", "--num-beams", "2", "--num-captions", "3"], "num_captions is 3; it must be from 1 to beam (2)"),
+        (["photo.jpg", "--num-captions", "99999"], "it must be from 1 to 100"),
         (["https://example.org/a.jpg"], "curl -s https://example.org/a.jpg | looksay -"),
         ([""], "a path is empty"),
         (["-", "-"], "can be named once"),
-        (["-", "--write", "txt"], "no place for a picture on standard input"),
-        (["describe"], "no command and no picture 'describe'"),
+        (["-", "--write", "txt"], "no place for an image on standard input"),
+        (["describe"], "no command and no image 'describe'"),
         (["photo.jpg", "--model", "none"], "no model 'none'"),
         (["photo.jpg", "--format", "xml"], "'xml' is not one of"),
         (["photo.jpg", "--output", "no/such/folder/x"], "cannot be written"),
         ([str(EXAMPLES), "--explain", "--format", "jsonl"], "--explain is for captions on the screen"),
-        ([str(Path(__file__).parent)], "no pictures in"),
+        ([str(Path(__file__).parent)], "no images in"),
     ],
 )
 def test_wrong_usage_ends_with_2_and_one_clear_line(arguments: list[str], message: str) -> None:
@@ -139,7 +139,7 @@ def test_wrong_usage_ends_with_2_and_one_clear_line(arguments: list[str], messag
 def test_no_file_is_lost(album: Path) -> None:
     photo, notes = album / "boats.jpg", album / "boats.txt"
     before = photo.read_bytes()
-    assert "is one of the pictures" in run(photo, "--output", photo).stderr
+    assert "is one of the images" in run(photo, "--output", photo).stderr
     assert photo.read_bytes() == before
     notes.write_text("my notes", encoding="utf-8")
     result = run(photo, "--write", "txt")
@@ -150,7 +150,7 @@ def test_no_file_is_lost(album: Path) -> None:
     assert run(photo, "--write", "txt", "--overwrite").exit_code == 0
     assert notes.read_text(encoding="utf-8") != "my notes"
     shutil.copy(photo, album / "boats.png")
-    assert "for 2 pictures" in run(album, "--write", "txt", "--overwrite").stderr
+    assert "for 2 images" in run(album, "--write", "txt", "--overwrite").stderr
 
 
 def test_a_file_that_cannot_be_written_stops_no_other(album: Path) -> None:
@@ -186,11 +186,11 @@ def test_a_full_disk_is_said_in_one_line() -> None:
 
 def test_wrong_usage_leaves_an_earlier_output_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "captions.txt").write_text("earlier", encoding="utf-8")
-    assert run(EXAMPLES, "--beam", 0, "--output", tmp_path / "captions.txt").exit_code == 2
+    assert run(EXAMPLES, "--num-beams", 0, "--output", tmp_path / "captions.txt").exit_code == 2
     assert (tmp_path / "captions.txt").read_text(encoding="utf-8") == "earlier"
 
 
-def test_a_missing_picture_ends_with_1() -> None:
+def test_a_missing_image_ends_with_1() -> None:
     result = run("none.jpg")
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr.splitlines()[0] == "looksay: none.jpg: there is no such file"
@@ -231,12 +231,12 @@ def test_models_given_twice_caption_together() -> None:
     assert alone.output == together.output
 
 
-def test_a_drawing_never_takes_the_place_of_a_picture(tmp_path: Path) -> None:
+def test_a_drawing_never_takes_the_place_of_a_image(tmp_path: Path) -> None:
     photo = Path(shutil.copy(EXAMPLES / "photographer.png", tmp_path))
     before = photo.read_bytes()
     result = run("caption", photo, "--attention", tmp_path, "--overwrite")
     assert result.exit_code == 2
-    assert "is one of the pictures" in result.output
+    assert "is one of the images" in result.output
     assert photo.read_bytes() == before
 
 

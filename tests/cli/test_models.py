@@ -16,8 +16,8 @@ from click.testing import CliRunner
 from conftest import EXAMPLES
 
 from looksay.cli.main import main
-from looksay.hub import shipped
-from looksay.train import trained
+from looksay.runtime.hub import shipped
+from looksay.training import run_loader
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -84,7 +84,7 @@ def test_a_checkpoint_goes_along_to_train_on_from(
     assert run("models", "pull", "me/captions", "light").returncode == 0
     assert not (tmp_path / "light" / "checkpoint").exists()
     assert run("models", "pull", "me/captions", "mine", "--checkpoint").returncode == 0
-    pulled, made = trained.load(tmp_path / "mine" / "checkpoint"), trained.load(small_run)
+    pulled, made = run_loader.load(tmp_path / "mine" / "checkpoint"), run_loader.load(small_run)
     assert pulled.vocabulary == made.vocabulary
     weights = made.model.state_dict()
     assert all(value.equal(weights[name]) for name, value in pulled.model.state_dict().items())

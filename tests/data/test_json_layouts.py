@@ -11,12 +11,12 @@ import pytest
 from looksay import DataError, data
 
 
-def write(file: Path, content: Any, *pictures: str) -> Path:
+def write(file: Path, content: Any, *images: str) -> Path:
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(content), encoding="utf-8")
-    for picture in pictures:
-        (file.parent / picture).parent.mkdir(parents=True, exist_ok=True)
-        (file.parent / picture).touch()
+    for image in images:
+        (file.parent / image).parent.mkdir(parents=True, exist_ok=True)
+        (file.parent / image).touch()
     return file.parent
 
 
@@ -58,9 +58,9 @@ def test_broken_coco_is_counted_or_refused_with_its_place(tmp_path: Path) -> Non
     content["annotations"].append({"image_id": 9, "caption": "lost"})
     folder = write(tmp_path / "captions_val.json", content, "1.jpg", "2.jpg")
     problems = data.read(folder).problems
-    assert "captions for no picture, left out: 1 (captions_val.json, annotations[10]: image_id 9)" in problems
-    assert "pictures that are listed twice: 1 (captions_val.json, images[2]: id 2)" in problems
-    assert "pictures listed without a caption, left out: 1 (captions_val.json, images[3]: 3.jpg)" in problems
+    assert "captions for no image, left out: 1 (captions_val.json, annotations[10]: image_id 9)" in problems
+    assert "images that are listed twice: 1 (captions_val.json, images[2]: id 2)" in problems
+    assert "images listed without a caption, left out: 1 (captions_val.json, images[3]: 3.jpg)" in problems
     del content["annotations"][3]["caption"]
     write(tmp_path / "captions_val.json", content)
     with pytest.raises(DataError, match=r"captions_val\.json, annotations\[3\]: missing .*: 'caption'"):
@@ -86,7 +86,7 @@ def test_karpathys_coco_counts_restval_as_train_and_has_cocos_ids(tmp_path: Path
     assert record.image == tmp_path / "images" / "val2014" / "COCO_val2014_000000391895.jpg"
 
 
-def test_karpathys_flickr8k_has_no_cocoid_and_its_pictures_may_lie_flat(tmp_path: Path) -> None:
+def test_karpathys_flickr8k_has_no_cocoid_and_its_images_may_lie_flat(tmp_path: Path) -> None:
     content = karpathy(filename="1.jpg", split="val") | {"dataset": "flickr8k"}
     folder = write(tmp_path / "dataset_flickr8k.json", content, "Flicker8k_Dataset/1.jpg")
     (record,) = data.read(folder).records

@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from looksay import BundleError, DataError, data
-from looksay.bundle import MODEL, Bundle
-from looksay.hub import locate
+from looksay.runtime.bundle import MODEL, Bundle
+from looksay.runtime.hub import locate
 
 EXAMPLES_EACH = int(os.environ.get("LOOKSAY_FUZZ", "400")) // 4
 SAID = "two boats lie in the harbour"

@@ -42,13 +42,13 @@ def read(tmp_path: Path, name: str, text: str, split: str = "all") -> prediction
         ("r.txt", "COCO_val2014_000000000042.jpg#0\tx\nplain name.jpg#0\ty\n"),
     ],
 )  # fmt: skip
-def test_pictures_are_found_by_path_name_stem_or_number(tmp_path: Path, name: str, text: str) -> None:
+def test_images_are_found_by_path_name_stem_or_number(tmp_path: Path, name: str, text: str) -> None:
     found = read(tmp_path, name, text)
     assert [(record.id, caption) for record, caption in zip(found.records, found.said, strict=True)] == [
         ("42", "x"),
         ("7", "y"),
     ]
-    assert found.problems[-1] == "pictures of the split without a caption, not scored: 1 of 3"
+    assert found.problems[-1] == "images of the split without a caption, not scored: 1 of 3"
 
 
 def test_an_empty_caption_is_scored_as_one(tmp_path: Path) -> None:
@@ -60,9 +60,9 @@ def test_what_has_no_partner_is_counted(tmp_path: Path) -> None:
     found = read(tmp_path, "r.json", json.dumps(rows), "val")
     assert [record.id for record in found.records] == ["42"]
     assert found.problems == [
-        "captions of pictures that are not in the references, not scored: 2 (r.json, [2]: 1000; r.json, [3]: 1001)",
+        "captions of images that are not in the references, not scored: 2 (r.json, [2]: 1000; r.json, [3]: 1001)",
         "captions of other splits, not scored: 1",
-        "pictures of the split without a caption, not scored: 1 of 2",
+        "images of the split without a caption, not scored: 1 of 2",
     ]
 
 
@@ -77,7 +77,7 @@ def test_what_has_no_partner_is_counted(tmp_path: Path) -> None:
         ("r.json", '{"annotations": [{"image_id": 42, "caption": "x"}]}', r"expected a caption"),
         ("r.json", "3", r"r\.json: expected a list"),
         ("r.json", "[", r"r\.json is not JSON"),
-        ("r.json", '[{"image_id": 1, "caption": "x"}]', r"no caption is of a picture .*r\.json, \[0\]: 1"),
+        ("r.json", '[{"image_id": 1, "caption": "x"}]', r"no caption is of an image .*r\.json, \[0\]: 1"),
         ("r.jsonl", '{"image": "42", "captions": ["x", "y"]}', r"r\.jsonl, line 1: 2 captions; one caption"),
         ("r.doc", "x", r"looksay scores captions in \.csv"),
     ],
@@ -88,8 +88,8 @@ def test_broken_files_are_refused_with_their_row(tmp_path: Path, name: str, text
 
 
 def test_the_data_sets_own_ids_come_before_numbers_in_file_names(tmp_path: Path) -> None:
-    """In this data set the file 1.jpg is picture 0, and so on: numbers in names must not be taken for ids."""
-    records = tuple(Record(FOLDER / f"{n + 1}.jpg", (f"picture {n}",), "val", str(n)) for n in range(6))
+    """In this data set the file 1.jpg is image 0, and so on: numbers in names must not be taken for ids."""
+    records = tuple(Record(FOLDER / f"{n + 1}.jpg", (f"image {n}",), "val", str(n)) for n in range(6))
     file = tmp_path / "r.json"
     file.write_text(json.dumps([{"image_id": n, "caption": str(n)} for n in range(2, 6)]), encoding="utf-8")
     found = predictions.read(file, Dataset(FOLDER, "", records), "all")
@@ -100,16 +100,16 @@ def test_row_numbers_do_not_match_hex_digits_at_the_end_of_flickrs_names(tmp_pat
     records = (Record(FOLDER / "100_ab1.jpg", ("a",), "val"), Record(FOLDER / "200_cd2.jpg", ("b",), "val"))
     file = tmp_path / "r.json"
     file.write_text('[{"image_id": 1, "caption": "x"}]', encoding="utf-8")
-    with pytest.raises(DataError, match="no caption is of a picture"):
+    with pytest.raises(DataError, match="no caption is of an image"):
         predictions.read(file, Dataset(FOLDER, "", records), "all")
 
 
-def test_a_picture_found_by_its_file_name_in_another_folder_is_told(tmp_path: Path) -> None:
+def test_a_image_found_by_its_file_name_in_another_folder_is_told(tmp_path: Path) -> None:
     records = (Record(FOLDER / "dogs" / "1.jpg", ("a",), "val"), Record(FOLDER / "dogs" / "2.jpg", ("b",), "val"))
     file = tmp_path / "r.json"
     file.write_text('{"elsewhere/coco/dogs/1.jpg": "x", "cats/2.jpg": "y"}', encoding="utf-8")
     found = predictions.read(file, Dataset(FOLDER, "", records), "all")
-    assert found.problems == ["captions whose picture was found by its file name alone: 1 (r.json, [1]: cats/2.jpg)"]
+    assert found.problems == ["captions whose image was found by its file name alone: 1 (r.json, [1]: cats/2.jpg)"]
 
 
 def test_a_column_of_predictions_wins_over_others_and_can_be_named(tmp_path: Path) -> None:
@@ -123,7 +123,7 @@ def test_an_ambiguous_name_is_refused_and_a_path_is_not(tmp_path: Path) -> None:
     records = tuple(Record(FOLDER / split / "1.jpg", ("a",), split) for split in ("train", "val"))
     file = tmp_path / "r.json"
     file.write_text('{"1.jpg": "x"}', encoding="utf-8")
-    with pytest.raises(DataError, match=r"1\.jpg is the name of several pictures"):
+    with pytest.raises(DataError, match=r"1\.jpg is the name of several images"):
         predictions.read(file, Dataset(FOLDER, "", records), "all")
     file.write_text('{"val/1.jpg": "x"}', encoding="utf-8")
     assert predictions.read(file, Dataset(FOLDER, "", records), "all").records == [records[1]]

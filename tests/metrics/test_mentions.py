@@ -9,7 +9,7 @@ from looksay.metrics.mentions import Mentions, mentions, together
 THINGS = {"cat": ("cat", "cats", "kitten"), "bus": ("bus", "buses"), "cake": ("cake",)}
 
 
-def test_each_thing_is_counted_by_picture() -> None:
+def test_each_thing_is_counted_by_image() -> None:
     said = ["A cat and a cat.", "two buses", "a dog", "a bus"]
     people = [["kittens", "a kitten"], ["a street", "a bus!"], ["a cat", "a dog"], ["a wall"]]
     counts = mentions(said, people, THINGS)

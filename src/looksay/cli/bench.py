@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from looksay.cli.loading import device_option, model_option
-from looksay.cli.searching import search_changes, search_options
-from looksay.specs import Device
+from looksay.cli.decoding_options import decoding_options, decoding_overrides
+from looksay.cli.model_options import device_option, model_option
+from looksay.types import Device
 
 if TYPE_CHECKING:
-    from looksay.evaluation.speed import Latency
+    from looksay.evaluation.benchmark import Latency
     from looksay.images import ImageSource
 
 _SIZE = (500, 375)
@@ -26,10 +26,10 @@ _SIZE = (500, 375)
 @click.option("--threads", type=click.IntRange(min=1), multiple=True, help="May be given again.  [default: 1, all]")
 @click.option(
     "--batch", "batches", type=click.IntRange(min=1), multiple=True, default=(1, 4, 16, 64), show_default=True,
-    help="Pictures captioned together; may be given again.",
+    help="Images captioned together; may be given again.",
 )  # fmt: skip
 @click.option("--seconds", type=click.FloatRange(min=0.1), default=3.0, show_default=True, help="For each figure.")
-@search_options
+@decoding_options
 def bench(
     paths: Sequence[str],
     models: Sequence[str],
@@ -41,46 +41,46 @@ def bench(
 ) -> None:
     """Measure how fast a model captions on this machine.
 
-    PATHS are pictures of yours, folders of them or globs: the first 100 are captioned again and again. Without PATHS a
-    drawn picture of 500 x 375 is.
+    PATHS are images of yours, folders of them or globs: the first 100 are captioned again and again. Without PATHS a
+    drawn image of 500 x 375 is.
 
     \b
     looksay bench
-    looksay bench holiday/ --model my-captioner --beam 5
+    looksay bench holiday/ --model my-captioner --num-beams 5
     looksay bench --device cuda --batch 64 --batch 256
     """
     import os
 
     from looksay import captioner
-    from looksay.evaluation import speed
+    from looksay.evaluation import benchmark
 
     sources, cores = _sources(paths), os.cpu_count() or 1
-    changes = search_changes(options)
+    changes = decoding_overrides(options)
     loaded = captioner.load(*models, device=device)
     chosen = loaded.options({**changes})
     click.echo(
-        f"{loaded.name} on {device}, {_plural(cores, 'core')}; {_plural(len(sources), 'picture')}, beam {chosen.beam}"
+        f"{loaded.name} on {device}, {_plural(cores, 'core')}; {_plural(len(sources), 'image')}, beam {chosen.num_beams}"
     )
-    _tell_latency(speed.latency(loaded, sources, chosen, seconds))
+    _tell_latency(benchmark.latency(loaded, sources, chosen, seconds))
     rates: dict[tuple[int, int], float] = {}
-    click.echo("\npictures a second" + "".join(f"{f'batch {batch}':>12}" for batch in batches))
+    click.echo("\nimages a second" + "".join(f"{f'batch {batch}':>12}" for batch in batches))
     for count in threads or sorted({1, cores}):
         loaded = captioner.load(*models, threads=count, device=device)
         for batch in batches:
-            rates[count, batch] = speed.throughput(loaded, sources, batch, {**changes}, seconds)
+            rates[count, batch] = benchmark.throughput(loaded, sources, batch, {**changes}, seconds)
         click.echo(f"{_plural(count, 'thread'):17}" + "".join(f"{rates[count, batch]:12.1f}" for batch in batches))
-    memory = speed.peak_memory()
+    memory = benchmark.peak_memory()
     if memory:
         click.echo(f"\nmemory           {memory:9.0f} MB at most, all of the above in one process")
     (count, batch), best = max(rates.items(), key=lambda rate: rate[1])
     click.echo(
-        f"\nBest: {best:.1f} pictures a second, with {_plural(count, 'thread')} and batches of {batch}. "
-        f"A million pictures take {_duration(1e6 / best)}."
+        f"\nBest: {best:.1f} images a second, with {_plural(count, 'thread')} and batches of {batch}. "
+        f"A million images take {_duration(1e6 / best)}."
     )
 
 
 def _sources(paths: Sequence[str]) -> list[ImageSource]:
-    """Return readable pictures in memory, so that a slow disk is not measured."""
+    """Return prepare_readable images in memory, so that a slow disk is not measured."""
     import io
 
     from PIL import Image
@@ -100,15 +100,15 @@ def _sources(paths: Sequence[str]) -> list[ImageSource]:
         except ImageError as error:
             click.echo(f"looksay: {error}", err=True)
     if not found:
-        raise click.UsageError(f"no picture in {', '.join(paths)} can be read")
+        raise click.UsageError(f"no image in {', '.join(paths)} can be read")
     return found
 
 
 def _tell_latency(found: Latency) -> None:
-    from looksay.evaluation import speed
+    from looksay.evaluation import benchmark
 
-    heads = "".join(f"{f'p{percent}':>9}" for percent in speed.PERCENTILES)
-    click.echo(f"\none picture, ms  {heads}   ({found.pictures} times, {found.words:.1f} words a caption)")
+    heads = "".join(f"{f'p{percent}':>9}" for percent in benchmark.PERCENTILES)
+    click.echo(f"\none image, ms  {heads}   ({found.images} times, {found.words:.1f} words a caption)")
     for name, times in {"whole": found.whole, **{f"  {part}": times for part, times in found.parts.items()}}.items():
         click.echo(f"{name:17}" + "".join(f"{1000 * each:9.1f}" for each in times))
 

@@ -25,7 +25,7 @@ def compare(runs: Sequence[Path], output: Path) -> None:
     looksay compare runs/vgg16-merge runs/show-and-tell runs/top-down
     """
     try:
-        from looksay.train import compare as runs_compared
+        from looksay.training import compare_runs as runs_compared
     except ModuleNotFoundError as error:
         raise MissingExtra("Comparing runs", "train") from error
     found = runs_compared.compare(runs)

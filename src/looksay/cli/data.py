@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from looksay.cli.reading import read_options, reading_options
+from looksay.cli.data_options import data_options, read_options
 
 if TYPE_CHECKING:
     from looksay.data import Dataset
@@ -19,14 +19,14 @@ _LONGEST = 30  # longer captions share the last bar
 
 @click.command()
 @click.argument("data", type=click.Path(path_type=Path), metavar="DATA")
-@click.option("--check", is_flag=True, help="Also open every picture.")
-@click.option("--captions-only", is_flag=True, help="The pictures need not be there.")
-@reading_options
+@click.option("--check", is_flag=True, help="Also open every image.")
+@click.option("--captions-only", is_flag=True, help="The images need not be there.")
+@data_options
 def data(data: Path, check: bool, captions_only: bool, **options: Any) -> None:
     """Say what a data set holds, and what is wrong with it.
 
     DATA is a folder in the layout of Flickr8k, Flickr30k, COCO, Karpathy or Kaggle, with a CSV, TSV or JSONL file of
-    images and captions, or with pictures that have text files beside them; or the file that holds the captions.
+    images and captions, or with images that have text files beside them; or the file that holds the captions.
 
     \b
     looksay data flickr8k
@@ -34,24 +34,24 @@ def data(data: Path, check: bool, captions_only: bool, **options: Any) -> None:
     """
     from looksay import data as datasets
 
-    dataset = datasets.read(data, read_options(options), pictures=not captions_only)
+    dataset = datasets.read(data, read_options(options), images=not captions_only)
     for line in _report(dataset, check=check):
         click.echo(line)
 
 
 def _report(dataset: Dataset, *, check: bool) -> Iterator[str]:
-    from looksay.data.summary import broken_pictures, summarise
+    from looksay.data.summary import broken_images, summarise
 
     found = summarise(dataset)
     yield f"{dataset.folder}: {dataset.layout}"
     yield ""
-    yield f"{'split':10}{'pictures':>10}{'captions':>10}"
-    for split, pictures in found.pictures.items():
-        yield f"{split:10}{pictures:>10,}{found.captions[split]:>10,}"
+    yield f"{'split':10}{'images':>10}{'captions':>10}"
+    for split, images in found.images.items():
+        yield f"{split:10}{images:>10,}{found.captions[split]:>10,}"
     captions = sum(found.captions.values())
     yield f"{'all':10}{len(dataset.records):>10,}{captions:>10,}"
     yield ""
-    yield f"captions a picture: {', '.join(f'{n} ({count:,})' for n, count in found.references.items())}"
+    yield f"captions an image: {', '.join(f'{n} ({count:,})' for n, count in found.references.items())}"
     mean = sum(length * count for length, count in found.lengths.items()) / captions
     yield f"words a caption: {mean:.1f} on average, {min(found.lengths)} to {max(found.lengths)}"
     yield from _histogram(found.lengths)
@@ -60,7 +60,7 @@ def _report(dataset: Dataset, *, check: bool) -> Iterator[str]:
     yield f"vocabulary: {len(counts):,} words; {known}"
     yield f"most frequent: {', '.join(list(found.words)[:15])}"
     yield ""
-    yield from [*dataset.problems, *(broken_pictures(dataset) if check else ())] or ["no problems found"]
+    yield from [*dataset.problems, *(broken_images(dataset) if check else ())] or ["no problems found"]
 
 
 def _histogram(lengths: dict[int, int]) -> Iterator[str]:

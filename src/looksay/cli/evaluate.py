@@ -8,22 +8,22 @@ from typing import Any
 
 import click
 
-from looksay.cli.loading import device_option
-from looksay.cli.reading import read_options, reading_options
-from looksay.cli.scoring import publish, scoring_options, wants_meteor
-from looksay.cli.searching import search_changes, search_options
-from looksay.specs import Device
+from looksay.cli.data_options import data_options, read_options
+from looksay.cli.decoding_options import decoding_options, decoding_overrides
+from looksay.cli.model_options import device_option
+from looksay.cli.scoring_options import publish, scoring_options, wants_meteor
+from looksay.types import Device
 
 
 @click.command()
 @click.argument("models", nargs=-1, required=True, metavar="MODEL...")
 @click.option("--data", type=click.Path(path_type=Path), required=True, help="The data set; see looksay data --help.")
 @click.option("--split", default="val", show_default=True, help="train, val, test or all.")
-@click.option("--batch", type=click.IntRange(min=1), default=8, show_default=True, help="Pictures captioned together.")
+@click.option("--batch", type=click.IntRange(min=1), default=8, show_default=True, help="Images captioned together.")
 @device_option
-@search_options
+@decoding_options
 @scoring_options
-@reading_options
+@data_options
 def evaluate(
     models: Sequence[str],
     data: Path,
@@ -50,6 +50,6 @@ def evaluate(
     meteor, spice = options.pop("meteor"), options.pop("spice")
     dataset = datasets.read(data, read_options(options))
     loaded = captioner.load(*models, device=device)
-    search = search_changes(options)
+    search = decoding_overrides(options)
     found = evaluation.evaluate(loaded, dataset, split, batch=batch, meteor=wants_meteor(meteor), spice=spice, **search)
     publish(found, report, output, loaded)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from looksay.cli.log import log_to_stderr
+from looksay.cli.logging_setup import log_to_stderr
 from looksay.errors import MissingExtra
 
 
@@ -33,12 +33,12 @@ def export(run: Path, bundle: Path, int8: bool, data: Sequence[str]) -> None:
     """
     log_to_stderr()
     try:
-        from looksay.export import pack
+        from looksay.export import export
     except ModuleNotFoundError as error:
         raise MissingExtra("Export", "export") from error
     named = {name: Path(path) for name, equals, path in (each.partition("=") for each in data) if equals and name}
     plain = [Path(each) for each in data if "=" not in each]
     if len(plain) > 1:
         raise click.UsageError("--data names the data set twice; those of a mixture are named as NAME=PATH")
-    pack.export(run, bundle, int8=int8, data_folder=plain[0] if plain else None, mixed=named)
+    export.export(run, bundle, int8=int8, data_folder=plain[0] if plain else None, mixed=named)
     click.echo(f"looksay: the model is in {bundle}; try: looksay PHOTO --model {bundle}", err=True)

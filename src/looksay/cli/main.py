@@ -45,7 +45,7 @@ class _Doors(click.Group):
         own = {"--help", "-h", "--version", *_COMMANDS}
         if args and args[0] not in own:
             if args[0].isidentifier() and not Path(args[0]).exists():
-                raise click.UsageError(f"there is no command and no picture {args[0]!r}; see looksay --help", ctx)
+                raise click.UsageError(f"there is no command and no image {args[0]!r}; see looksay --help", ctx)
             args = [_DEFAULT, *args]
         return super().parse_args(ctx, args)
 
@@ -67,13 +67,13 @@ class _Doors(click.Group):
 @click.group(cls=_Doors, no_args_is_help=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(looksay.__version__)
 def main() -> None:
-    """Say what pictures show: a CNN looks, an LSTM says.
+    """Say what images show: a CNN looks, an LSTM says.
 
     \b
     looksay photo.jpg           caption a photo (short for looksay caption photo.jpg)
     looksay caption --help      folders, formats, beams
-    looksay find --help         find pictures by what is in them
-    looksay data --help         look at your pictures and captions
+    looksay find --help         find images by what is in them
+    looksay data --help         look at your images and captions
     looksay train --help        make a captioner of your own
     looksay evaluate --help     score it as the papers do
     looksay serve               caption in the browser and over HTTP

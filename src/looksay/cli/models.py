@@ -22,8 +22,8 @@ def models() -> None:
 @models.command("list")
 def list_() -> None:
     """List the models that ship with looksay."""
-    from looksay import hub
-    from looksay.bundle import Bundle
+    from looksay.runtime import hub
+    from looksay.runtime.bundle import Bundle
 
     for name, folder in hub.shipped().items():
         spec = Bundle.open(folder).spec
@@ -36,8 +36,8 @@ def info(model: str) -> None:
     """Tell all that is known of a model: a shipped one, a folder or a hub id."""
     import json
 
-    from looksay import hub
-    from looksay.bundle import Bundle
+    from looksay.runtime import hub
+    from looksay.runtime.bundle import Bundle
 
     folder = hub.locate(model)
     bundle = Bundle.open(folder)
@@ -54,7 +54,7 @@ def pull(hub_id: str, folder: Path | None, checkpoint: bool) -> None:
 
     HF_HUB_OFFLINE=1 takes it from the hub's cache; HF_TOKEN opens private ones.
     """
-    from looksay import hub
+    from looksay.runtime import hub
 
     folder = folder or Path(hub_id.rpartition("/")[2])
     hub.pull(hub_id, folder, checkpoint=checkpoint)
@@ -69,13 +69,13 @@ def pull(hub_id: str, folder: Path | None, checkpoint: bool) -> None:
               help="Also the best weights of the run that it was made of, for others to train on from.")  # fmt: skip
 def push(bundle: Path, hub_id: str, private: bool, run: Path | None) -> None:
     """Upload a model that looksay export made, with its card. HF_TOKEN says who you are."""
-    from looksay import hub
+    from looksay.runtime import hub
 
     files = {}
     if run:
-        from looksay.train import trained
+        from looksay.training import run_loader
 
-        files = trained.shared(run)
+        files = run_loader.shared(run)
     address = hub.push(bundle, hub_id, private=private, checkpoint=files)
     click.echo(f"looksay: {address}; try: looksay PHOTO --model hf://{hub_id.removeprefix(hub.SCHEME)}", err=True)
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from looksay.cli.reading import read_options, reading_options
-from looksay.cli.scoring import publish, scoring_options, wants_meteor
+from looksay.cli.data_options import data_options, read_options
+from looksay.cli.scoring_options import publish, scoring_options, wants_meteor
 
 
 @click.command()
@@ -19,7 +19,7 @@ from looksay.cli.scoring import publish, scoring_options, wants_meteor
 @click.option("--prediction-column", default="", help="Column of PREDICTIONS with the captions.  [default: guessed]")
 @click.option("--split", default="all", show_default=True, help="train, val, test, or all that have a caption.")
 @scoring_options
-@reading_options
+@data_options
 def score(
     predictions: Path,
     references: Path,
@@ -34,7 +34,7 @@ def score(
     """Score captions as coco-caption does.
 
     PREDICTIONS is what looksay caption wrote (JSONL or CSV), COCO's results, or any such file of images and captions.
-    Pictures are not needed, unless for the report.
+    CaptionDataset are not needed, unless for the report.
 
     \b
     looksay caption flickr8k/Images --output captions.jsonl --format jsonl
@@ -44,7 +44,7 @@ def score(
     from looksay import data, evaluation
     from looksay.evaluation import predictions as files
 
-    dataset = data.read(references, read_options(options), pictures=False)
+    dataset = data.read(references, read_options(options), images=False)
     found = files.read(predictions, dataset, split, prediction_column)
     facts = {"model": predictions.name, "data": dataset.layout, "split": split}
     judged = evaluation.judge(

@@ -7,10 +7,10 @@ from ipaddress import ip_address
 
 import click
 
-from looksay.cli.loading import device_option, model_option, threads_option
+from looksay.cli.model_options import device_option, model_option, threads_option
 from looksay.errors import MissingExtra
-from looksay.specs import Device
-from looksay.web.limits import LOOPBACK, Limits
+from looksay.server.settings import LOOPBACK, Limits
+from looksay.types import Device
 
 
 @click.command()
@@ -25,16 +25,16 @@ from looksay.web.limits import LOOPBACK, Limits
 @threads_option
 @device_option
 @click.option("--max-bytes", type=int, default=Limits.bytes, show_default=True, help="Of an upload.")
-@click.option("--max-pixels", type=int, default=Limits.pixels, show_default=True, help="Of a picture.")
+@click.option("--max-pixels", type=int, default=Limits.pixels, show_default=True, help="Of an image.")
 @click.option("--max-images", type=int, default=Limits.images, show_default=True, help="Of a request.")
 @click.option(
     "--max-requests", type=int, default=Limits.requests, show_default=True, help="At once; one more is answered 503."
 )
-@click.option("--queue", type=int, default=Limits.queue, show_default=True, help="Pictures worked on or waiting.")
+@click.option("--queue", type=int, default=Limits.queue, show_default=True, help="Images worked on or waiting.")
 @click.option(
     "--timeout", type=float, default=Limits.seconds, show_default=True, help="Seconds a request, upload included."
 )
-@click.option("--batch", type=int, default=Limits.batch, show_default=True, help="Pictures captioned together.")
+@click.option("--batch", type=int, default=Limits.batch, show_default=True, help="Images captioned together.")
 def serve(
     models: Sequence[str],
     host: str,
@@ -53,7 +53,7 @@ def serve(
 ) -> None:
     """Caption in the browser, and for programs over HTTP.
 
-    Open http://127.0.0.1:8000 for the page, /docs for the API. Nothing leaves this machine, and no picture is written
+    Open http://127.0.0.1:8000 for the page, /docs for the API. Nothing leaves this machine, and no image is written
     to disk. Ctrl-C or SIGTERM ends the server when what it has begun is done.
 
     \b
@@ -64,7 +64,7 @@ def serve(
     from looksay import captioner
 
     try:
-        from looksay.web import server
+        from looksay.server import uvicorn_server
     except ImportError as error:
         raise MissingExtra("Serving", "web") from error
 
@@ -79,7 +79,7 @@ def serve(
         token=token,
         hosts=(*LOOPBACK, *(name.lower() for name in hosts)) if hosts or _is_loopback(host) else (),
     )
-    server.run(captioner.load(*models, threads=threads, device=device), limits, host, port)
+    uvicorn_server.run(captioner.load(*models, threads=threads, device=device), limits, host, port)
 
 
 def _is_loopback(host: str) -> bool:

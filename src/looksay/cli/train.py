@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from looksay.cli.log import log_to_stderr
+from looksay.cli.logging_setup import log_to_stderr
 from looksay.errors import MissingExtra
 
 
@@ -32,11 +32,11 @@ def train(recipe: Path, changes: Sequence[str], resume: bool) -> None:
     of its name below training.run.
     """
     log_to_stderr()
-    from looksay.train import config
+    from looksay.training import recipe_file
 
-    phases = config.phases(recipe, changes)
+    phases = recipe_file.phases(recipe, changes)
     try:
-        from looksay.train import run
+        from looksay.training import run
     except ModuleNotFoundError as error:
         raise MissingExtra("Training", "train") from error
     folder = run.train_phases(phases, resume=resume)

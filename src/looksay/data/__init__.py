@@ -1,6 +1,6 @@
 """Images + captions → records."""
 
-from looksay.data.layouts import read
+from looksay.data.layouts.detect import read
 from looksay.data.records import ALL, SPLITS, Dataset, ReadOptions, Record
 
 __all__ = ["ALL", "SPLITS", "Dataset", "ReadOptions", "Record", "read"]

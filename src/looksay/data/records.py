@@ -14,7 +14,7 @@ ALL = "all"
 
 @dataclass(frozen=True)
 class Record:
-    """A picture and the captions that people wrote for it.
+    """An image and the captions that people wrote for it.
 
     Attributes
     ----------
@@ -23,7 +23,7 @@ class Record:
         Its captions, as written.
     split : {"train", "val", "test"}
     id : str
-        The data set's own number for the picture (COCO's image id), or empty.
+        The data set's own number for the image (COCO's image id), or empty.
     source : str
         In a mixture of data sets, the one it is from; else empty.
     """
@@ -66,7 +66,7 @@ class Dataset:
         records = [record for record in self.records if name in (record.split, ALL)]
         if not records:
             counts = Counter(record.split for record in self.records)
-            there = ", ".join(f"{split} ({counts[split]:,} pictures)" for split in SPLITS if counts[split])
+            there = ", ".join(f"{split} ({counts[split]:,} images)" for split in SPLITS if counts[split])
             raise DataError(f"{self.folder} has no {name} split; it has {there} [{self.layout}]")
         return records
 
@@ -80,7 +80,7 @@ class ReadOptions:
     image_column, caption_column, split_column : str
         Columns of a CSV, TSV or JSONL file; empty to guess them from the header.
     split_seed : int
-        Where a data set has no splits, each picture's is drawn from its name and this number.
+        Where a data set has no splits, each image's is drawn from its name and this number.
     """
 
     image_column: str = ""

@@ -1,4 +1,4 @@
-"""Which split a picture is in: named by the data set, or drawn."""
+"""Which split an image is in: named by the data set, or drawn."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 
 _NAMES = {
-    "train": ("train", "training", "restval"),  # Karpathy's restval: COCO's val pictures that papers train on
+    "train": ("train", "training", "restval"),  # Karpathy's restval: COCO's val images that papers train on
     "val": ("val", "valid", "validation", "dev", "eval"),
     "test": ("test", "testing"),
 }
@@ -27,10 +27,10 @@ def in_file_name(stem: str) -> str:
 
 
 def draw(names: Iterable[str], seed: int) -> dict[str, str]:
-    """Draw a split for each picture: 6/8 train, 1/8 val, 1/8 test.
+    """Draw a split for each image: 6/8 train, 1/8 val, 1/8 test.
 
-    It depends on the picture's name and the seed alone, so it is the same on every machine and whatever other pictures
-    there are; only where so few pictures would leave val or test empty, one is taken from train.
+    It depends on the image's name and the seed alone, so it is the same on every machine and whatever other images
+    there are; only where so few images would leave val or test empty, one is taken from train.
     """
     marks = {name: hashlib.sha256(f"{seed}/{name}".encode(errors="surrogatepass")).digest() for name in names}
     drawn = {name: {6: "val", 7: "test"}.get(mark[0] % 8, "train") for name, mark in marks.items()}

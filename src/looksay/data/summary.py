@@ -7,10 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from looksay import images
+from looksay.data.memmap_store import progress
 from looksay.data.records import SPLITS, Dataset, Record
-from looksay.data.shards import progress
 from looksay.errors import ImageError
-from looksay.words import tokenize
+from looksay.text.tokenizer import tokenize
 
 
 @dataclass(frozen=True)
@@ -19,17 +19,17 @@ class Summary:
 
     Attributes
     ----------
-    pictures, captions : dict of str to int
-        By split; splits without pictures are not in it.
+    images, captions : dict of str to int
+        By split; splits without images are not in it.
     references : dict of int to int
-        How many captions a picture has, to how many pictures have so many.
+        How many captions an image has, to how many images have so many.
     lengths : dict of int to int
         How many words a caption has, to how many captions have so many.
     words : dict of str to int
         How often each word occurs, the most frequent first.
     """
 
-    pictures: dict[str, int]
+    images: dict[str, int]
     captions: dict[str, int]
     references: dict[int, int]
     lengths: dict[int, int]
@@ -37,8 +37,8 @@ class Summary:
 
 
 def summarise(dataset: Dataset) -> Summary:
-    """Count pictures, captions and words."""
-    pictures = Counter(record.split for record in dataset.records)
+    """Count images, captions and words."""
+    images = Counter(record.split for record in dataset.records)
     captions: Counter[str] = Counter()
     lengths: Counter[int] = Counter()
     words: Counter[str] = Counter()
@@ -49,16 +49,16 @@ def summarise(dataset: Dataset) -> Summary:
             lengths[len(tokens)] += 1
             words.update(tokens)
     return Summary(
-        {split: pictures[split] for split in SPLITS if pictures[split]},
-        {split: captions[split] for split in SPLITS if pictures[split]},
+        {split: images[split] for split in SPLITS if images[split]},
+        {split: captions[split] for split in SPLITS if images[split]},
         dict(sorted(Counter(len(record.references) for record in dataset.records).items())),
         dict(sorted(lengths.items())),
         dict(words.most_common()),
     )
 
 
-def broken_pictures(dataset: Dataset) -> list[str]:
-    """Open every picture, and say what is wrong with those that cannot be read."""
+def broken_images(dataset: Dataset) -> list[str]:
+    """Open every image, and say what is wrong with those that cannot be read."""
 
     def problem(record: Record) -> str:
         try:
@@ -69,5 +69,5 @@ def broken_pictures(dataset: Dataset) -> list[str]:
 
     with ThreadPoolExecutor() as pool:
         found = pool.map(problem, dataset.records)
-        with progress(found, len(dataset.records), "opening pictures") as results:
+        with progress(found, len(dataset.records), "opening images") as results:
             return [each for each in results if each]

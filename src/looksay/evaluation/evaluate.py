@@ -12,12 +12,12 @@ import numpy as np
 
 from looksay.captioner import Captioner, Prepared
 from looksay.data import Dataset, Record
-from looksay.data.shards import progress
-from looksay.errors import DataError, ImageError
-from looksay.evaluation.judge import Evaluation, judge
+from looksay.data.memmap_store import progress
+from looksay.decoding.options import DecodingOptions, DecodingOverrides
+from looksay.decoding.state import DecoderState
+from looksay.errors import DataError, ImageError, require
+from looksay.evaluation.scoring import Evaluation, judge
 from looksay.metrics import java
-from looksay.search import DecoderState
-from looksay.specs import SearchChanges, SearchOptions, require
 
 
 def evaluate(
@@ -28,13 +28,13 @@ def evaluate(
     batch: int = 8,
     meteor: bool = False,
     spice: bool = False,
-    **options: Unpack[SearchChanges],
+    **options: Unpack[DecodingOverrides],
 ) -> Evaluation:
     """Caption a split as users would, and score it.
 
-    Beside the scores of `looksay.metrics.score`, `health` then has ``word accuracy %`` and ``perplexity`` of the
+    SidecarWriter the scores of `looksay.metrics.score`, `health` then has ``word accuracy %`` and ``perplexity`` of the
     references, each word read after people's own words before it (teacher forcing), ``<end>`` included. A word
-    that the model does not know counts as ``<unknown>``.
+    that the model does not know counts as ``<unk>``.
 
     Parameters
     ----------
@@ -42,39 +42,39 @@ def evaluate(
     dataset : Dataset
     split : str
     batch : int
-        Pictures captioned together.
+        CaptionDataset captioned together.
     meteor, spice : bool
         See `looksay.metrics.score`.
     **options
-        Any of `SearchOptions`, in place of the model's own.
+        Any of `DecodingOptions`, in place of the model's own.
 
     Raises
     ------
     DataError
-        If the split is empty or none of its pictures can be read.
+        If the split is empty or none of its images can be read.
     OptionError
         If an option is out of its range.
     MissingExtra, MetricError
-        If METEOR or SPICE cannot run: said before any picture is captioned.
+        If METEOR or SPICE cannot run: said before any image is captioned.
     """
-    search = replace(captioner.bundle.spec.search, **options)
+    search = replace(captioner.bundle.spec.decoding, **options)
     require(batch >= 1, f"batch is {batch}; it must be 1 or more")
     java.check(meteor=meteor, spice=spice)
     records, said, forced, problems = [], [], _Forced(), list(dataset.problems)
     wanted = dataset.split(split)
-    with progress(wanted, len(wanted), "captioning") as wanted_pictures:
-        coming = iter(wanted_pictures)
+    with progress(wanted, len(wanted), "captioning") as wanted_images:
+        coming = iter(wanted_images)
         while group := list(islice(coming, batch)):
-            pictures, group_records = readable(captioner, group, problems)
+            images, group_records = prepare_readable(captioner, group, problems)
             if not group_records:
                 continue
-            state = captioner.encode(pictures)
+            state = captioner.encode(images)
             for record, found in zip(group_records, captioner.search(state, search), strict=True):
                 records.append(record)
                 said.append(captioner.bundle.vocabulary.decode(found[0].tokens))
             forced.read(captioner, state, [record.references for record in group_records])
     if not records:
-        raise DataError(f"none of the {len(wanted)} pictures of the {split} split could be read: {problems[-1]}")
+        raise DataError(f"none of the {len(wanted)} images of the {split} split could be read: {problems[-1]}")
     facts = {
         "model": captioner.name,
         "data": dataset.layout,
@@ -85,26 +85,28 @@ def evaluate(
     return replace(judged, health=judged.health | forced.figures())
 
 
-def _told(search: SearchOptions) -> dict[str, Any]:
+def _told(search: DecodingOptions) -> dict[str, Any]:
     """Return the options that shape every search, and those that are not as usual."""
-    usual = asdict(SearchOptions())
+    usual = asdict(DecodingOptions())
     return {
         name: value
         for name, value in asdict(search).items()
-        if name in ("beam", "max_words", "length_exponent") or (value != usual[name] and name != "n_best")
+        if name in ("num_beams", "max_length", "length_penalty") or (value != usual[name] and name != "num_captions")
     }
 
 
-def readable(captioner: Captioner, group: Sequence[Record], problems: list[str]) -> tuple[list[Prepared], list[Record]]:
-    """Prepare those pictures of a group that can be read; note why the others cannot."""
-    pictures, records = [], []
+def prepare_readable(
+    captioner: Captioner, group: Sequence[Record], problems: list[str]
+) -> tuple[list[Prepared], list[Record]]:
+    """Prepare those images of a group that can be read; note why the others cannot."""
+    images, records = [], []
     for record in group:
         try:
-            pictures.append(captioner.prepare(record.image))
+            images.append(captioner.prepare(record.image))
             records.append(record)
         except ImageError as error:
             problems.append(f"not scored: {error}")
-    return pictures, records
+    return images, records
 
 
 @dataclass
@@ -116,7 +118,7 @@ class _Forced:
     log_prob: float = 0.0
 
     def read(self, captioner: Captioner, state: DecoderState, references: Sequence[Sequence[str]]) -> None:
-        """Let the decoder read the references of pictures, a row each."""
+        """Let the decoder read the references of images, a row each."""
         vocabulary = captioner.bundle.vocabulary
         rows = np.repeat(np.arange(len(references)), [len(captions) for captions in references])
         targets = [[*vocabulary.encode(caption), vocabulary.end] for captions in references for caption in captions]

@@ -1,4 +1,4 @@
-"""Captions that any system wrote, as a file → captions of a data set's pictures."""
+"""Captions that any system wrote, as a file → captions of a data set's images."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from looksay.data import Dataset, ReadOptions, Record, texts
-from looksay.data.rows import ENDINGS, PREDICTIONS, Table
+from looksay.data import Dataset, ReadOptions, Record, text_files
+from looksay.data.table_reader import ENDINGS, PREDICTIONS, Table
 from looksay.errors import DataError
 
 _ENDINGS = (*ENDINGS, ".json", ".txt", ".token")
@@ -16,12 +16,12 @@ _ENDINGS = (*ENDINGS, ".json", ".txt", ".token")
 
 @dataclass(frozen=True)
 class Predictions:
-    """Captions with the pictures that they are of.
+    """Captions with the images that they are of.
 
     Attributes
     ----------
     records : list of Record
-        The pictures of the split that have a caption, in the order of the data set.
+        The images of the split that have a caption, in the order of the data set.
     said : list of str
     problems : list of str
         What has no partner.
@@ -33,7 +33,7 @@ class Predictions:
 
 
 def read(file: Path, dataset: Dataset, split: str, column: str = "") -> Predictions:
-    """Read captions and find their pictures.
+    """Read captions and find their images.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def read(file: Path, dataset: Dataset, split: str, column: str = "") -> Predicti
     Raises
     ------
     DataError
-        If the file is broken, if a picture has two captions, or if no caption is of a picture of the split.
+        If the file is broken, if an image has two captions, or if no caption is of an image of the split.
     """
     wanted = dataset.split(split)
     finder = _Finder(dataset.records, dataset.folder)
@@ -63,27 +63,27 @@ def read(file: Path, dataset: Dataset, split: str, column: str = "") -> Predicti
         elif caption is None:
             without.append(f"{place}: {image}")
         elif record in said:
-            raise DataError(f"{place}: {image} has a caption already; one caption a picture can be scored")
+            raise DataError(f"{place}: {image} has a caption already; one caption an image can be scored")
         else:
             said[record] = caption
     records = [record for record in wanted if record in said]
     if not records:
-        unknown = f"; {texts.counted('captions of pictures that are not there', strangers)}" if strangers else ""
-        raise DataError(f"{file}: no caption is of a picture of the {split} split of {dataset.folder}{unknown}")
+        unknown = f"; {text_files.counted('captions of images that are not there', strangers)}" if strangers else ""
+        raise DataError(f"{file}: no caption is of an image of the {split} split of {dataset.folder}{unknown}")
     elsewhere, missing = len(said) - len(records), len(wanted) - len(records)
     problems = [
-        texts.counted(kind, places)
+        text_files.counted(kind, places)
         for kind, places in (
-            ("captions of pictures that are not in the references, not scored", strangers),
-            ("pictures without a caption, not scored", without),
-            ("captions whose picture was found by its file name alone", finder.by_name_alone),
+            ("captions of images that are not in the references, not scored", strangers),
+            ("images without a caption, not scored", without),
+            ("captions whose image was found by its file name alone", finder.by_name_alone),
         )
         if places
     ]
     if elsewhere:
         problems.append(f"captions of other splits, not scored: {elsewhere:,}")
     if missing:
-        problems.append(f"pictures of the split without a caption, not scored: {missing:,} of {len(wanted):,}")
+        problems.append(f"images of the split without a caption, not scored: {missing:,} of {len(wanted):,}")
     return Predictions(records, [said[record] for record in records], problems)
 
 
@@ -91,7 +91,7 @@ _Names = dict[str, Record | None]  # None where several have the name
 
 
 class _Finder:
-    """Finds a picture by what a system may call it.
+    """Finds an image by what a system may call it.
 
     The data set's own id comes first, then the path, then the file's name and its stem; so that no number in a name is
     taken for an id where there are ids.
@@ -111,7 +111,7 @@ class _Finder:
             _note(stems, path.stem, record)
 
     def find(self, image: str, place: str) -> Record | None:
-        """Return the picture, or None if there is none of that name."""
+        """Return the image, or None if there is none of that name."""
         ids, paths, names, stems = self._maps
         path = PurePosixPath(image.replace("\\", "/"))
         asked = [(ids, image), (paths, image), (paths, str(Path(image).absolute()))]
@@ -120,7 +120,7 @@ class _Finder:
         for known, name in asked:
             if name in known:
                 if (record := known[name]) is None:
-                    raise DataError(f"{place}: {image} is the name of several pictures; name it by its path")
+                    raise DataError(f"{place}: {image} is the name of several images; name it by its path")
                 if known is not ids and known is not paths and len(path.parts) > 1:
                     self.by_name_alone.append(f"{place}: {image}")
                 return record
@@ -146,6 +146,6 @@ def _rows(file: Path, column: str) -> Iterator[tuple[str, str, str | None]]:
         raise DataError(f"{file}: looksay scores captions in {', '.join(_ENDINGS)} files")
     for entry in Table(file, ReadOptions(caption_column=column), PREDICTIONS):
         if len(entry.captions) > 1:
-            raise DataError(f"{entry.place}: {len(entry.captions)} captions; one caption a picture can be scored")
-        failed = not entry.captions or entry.row.get("error")  # as looksay caption tells of unreadable pictures
+            raise DataError(f"{entry.place}: {len(entry.captions)} captions; one caption an image can be scored")
+        failed = not entry.captions or entry.row.get("error")  # as looksay caption tells of unreadable images
         yield entry.place, entry.image, None if failed else entry.captions[0]

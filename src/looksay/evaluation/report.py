@@ -14,17 +14,17 @@ import numpy as np
 import looksay
 from looksay.captioner import Captioner
 from looksay.data import Record
+from looksay.decoding.options import DecodingOverrides
 from looksay.errors import ImageError
-from looksay.evaluation import charts, text
-from looksay.evaluation.judge import Evaluation
-from looksay.evaluation.pictures import LOOKS_STYLE, looks, thumbnail
-from looksay.metrics.health import MEANING, over_and_under_said
-from looksay.specs import SearchChanges
-from looksay.words import tokenize
+from looksay.evaluation import charts, text_table
+from looksay.evaluation.scoring import Evaluation
+from looksay.evaluation.thumbnails import LOOKS_STYLE, looks, thumbnail
+from looksay.metrics.diversity import MEANING, over_and_under_said
+from looksay.text.tokenizer import tokenize
 
-_EACH = 12  # pictures in a section
+_EACH = 12  # images in a section
 _REPEATED = 6  # captions that are said most often
-_LOOKS = 6  # pictures with attention maps
+_LOOKS = 6  # images with attention maps
 _WORDS = 15
 _LONG = 30  # words; longer captions share a bar
 
@@ -59,7 +59,7 @@ def page(found: Evaluation, captioner: Captioner | None = None) -> str:
     Returns
     -------
     str
-        HTML with tables, histograms and pictures.
+        HTML with tables, histograms and images.
     """
     title = f"{found.facts['model']} on {found.facts['split']}"
     ranked = _ranked(found)
@@ -67,7 +67,7 @@ def page(found: Evaluation, captioner: Captioner | None = None) -> str:
     sections = [_scores(found), _histograms(found), *_galleries(found, ranked, drawn)]
     sections += [_looks(found, captioner, drawn)] if captioner else []
     sections += [_repeated(found), _words(found), _problems(found)]
-    facts = "<br>".join(html.escape(line) for line in text.headlines(found))
+    facts = "<br>".join(html.escape(line) for line in text_table.headlines(found))
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
         f"<title>{html.escape(title)}</title><style>{_STYLE}{LOOKS_STYLE}</style><h1>{html.escape(title)}</h1>"
@@ -76,23 +76,23 @@ def page(found: Evaluation, captioner: Captioner | None = None) -> str:
 
 
 def _ranked(found: Evaluation) -> list[int]:
-    """Order pictures from the worst to the best by CIDEr-D, and by ROUGE-L where that is equal or undefined."""
+    """Order images from the worst to the best by CIDEr-D, and by ROUGE-L where that is equal or undefined."""
     scores = zip(np.nan_to_num(found.by_image["CIDEr-D"]).tolist(), found.by_image["ROUGE-L"], strict=True)
     return [place for _, place in sorted((score, place) for place, score in enumerate(scores))]
 
 
 def _scores(found: Evaluation) -> str:
     names = "".join(f"<th>{name}</th>" for name in found.scores)
-    own = "".join(f"<td><b>{text.scaled(value)}</b></td>" for value in found.scores.values())
+    own = "".join(f"<td><b>{text_table.scaled(value)}</b></td>" for value in found.scores.values())
     people, note = "", ""
     if found.people.scores:
-        cells = "".join(f"<td>{text.scaled(found.people.scores[name])}</td>" for name in found.scores)
-        people, note = f"<tr><td>people</td>{cells}</tr>", f" People: {text.people_note(found)}."
-    undefined = "".join(f" {html.escape(line)}." for line in text.undefined(found))
+        cells = "".join(f"<td>{text_table.scaled(found.people.scores[name])}</td>" for name in found.scores)
+        people, note = f"<tr><td>people</td>{cells}</tr>", f" People: {text_table.people_note(found)}."
+    undefined = "".join(f" {html.escape(line)}." for line in text_table.undefined(found))
     rows = "".join(
         f'<tr><td title="{html.escape(MEANING[name])}">{html.escape(name)}</td>'
-        f"<td><b>{text.plain(name, value)}</b></td>"
-        f"<td>{text.plain(name, found.people_health.get(name, math.nan))}</td></tr>"
+        f"<td><b>{text_table.plain(name, value)}</b></td>"
+        f"<td>{text_table.plain(name, found.people_health.get(name, math.nan))}</td></tr>"
         for name, value in found.health.items()
     )
     meanings = "".join(f"<li><b>{name}</b>: {html.escape(MEANING[name])}</li>" for name in found.health)
@@ -134,10 +134,10 @@ def _gallery(title: str, note: str, found: Evaluation, places: Iterable[int]) ->
 def _figure(found: Evaluation, place: int) -> str:
     record = found.records[place]
     references = "".join(f'<li dir="auto">{html.escape(caption)}</li>' for caption in record.references)
-    scores = [f"{name} {text.scaled(values[place])}" for name, values in found.by_image.items()]
+    scores = [f"{name} {text_table.scaled(values[place])}" for name, values in found.by_image.items()]
     small = " · ".join(scores) + f"<br>{html.escape(record.image.name)}"
     return (
-        f"<figure>{_picture(record)}<figcaption>{_said(found.said[place])}"
+        f"<figure>{_image(record)}<figcaption>{_said(found.said[place])}"
         f'<span class="score">{small}</span><ul class="quiet">{references}</ul></figcaption></figure>'
     )
 
@@ -146,10 +146,10 @@ def _said(caption: str) -> str:
     return f'<b dir="auto">{html.escape(caption) or "(nothing)"}</b>'
 
 
-def _picture(record: Record) -> str:
+def _image(record: Record) -> str:
     found = thumbnail(record.image)
     name = html.escape(record.image.name)
-    return f'<img alt="{name}" src="{found.url}">' if found else '<div class="none quiet">no picture</div>'
+    return f'<img alt="{name}" src="{found.url}">' if found else '<div class="none quiet">no image</div>'
 
 
 def _repeated(found: Evaluation) -> str:
@@ -160,8 +160,8 @@ def _repeated(found: Evaluation) -> str:
     rows = ""
     for caption, where in most:
         if len(where) > 1:
-            figures = "".join(f"<figure>{_picture(found.records[place])}</figure>" for place in where[:5])
-            rows += f'<p>{_said(caption)} <span class="quiet">said of {len(where)} pictures</span></p>'
+            figures = "".join(f"<figure>{_image(found.records[place])}</figure>" for place in where[:5])
+            rows += f'<p>{_said(caption)} <span class="quiet">said of {len(where)} images</span></p>'
             rows += f'<div class="grid">{figures}</div>'
     return f"<h2>Said most often</h2>{rows or '<p>No caption is said twice.</p>'}"
 
@@ -185,11 +185,11 @@ def _words(found: Evaluation) -> str:
 def _looks(found: Evaluation, captioner: Captioner, places: Sequence[int]) -> str:
     search = found.facts["search"]
     shown = "".join(_look(found.records[place].image, captioner, search) for place in places[:_LOOKS])
-    note = "The picture, and then for each word: bright is where the model looked when it said it."
+    note = "The image, and then for each word: bright is where the model looked when it said it."
     return f'<h2>Where it looked</h2><p class="quiet">{note}</p>{shown}'
 
 
-def _look(path: Path, captioner: Captioner, search: SearchChanges) -> str:
+def _look(path: Path, captioner: Captioner, search: DecodingOverrides) -> str:
     try:
         caption = captioner(path, attention=True, **search)
     except ImageError:

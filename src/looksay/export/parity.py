@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from looksay import images
 from looksay.captioner import Captioner
+from looksay.decoding.state import DecoderState
 from looksay.errors import ImageError, ParityError
-from looksay.nets.model import CaptionModel
-from looksay.search import DecoderState
+from looksay.models.caption_model import CaptionModel
 
-PICTURES = 200
+IMAGES = 200
 _BATCH = 16
 
 
@@ -26,8 +26,8 @@ class Parity:
 
     Attributes
     ----------
-    pictures, same : int
-        Pictures compared, and how many of them get the same caption, word for word.
+    images, same : int
+        CaptionDataset compared, and how many of them get the same caption, word for word.
     first_word : float
         Largest absolute difference between log-probabilities of the first word, over the whole vocabulary.
     caption : float
@@ -36,7 +36,7 @@ class Parity:
         The first difference, to read.
     """
 
-    pictures: int
+    images: int
     same: int
     first_word: float
     caption: float
@@ -44,14 +44,14 @@ class Parity:
 
     def __str__(self) -> str:
         return (
-            f"{self.same} of {self.pictures} captions are the same; largest difference in log-probability "
+            f"{self.same} of {self.images} captions are the same; largest difference in log-probability "
             f"{self.first_word:.1e} at the first word, {self.caption:.1e} over a caption"
         )
 
 
 @torch.no_grad()
 def compare(model: CaptionModel, captioner: Captioner, paths: Sequence[Path]) -> Parity:
-    """Caption the first `PICTURES` readable pictures with both models, through the same search.
+    """Caption the first `IMAGES` prepare_readable images with both models, through the same search.
 
     Parameters
     ----------
@@ -69,25 +69,25 @@ def compare(model: CaptionModel, captioner: Captioner, paths: Sequence[Path]) ->
     spec, vocabulary = captioner.bundle.spec, captioner.bundle.vocabulary
     pixels: list[NDArray[np.float32]] = []
     for path in paths:
-        if len(pixels) == PICTURES:
+        if len(pixels) == IMAGES:
             break
         try:
             pixels.append(images.prepare(path, spec.image))
         except ImageError:
             continue
     if not pixels:
-        raise ParityError("no picture of the val split can be read, so the export cannot be checked; see --data")
+        raise ParityError("no image of the val split can be read, so the export cannot be checked; see --data")
     same, first_word, whole, differing = 0, 0.0, 0.0, ""
     for start in range(0, len(pixels), _BATCH):
         batch = np.stack(pixels[start : start + _BATCH])
         grid = model.encoder(torch.from_numpy(batch))
         begin = np.full(len(batch), vocabulary.start)
         ours, _ = model.step(begin, DecoderState.begin(*model.decoder.begin(grid)))
-        state = captioner.encode([(picture,) for picture in batch])
+        state = captioner.encode([(image,) for image in batch])
         theirs, _ = captioner.step(begin, state)
         first_word = max(first_word, float(np.abs(ours - theirs).max()))
         for trained, exported in zip(
-            model.captions(grid, vocabulary, spec.search), captioner.search(state, spec.search), strict=True
+            model.captions(grid, vocabulary, spec.decoding), captioner.search(state, spec.decoding), strict=True
         ):
             if trained[0].tokens == exported[0].tokens:
                 same += 1

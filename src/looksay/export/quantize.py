@@ -11,7 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
 from onnxruntime.quantization.onnx_model import ONNXModel
 
-from looksay.bundle import DECODER, ENCODER
+from looksay.runtime.bundle import DECODER, ENCODER
 
 _BITS = 8
 _BLOCK = 64  # weights that share a scale
@@ -24,7 +24,7 @@ def shrink(folder: Path) -> None:
 
     Matrix products (all but the CNN's convolutions) become ONNX Runtime's ``MatMulNBits`` with 8-bit weights, a scale
     for each block of 64, and activations quantised row by row; the decoder reads a quarter of the memory at each word.
-    (Ordinary dynamic quantisation is as fast, but scales the activations of a whole batch together: a picture's caption
+    (Ordinary dynamic quantisation is as fast, but scales the activations of a whole batch together: an image's caption
     would depend on its neighbours.) What else is large is stored as float16 and made float32 again when ONNX Runtime
     loads it.
 

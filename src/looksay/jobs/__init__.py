@@ -1,1 +1,1 @@
-"""Many pictures: jobs that can be stopped at any moment and go on where they were."""
+"""Many images: jobs that can be stopped at any moment and go on where they were."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from looksay.words import tokenize
+from looksay.text.tokenizer import tokenize
 
 
 class Mentions(NamedTuple):
@@ -14,7 +14,7 @@ class Mentions(NamedTuple):
     Attributes
     ----------
     both, captions_only, people_only : int
-        Pictures.
+        CaptionDataset.
     """
 
     both: int
@@ -31,14 +31,14 @@ class Mentions(NamedTuple):
 def mentions(
     said: Sequence[str], references: Sequence[Sequence[str]], things: Mapping[str, Sequence[str]]
 ) -> dict[str, Mentions]:
-    """Count who names which things (as Hendricks et al. 2016 do): people name one if any of a picture's captions does.
+    """Count who names which things (as Hendricks et al. 2016 do): people name one if any of an image's captions does.
 
     Parameters
     ----------
     said : sequence of str
-        A caption for each picture.
+        A caption for each image.
     references : sequence of sequence of str
-        People's captions of each.
+        Human agreement: captions of each.
     things : mapping of str to sequence of str
         Names of things, and the words that count as naming each.
     """

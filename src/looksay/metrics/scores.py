@@ -7,12 +7,12 @@ from functools import cached_property
 
 from looksay.errors import DataError
 from looksay.metrics import java
-from looksay.metrics.agreement import People, agreement
 from looksay.metrics.bleu import Bleu
 from looksay.metrics.cider import CiderD
+from looksay.metrics.human_agreement import HumanAgreement, agreement
 from looksay.metrics.ngrams import Caption, References
 from looksay.metrics.rouge import RougeL
-from looksay.words import tokenize
+from looksay.text.tokenizer import tokenize
 
 UNDEFINED = float("nan")
 
@@ -51,7 +51,7 @@ class Scorer:
         return self._metrics.image_scores(self._words(predictions))
 
     @cached_property
-    def people(self) -> People:
+    def people(self) -> HumanAgreement:
         """How people's own captions score against the others; see `agreement`."""
         metrics = self._metrics
         return agreement(

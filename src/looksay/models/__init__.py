@@ -1,0 +1,1 @@
+"""CaptionDataset → scores of words: the networks."""

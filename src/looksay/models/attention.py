@@ -1,0 +1,104 @@
+"""Where to look: attention over the cells of a feature grid."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+
+class MultiHeadAttention(nn.Module):
+    """Scaled dot-product attention with several heads (Vaswani et al. 2017).
+
+    The keys and values of an image are projected once (`project`), not once a word.
+
+    Parameters
+    ----------
+    query_size, grid_size : int
+        Features of a query and of a grid cell.
+    size : int
+        Features of keys, values and of the result; a multiple of `heads`.
+    heads : int
+    """
+
+    def __init__(self, query_size: int, grid_size: int, size: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.query = nn.Linear(query_size, size)
+        self.key = nn.Linear(grid_size, size)
+        self.value = nn.Linear(grid_size, size)
+
+    def project(self, grid: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the keys and the values of a grid (images, cells, grid_size), as `forward` multiplies them."""
+        keys, values = (each(grid).unflatten(2, (self.heads, -1)) for each in (self.key, self.value))
+        return keys.permute(0, 2, 3, 1).contiguous(), values.transpose(1, 2).contiguous()
+
+    def forward(self, query: Tensor, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Look once for each row.
+
+        Parameters
+        ----------
+        query : Tensor, shape (rows, query_size)
+            The rows of an image stand together: `rows` is a multiple of `images`.
+        keys : Tensor, shape (images, heads, size / heads, cells)
+        values : Tensor, shape (images, heads, cells, size / heads)
+
+        Returns
+        -------
+        context : Tensor, shape (rows, size)
+        weights : Tensor, shape (rows, cells)
+            The mean over the heads; each row sums to 1.
+        """
+        images, heads, depth, cells = keys.shape
+        queries = self.query(query).view(images, -1, heads, depth).transpose(1, 2)
+        weights = (queries @ keys / math.sqrt(depth)).softmax(dim=-1)
+        context = weights @ values
+        return context.transpose(1, 2).reshape(-1, heads * depth), weights.mean(dim=1).reshape(-1, cells)
+
+
+class AdditiveAttention(nn.Module):
+    """Attention by a small network over each cell and the query (Bahdanau et al. 2015): ``v · tanh(W a + U h)``.
+
+    Parameters
+    ----------
+    query_size, grid_size : int
+        Features of a query and of a grid cell.
+    size : int
+        Features of the small network.
+    """
+
+    def __init__(self, query_size: int, grid_size: int, size: int) -> None:
+        super().__init__()
+        self.key = nn.Linear(grid_size, size)
+        self.query = nn.Linear(query_size, size, bias=False)
+        self.energy = nn.Linear(size, 1, bias=False)
+
+    def project(self, grid: Tensor) -> Tensor:
+        """Return the keys (images, cells, size) of a grid, once for all words."""
+        keys: Tensor = self.key(grid)
+        return keys
+
+    def scores(self, query: Tensor, keys: Tensor) -> Tensor:
+        """Return how much each row wants to look at each cell, before the softmax: (rows, cells)."""
+        images, cells, size = keys.shape
+        queries = self.query(query).view(images, -1, 1, size)
+        energies: Tensor = self.energy(torch.tanh(keys.unsqueeze(1) + queries))
+        return energies.reshape(-1, cells)
+
+
+def look(weights: Tensor, values: Tensor) -> Tensor:
+    """Sum a grid by weights.
+
+    Parameters
+    ----------
+    weights : Tensor, shape (rows, cells)
+        The rows of an image stand together.
+    values : Tensor, shape (images, cells, size)
+
+    Returns
+    -------
+    Tensor, shape (rows, size)
+    """
+    images, cells, size = values.shape
+    return (weights.view(images, -1, cells) @ values).reshape(-1, size)

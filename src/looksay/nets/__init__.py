@@ -1,1 +1,0 @@
-"""Pictures → scores of words: the networks."""

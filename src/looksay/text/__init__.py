@@ -1,0 +1,1 @@
+"""Tokens of captions and the vocabulary of a model."""

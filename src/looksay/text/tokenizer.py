@@ -1,0 +1,155 @@
+"""Caption text ↔ words, as coco-caption's tokeniser splits it.
+
+coco-caption runs Stanford's PTBTokenizer 3.4.1 (``-preserveLines -lowerCase``) and drops a list of punctuation. The
+rules below were found by asking the Java tokeniser, and ``tests/test_words.py`` holds them to its answers. Scripts that
+are written without spaces, which it leaves in one piece, are split into characters.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+
+# Han, kana, Thai, Lao, Myanmar, Khmer: nothing marks where a word ends, so each character stands for itself.
+_SPACELESS = re.compile(
+    "([\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+    "\U00020000-\U0003ffff]\ua78f*)"
+)
+_MARK = "\ua78f"  # a letter that stands for accents and vowel signs while tokens are found: `re` has no class for them
+_EMOJI = re.compile("[\U00010000-\U0001ffff\ufe0f]")  # which PTBTokenizer cannot read, and leaves out
+_JOINERS = "\u200c\u200d"  # between the letters of a word, in Persian and in Indian scripts
+
+_L = r"[^\W\d_]"  # a letter of any script
+_LD = r"[^\W_]"  # or a digit
+_A = "['’]"
+_ABBREVIATION = "|".join(
+    """
+    jan feb mar apr jun jul aug sept? oct nov dec mon tues? wed thu thurs fri
+    ala ariz calif colo conn ct dak fla ga ind kans? ky md mich minn mont neb nev okla penn tenn va vt wisc? wyo
+    (?-i:Ark|Az|Del|Ill|La|Mass|Miss|Ore|Pa|Tex|Wash)
+    inc cos? corp ltd plc rt bancorp bhd assn univ intl sys dept mfg bldg blvd rd ste? ave mt ft sq tel est ext mo
+    etc al seq cf vs jr sr bros esq ph ph\\.d mr mrs ms mme mlle drs? profs? sens? reps? attys? lt col gen messrs govs?
+    adm rev maj sgt cpl pvt capt pres lieut hon brig co?mdr pfc spc supts? det insp msgr alex wm jos cie treas natl
+    """.split()
+)
+# After "A." these words begin a new sentence, so the point is the sentence's.
+_OPENERS = (
+    "The|An?|In|At|He|She|It|They|We|You|Her|Their|Our|This|That|These|But|If|When|While|As|There|Here|One|Some|Many|"
+    "What|So|Then|After|However|Since"
+)
+_ACRONYM = rf"{_L}(?:\.{_L})+\.(?!{_LD})"
+_SUFFIX = rf"{_A}(?:s|m|d|re|ve|ll)(?!{_LD})"  # dog|'s  we|'re
+_SENTENCES = rf"{_L}{_LD}*(?:[.!?]{_L}{_LD}*)+"  # no space between two sentences: one word
+_THING = rf"(?:[dol]{_A}{_L})?{_LD}+(?:[-_‑](?:[dol]{_A}{_L})?{_LD}+)*"  # t-shirt  o'clock  1990
+_HOST = r"""[^\s"`'<>|.!?(){},_$-]{1,63}"""  # bounded, or a long text without spaces would take for ever
+# The first alternative that fits wins, so the order is part of the rule.
+_TOKEN = re.compile(
+    rf"""
+      (?!(?:cannot|gonna|gotta|wanna|lemme|gimme)\b)[a-z]+(?!\S)        # nearly every word
+    | </?[a-z][\w:.@-]*\s*/?>                                            # <b>
+    | https?://[^\s"<>|()]+[^\s"<>|.!?(){{}},-]
+    | (?:www\.(?:{_HOST}\.){{1,8}}[a-z]{{2,4}}|(?:{_HOST}\.){{1,8}}(?:com|net|org|edu)(?!{_LD}))
+      (?:/[^\s"<>|()]+[^\s"<>|.!?(){{}},-])?
+    | [a-z0-9][^\s"<>|()]{{0,63}}@[^\s"<>|(){{}}.]+(?:\.[^\s"<>|(){{}}.]+)*
+    | \#\#+ | [@\#][a-z_]\w*                                                    # #sunset
+    | (?:{_ABBREVIATION})\.(?!{_LD})                                    # st.  jan.
+    | (?:nos?|figs?|pp|op|art|ca)\.(?=\s?\d)                            # no. 5
+    | {_L}\.(?!{_LD}|\s*$|\s+(?-i:{_OPENERS})(?!\S))                    # j. r.
+    | (?:{_LD}+-)?{_ACRONYM}(?:-(?:{_ACRONYM}|{_LD}+))*                 # u.s.  p.m.
+    | {_L}{_LD}*\.(?=[,;:]) | {_SENTENCES}\.(?=[,;:])
+    | \d{{1,4}}/\d{{1,4}}(?!/?{_LD}|-) | \d{{1,2}}[-/]\d{{1,2}}[-/]\d{{2,4}}(?!{_LD})
+    | [a-z0-9][a-z0-9.,]{{0,63}}(?:-[a-z0-9]+)+(?![\w/-])                      # 3.5-meter
+    | {_L}*(?!n){_L}(?=n['’`]t) | n['’`]t{_LD}*                         # is|n't
+    | can(?=not(?!{_LD})) | (?:gon|wan)(?=na(?!{_LD})) | got(?=ta(?!{_LD})) | (?:lem|gim)(?=me(?!{_LD}))
+    | (?-i:[A-Z]+(?:[&+][A-Z]+)+)                                       # AT&T
+    | [a-z0-9]+(?:-[a-z]+){{0,2}}(?:/[a-z0-9]+(?:-[a-z]+){{0,2}}){{1,2}}   # and/or
+    | {_SUFFIX}
+    | {_A}t(?=(?:is|was)(?!{_LD})) | {_A}(?:em|till?|cause|[2-9]0s)(?!{_LD}) | y{_A}(?={_L}) | (?:ol{_A})(?!{_LD})
+    | {_A}n{_A} | {_A}n(?!{_LD})                                        # rock 'n' roll
+    | (?-i:[A-Z]+)\$
+    | c'mon | e'er | ev'ry | li'l | {_L}+[aeiouy]{_A}(?-i:[aeiouA-Z]){_L}*     # ma'am
+    | {_SENTENCES}
+    | [-+]?\d*(?:[.:,]\d+)+ | [-+]\d+                                   # 1,000  10:30  .5
+    | {_THING}
+    | __+ | \*\*+ | [!?]{{2,}}
+    | [<>]?[:;=][-o*']?[()DPdpO\\{{@|\[\]](?!{_LD})                    # :)
+    | [^\s]
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+_DROPPED = frozenset(
+    "' ` . ? ! , : - ; \" “ ” ‘ ’ … – — ‐ 。 ， 、 ！ ？ ； ： 「 」 『 』 （ ） 《 》 । ॥ ؟ ، ؛ ۔".split()
+)
+# PTBTokenizer's own spellings; lower case by the time that coco-caption drops brackets, which so stay.
+_BRACKETS = {"(": "-lrb-", ")": "-rrb-", "[": "-lsb-", "]": "-rsb-", "{": "-lcb-", "}": "-rcb-"}
+_BRACKETS_BACK = {word: bracket for bracket, word in _BRACKETS.items()}
+_SPELLING = str.maketrans(_BRACKETS)
+_REWRITTEN = str.maketrans({"½": " 1/2 ", "¼": " 1/4 ", "¾": " 3/4 ", "€": " $ ", "£": " # ", "¢": " cents "})
+_OWNED = re.compile(_SUFFIX)
+
+
+def tokenize(text: str) -> list[str]:
+    """Split a caption into lower-case words without punctuation.
+
+    Parameters
+    ----------
+    text : str
+        A caption, as people wrote it, in any script.
+
+    Returns
+    -------
+    list of str
+        ``"A dog's ball, isn't it?"`` gives ``a dog 's ball is n't it``.
+
+    Notes
+    -----
+    Equal to PTBTokenizer as ``pycocoevalcap`` 1.2 calls it, but for rare cases that ``docs/reference/scores.md``
+    lists, and for Chinese and other scripts without spaces, of which each character is a word here.
+    """
+    found = _TOKEN.findall(text) if text.isascii() else _any_script(text)
+    return [_spelled(token) for token in found if token not in _DROPPED]
+
+
+def _any_script(text: str) -> list[str]:
+    """Find the tokens in a copy of the text that `re` understands, and return those pieces of the text itself."""
+    text = _EMOJI.sub(" ", unicodedata.normalize("NFC", text)).translate(_REWRITTEN)
+    shadow = "".join(_MARK if unicodedata.category(c)[0] == "M" or c in _JOINERS else c for c in text)
+    pieces, start = [], 0
+    for piece in _SPACELESS.split(shadow):
+        end = start + len(piece)
+        if _SPACELESS.match(piece):
+            pieces.append(text[start:end])
+        else:
+            pieces += [text[start:end][slice(*token.span())] for token in _TOKEN.finditer(piece)]
+        start = end
+    return pieces
+
+
+def _spelled(token: str) -> str:
+    token = token.lower()
+    if token.isalnum():
+        return token
+    if token.startswith(("’", "n’")):
+        token = token.replace("’", "'")
+    return token.translate(_SPELLING)
+
+
+def join(words: Sequence[str]) -> str:
+    """Write words as a person would; `tokenize` splits the result into the same words again.
+
+    (Save for an abbreviation at the very end, ``mr.``, whose point is then taken for the end of the sentence.)
+
+    ``a dog 's ball is n't it`` gives ``a dog's ball isn't it``; Chinese characters stand together.
+    """
+    text, previous = "", ""
+    for word in words:
+        if word == "n't":
+            attached = previous.isalpha() and not previous.endswith("n")
+        elif _OWNED.fullmatch(word):
+            attached = previous[-1:].isalnum()
+        else:
+            attached = bool(_SPACELESS.match(previous) and _SPACELESS.match(word))
+        text += ("" if attached or not text else " ") + _BRACKETS_BACK.get(word, word)
+        previous = word
+    return text

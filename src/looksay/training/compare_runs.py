@@ -1,0 +1,135 @@
+"""Runs side by side: scores, sizes and speeds, as a table and as a chart."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from safetensors import safe_open
+
+from looksay.errors import RunError
+from looksay.training import checkpoint, recipe_file
+from looksay.training.module import MONITOR
+from looksay.training.run_loader import RECIPE
+
+_SCORES = {"BLEU-4": "val_BLEU-4", "ROUGE-L": "val_ROUGE-L", "CIDEr-D": MONITOR}
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A run in figures.
+
+    Attributes
+    ----------
+    run : Path
+    name : str
+        The folder's name, or its whole path where two runs have the same name.
+    encoder, decoder : str
+    scores : dict of str to float
+        Of the val split at the best epoch, on the scale of 1.
+    best, epochs : int
+        The best epoch, and how many there were.
+    parameters : int
+        Numbers in the model, the encoder's included.
+    megabytes : float
+        Of its weights.
+    minutes : float
+        That training took, validation included.
+    captions_a_second : float
+        Decoded in validation, from encoded images; nan if the run is of an older looksay.
+    """
+
+    run: Path
+    name: str
+    encoder: str
+    decoder: str
+    scores: dict[str, float]
+    best: int
+    epochs: int
+    parameters: int
+    megabytes: float
+    minutes: float
+    captions_a_second: float
+
+
+def compare(runs: Sequence[Path]) -> list[Compared]:
+    """Read runs, the best first.
+
+    Raises
+    ------
+    RunError
+        If a folder holds no run, or none that completed an epoch.
+    """
+    names = Counter(run.name for run in runs)
+    found = (_read(run, str(run) if names[run.name] > 1 else run.name) for run in runs)
+    return sorted(found, key=lambda each: -each.scores["CIDEr-D"])
+
+
+def _read(run: Path, name: str) -> Compared:
+    rows = checkpoint.read(run)
+    if not rows or not (run / checkpoint.BEST).is_file():
+        raise RunError(f"{run} is not a run that has completed an epoch; make one with looksay train")
+    recipe = recipe_file.load(run / RECIPE)
+    best = max(rows, key=lambda row: (row[MONITOR], row["epoch"]))
+    with safe_open(run / checkpoint.BEST, framework="np") as weights:
+        parameters = sum(math.prod(weights.get_slice(name).get_shape()) for name in weights.keys())  # noqa: SIM118
+    return Compared(
+        run=run,
+        name=name,
+        encoder=f"{recipe.encoder.name} {recipe.encoder.features}",
+        decoder=recipe.decoder.name,
+        scores={name: best.get(key, math.nan) for name, key in _SCORES.items()},
+        best=best["epoch"],
+        epochs=len(rows),
+        parameters=parameters,
+        megabytes=(run / checkpoint.BEST).stat().st_size / 1e6,
+        minutes=sum(row["seconds"] for row in rows) / 60,
+        captions_a_second=best.get("val_captions_a_second", math.nan),
+    )
+
+
+def table(found: Sequence[Compared]) -> Iterator[str]:
+    """Yield the lines of a table; scores times 100, parameters in millions."""
+    width = max(len("run"), *(len(each.name) for each in found))
+    encoders = max(len("encoder"), *(len(each.encoder) for each in found))
+    scores = "".join(f"{name:>9}" for name in _SCORES)
+    costs = f"{'epoch':>8}{'params':>9}{'MB':>7}{'min':>7}{'capt/s':>8}"
+    yield f"{'run':{width}}  {'encoder':{encoders}}  {'decoder':14}{scores}{costs}"
+    for each in found:
+        values = "".join(f"{100 * value:>9.1f}" for value in each.scores.values())
+        yield (
+            f"{each.name:{width}}  {each.encoder:{encoders}}  {each.decoder:14}{values}"
+            f"{f'{each.best}/{each.epochs}':>8}{each.parameters / 1e6:>8.1f}M{each.megabytes:>7.0f}{each.minutes:>7.1f}"
+            f"{each.captions_a_second:>8.0f}"
+        )
+
+
+def chart(found: Sequence[Compared], file: Path) -> None:
+    """Draw the CIDEr-D of each epoch, and the best scores as bars, as PNG."""
+    figure = Figure(figsize=(13, 4.5), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    for each in found:
+        rows = checkpoint.read(each.run)
+        left.plot([row["epoch"] for row in rows], [100 * row[MONITOR] for row in rows], marker="o", markersize=3,
+                  label=each.name)  # fmt: skip
+    left.set(title="CIDEr-D of decoded val captions", xlabel="epoch")
+    left.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    left.legend()
+    for place, name in enumerate(_SCORES):
+        offsets = [row + (place - 1) * 0.27 for row in range(len(found))]
+        bars = right.barh(offsets, [100 * each.scores[name] for each in found], height=0.25, label=name)
+        right.bar_label(bars, fmt="%.1f", padding=3, fontsize=8)
+    right.set_yticks(range(len(found)), [each.name for each in found])
+    right.invert_yaxis()
+    right.set(title="val scores at the best epoch")
+    right.margins(x=0.12)
+    right.legend(loc="upper left", bbox_to_anchor=(1, 1))
+    for axes in (left, right):
+        axes.grid(alpha=0.3)
+    FigureCanvasAgg(figure).print_figure(file, dpi=110, format="png")

@@ -1,0 +1,206 @@
+"""Who has a table of images and captions, from wherever, trains on it as it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from looksay import DataError, data
+from looksay.data import ReadOptions
+
+
+def write(folder: Path, name: str, text: str | bytes, *images: str) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_bytes(text.encode() if isinstance(text, str) else text)
+    for image in images:
+        (folder / image).parent.mkdir(parents=True, exist_ok=True)
+        (folder / image).touch()
+    return folder
+
+
+def said(dataset: data.Dataset) -> dict[str, tuple[str, ...]]:
+    return {record.image.name: record.references for record in dataset.records}
+
+
+def test_kaggles_flickr8k_with_commas_and_quotes(tmp_path: Path) -> None:
+    text = 'image,caption\na.jpg,"A dog , red ball ."\na.jpg,A ""dog""\nb c.jpg,Ein Hund fährt\n'
+    dataset = data.read(write(tmp_path, "captions.txt", text, "Images/a.jpg", "Images/b c.jpg"))
+    assert dataset.layout.startswith("Flickr8k, Kaggle's layout")
+    assert said(dataset) == {"a.jpg": ("A dog , red ball .", 'A ""dog""'), "b c.jpg": ("Ein Hund fährt",)}
+    assert dataset.records[1].image == tmp_path / "Images" / "b c.jpg"
+
+
+def test_kaggles_flickr30k_with_its_one_broken_row(tmp_path: Path) -> None:
+    text = (
+        'image_name| comment_number| comment\n1.jpg| 0| Two "young" guys , a lawn .\n1.jpg| 1| A | pipe .\n'
+        "2.jpg| 4   A dog runs across the grass .\n"
+    )
+    folder = write(tmp_path, "results.csv", text.replace(" | pipe", " pipe"), "flickr30k_images/flickr30k_images/1.jpg")
+    (folder / "flickr30k_images/flickr30k_images/2.jpg").touch()
+    dataset = data.read(folder)
+    assert dataset.layout.startswith("Flickr30k, Kaggle's layout")
+    assert said(dataset) == {
+        "1.jpg": ('Two "young" guys , a lawn .', "A pipe ."),
+        "2.jpg": ("A dog runs across the grass .",),
+    }
+    assert dataset.problems == ("rows that lack a |, mended: 1 (results.csv, line 4)",)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("captions.csv", "filename,text\nfotos/ä b.jpg,a dog\nfotos/ä b.jpg,a cat\n"),
+        ("captions.csv", "\ufefffilename;id;caption\r\nfotos/ä b.jpg;7;a dog\r\nfotos/ä b.jpg;7;a cat\r\n"),
+        ("data.tsv", "Image Path\tDescription\nfotos/ä b.jpg\ta dog\nfotos/ä b.jpg\ta cat\n"),
+        ("data.csv", "file_name,caption_1,caption_2\nfotos/ä b.jpg,a dog,a cat\n"),
+        ("data.csv", "fotos/ä b.jpg,a dog\nfotos/ä b.jpg,a cat\n"),
+        ("data.csv", '"image","caption"\n"fotos\\ä b.jpg","a dog"\n"fotos/ä b.jpg","a cat"\n'),
+        ("metadata.jsonl", '{"file_name": "fotos/ä b.jpg", "captions": ["a dog", "a cat"]}\n\n'),
+        ("x.jsonl", '{"image": "fotos/ä b.jpg", "caption": "a dog"}\n{"image": "fotos/ä b.jpg", "caption": "a cat"}'),
+    ],
+)
+def test_columns_are_guessed_whatever_they_are_called(tmp_path: Path, name: str, text: str) -> None:
+    dataset = data.read(write(tmp_path, name, text, "fotos/ä b.jpg"))
+    assert said(dataset) == {"ä b.jpg": ("a dog", "a cat")}
+    assert dataset.records[0].image.is_file()
+
+
+def test_columns_can_be_named_and_others_are_ignored(tmp_path: Path) -> None:
+    text = "key,caption,deutsch,phase\na.jpg,a dog,ein Hund,dev\nb.jpg,a cat,eine Katze,train\n"
+    options = ReadOptions(image_column="key", caption_column="deutsch", split_column="phase")
+    dataset = data.read(write(tmp_path, "x.csv", text, "a.jpg", "b.jpg"), options)
+    assert [(r.image.name, r.references, r.split) for r in dataset.records] == [
+        ("a.jpg", ("ein Hund",), "val"),
+        ("b.jpg", ("eine Katze",), "train"),
+    ]
+    with pytest.raises(DataError, match=r"x\.csv has no column 'Bild'; it has key, caption, deutsch, phase"):
+        data.read(tmp_path, ReadOptions(image_column="Bild"))
+
+
+def test_a_split_column_is_used_and_tables_may_be_named_after_their_splits(tmp_path: Path) -> None:
+    one = write(tmp_path / "one", "all.csv", "image,caption,split\na.jpg,x,training\nb.jpg,y,validation\n", "a.jpg")
+    (one / "b.jpg").touch()
+    assert [record.split for record in data.read(one).records] == ["train", "val"]
+    many = write(tmp_path / "many", "train.csv", "image,caption\na.jpg,x\n", "a.jpg", "b.jpg")
+    write(many, "my_test.csv", "image,caption\nb.jpg,y\n")
+    assert sorted((r.image.name, r.split) for r in data.read(many).records) == [("a.jpg", "train"), ("b.jpg", "test")]
+
+
+def test_folders_of_the_hubs_image_folder_form_are_splits(tmp_path: Path) -> None:
+    for split, name in (("train", "a.jpg"), ("validation", "b.jpg")):
+        (tmp_path / split).mkdir()
+        write(tmp_path / split, "metadata.csv", f"file_name,text\n{name},a dog\n", name)
+    dataset = data.read(tmp_path)
+    assert [(record.image, record.split) for record in dataset.records] == [
+        (tmp_path / "train" / "a.jpg", "train"),
+        (tmp_path / "validation" / "b.jpg", "val"),
+    ]
+
+
+def test_a_column_set_is_a_split_if_it_names_one(tmp_path: Path) -> None:
+    images = ("a.jpg", "b.jpg")
+    named = write(tmp_path / "a", "c.csv", "image,caption,set\na.jpg,x,train\nb.jpg,y,val\n", *images)
+    assert len(data.read(named).split("val")) == 1
+    other = write(tmp_path / "b", "c.csv", "image,caption,set\na.jpg,x,one\nb.jpg,y,two\n", *images)
+    assert "no splits of its own" in data.read(other).layout
+
+
+def test_absolute_paths_within_the_data_set_are_read(tmp_path: Path) -> None:
+    dataset = data.read(write(tmp_path, "c.csv", f"image,caption\n{tmp_path / 'pics' / 'a.jpg'},x\n", "pics/a.jpg"))
+    assert dataset.records[0].image == tmp_path / "pics" / "a.jpg"
+
+
+def test_a_image_may_have_fewer_of_several_captions(tmp_path: Path) -> None:
+    dataset = data.read(write(tmp_path, "c.csv", "image,caption1,caption2\na.jpg,x,\n", "a.jpg"))
+    assert (said(dataset), dataset.problems) == ({"a.jpg": ("x",)}, ())
+
+
+def test_drawn_splits_go_by_image_and_never_change(tmp_path: Path) -> None:
+    def splits(names: list[str], folder: Path, seed: int = 0) -> dict[str, str]:
+        text = "image,caption\n" + "".join(f"{name},a dog\n{name},a cat\n" for name in names)
+        return {r.image.name: r.split for r in data.read(write(folder, "c.csv", text), ReadOptions(split_seed=seed),
+                                                         images=False).records}  # fmt: skip
+
+    names = [f"{number}.jpg" for number in range(400)]
+    whole, half = splits(names, tmp_path / "whole"), splits(names[200:], tmp_path / "half")
+    assert all(whole[name] == split for name, split in half.items())
+    counts = {split: list(whole.values()).count(split) for split in data.SPLITS}
+    assert 270 <= counts["train"] <= 330
+    assert min(counts.values()) >= 30
+    assert splits(names, tmp_path / "other", seed=1) != whole
+    assert sorted(splits(names[:3], tmp_path / "three").values()) == ["test", "train", "val"]
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("image,caption\na.jpg,x\n,a dog\n", "captions for no image, left out: 1 (c.csv, line 3)"),
+        ("image,caption\na.jpg,x\na.jpg, \n", "empty captions, left out: 1 (c.csv, line 3)"),
+        ("image,caption\na.jpg,x\nb.jpg,\n", "empty captions, left out: 1 (c.csv, line 3)"),
+        ("image,caption\na.jpg,x\na.jpg,x\n", "duplicate captions of an image, kept: 1 (c.csv, line 3)"),
+        (
+            "image,caption\na.jpg,x\ngone.jpg,y\n",
+            "images that are named but not there, left out: 1 (c.csv, line 3: gone.jpg)",
+        ),
+        ("image,caption\na.jpg,x\n", "images without a caption: 1 (more.png)"),
+    ],
+)
+def test_what_is_left_out_is_counted_with_its_row(tmp_path: Path, text: str, problem: str) -> None:
+    dataset = data.read(write(tmp_path, "c.csv", text, "a.jpg", "more.png"))
+    assert problem in dataset.problems
+    assert [record.image.name for record in dataset.records] == ["a.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", r"c\.csv is empty"),
+        ("image,caption\n", r"c\.csv has no rows"),
+        ("a,b\n1,2\n", r"c\.csv: no column of images among a, b; .*name it: --image-column NAME"),
+        ("image,b\n1,2\n", r"c\.csv: no column of captions among image, b; .*--caption-column NAME"),
+        (
+            "image,caption\na.jpg,x,y\n",
+            r"c\.csv, line 2: 3 cells, parted by comma, .*double quotes",
+        ),
+        ("image,caption\na.jpg\n", r"c\.csv, line 2: 1 cells"),
+        ('image,caption\na.jpg,"a dog\nb.jpg,a cat\n', r"c\.csv, line 2: a double quote is opened and never closed"),
+        ("image,caption\n../a.jpg,x\n", r"c\.csv, line 2: the image '\.\./a\.jpg' would lie outside"),
+        ("image,caption\n/etc/a.jpg,x\n", r"c\.csv, line 2: .*would lie outside"),
+        ("image,caption\nb.jpg,x\n", r"none of the 1 images is there, b\.jpg for one; looked in"),
+        ("image,caption,split\na.jpg,x,somewhere\n", r"c\.csv, line 2: there is no split 'somewhere'"),
+        ("image,caption,split\na.jpg,x,\nb.jpg,y,val\n", r"c\.csv, line 2: a\.jpg is in no split, but others are"),
+        ("image,caption,split\na.jpg,x,val\na.jpg,y,test\n", r"line 3: a\.jpg is in the test split, and in the val"),
+        ("image,caption\na.jpg,\n", r"has no captions; empty captions, left out: 1 \(c\.csv, line 2\)"),
+        (b"image,caption\na.jpg,caf\xe9\n", r"c\.csv, line 2 is not UTF-8"),
+    ],
+)
+def test_broken_tables_are_refused_with_file_and_row(tmp_path: Path, text: str | bytes, problem: str) -> None:
+    with pytest.raises(DataError, match=problem):
+        data.read(write(tmp_path, "c.csv", text, "a.jpg"))
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ('{"image": "a.jpg", "caption": "x"}\n{"image":', r"c\.jsonl, line 2 is not JSON"),
+        ("[1]\n", r"c\.jsonl, line 1: expected"),
+        ('{"image": "a.jpg", "caption": 5}\n', r"c\.jsonl, line 1: expected a caption or a list"),
+    ],
+)
+def test_broken_json_lines_are_refused_with_their_line(tmp_path: Path, text: str, problem: str) -> None:
+    with pytest.raises(DataError, match=problem):
+        data.read(write(tmp_path, "c.jsonl", text, "a.jpg"))
+
+
+def test_several_tables_are_an_error_that_names_them_and_a_file_can_be_named(tmp_path: Path) -> None:
+    write(tmp_path, "one.csv", "image,caption\na.jpg,x\n", "a.jpg")
+    write(tmp_path, "two.jsonl", '{"image": "a.jpg", "caption": "y"}\n')
+    with pytest.raises(DataError, match=r"several tables: one\.csv, two\.jsonl"):
+        data.read(tmp_path)
+    assert said(data.read(tmp_path / "two.jsonl")) == {"a.jpg": ("y",)}
+
+
+def test_a_quoted_caption_may_have_two_lines(tmp_path: Path) -> None:
+    text = 'image,caption\r\n\r\na.jpg,"a dog\r\nruns"\r\n'
+    assert said(data.read(write(tmp_path, "c.csv", text, "a.jpg"))) == {"a.jpg": ("a dog runs",)}

@@ -1,0 +1,204 @@
+"""A decoder must learn what it will be asked: teacher forcing and step-by-step decoding are the same sum."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from looksay import RecipeError
+from looksay.models.attention import MultiHeadAttention
+from looksay.models.decoder import PADDING, Decoder
+from looksay.models.registry import DECODERS, build
+from looksay.models.word_embedding import WordEmbedding
+
+
+def small(name: str) -> Decoder:
+    torch.manual_seed(0)
+    return build(name, 12, WordEmbedding(20, 16, 16, 0.5), 20, size=16, heads=4, dropout=0.5).eval()
+
+
+@pytest.mark.parametrize("name", DECODERS)
+def test_teacher_forcing_scores_what_stepping_scores(name: str) -> None:
+    decoder, grid, tokens = small(name), torch.randn(2, 9, 12), torch.randint(20, (6, 5))
+    outputs, looks = decoder(grid, tokens)
+    scores = decoder.output_head(outputs)
+    assert scores.shape == (6, 5, 20)
+    memory, state = decoder.begin(grid)
+    memory = {k: v.repeat_interleave(3, 0) for k, v in memory.items()}
+    state = {k: v.repeat_interleave(3, 0) for k, v in state.items()}
+    for step in range(5):
+        output, state, attention = decoder.step(decoder.embedding(tokens[:, step]), memory, state)
+        torch.testing.assert_close(decoder.output_head(output), scores[:, step])
+        torch.testing.assert_close(attention.sum(dim=1), torch.ones(6))
+        torch.testing.assert_close(attention, looks[:, step])
+
+
+@pytest.mark.parametrize("name", DECODERS)
+def test_captions_that_have_ended_are_read_no_further_and_the_others_as_before(name: str) -> None:
+    decoder, grid = small(name), torch.randn(3, 4, 12)
+    tokens, lengths = torch.randint(20, (6, 4)), torch.tensor([4, 2, 3, 1, 1, 1])
+    counted = torch.arange(4) < lengths[:, None]
+    whole, attention = decoder(grid, tokens)
+    going = [(3, 2), (2, 2), (2, 1), (1, 1)]
+    decoder(grid, tokens, 0.9, going)  # reading its own words goes with it
+    short, looked = decoder(grid, tokens, going=going)
+    torch.testing.assert_close(short[counted], whole[counted])
+    torch.testing.assert_close(looked[counted], attention[counted])
+    assert not short[4:, 1:].any()
+    assert not short[2:, 3].any()
+
+
+@pytest.mark.parametrize("name", DECODERS)
+def test_a_score_depends_on_the_image_and_on_earlier_words_alone(name: str) -> None:
+    decoder, grid, tokens = small(name), torch.randn(1, 9, 12), torch.randint(20, (1, 5))
+    scores = decoder.output_head(decoder(grid, tokens)[0])
+    other = tokens.clone()
+    other[0, 3] = (other[0, 3] + 1) % 20
+    changed = (decoder.output_head(decoder(grid, other)[0]) - scores).abs().amax(dim=2)[0]
+    assert changed[:3].max() == 0
+    assert changed[3:].min() > 0
+    assert (decoder.output_head(decoder(grid + 1, tokens)[0]) - scores).abs().amax(dim=2).min() > 0
+
+
+@pytest.mark.parametrize("name", DECODERS)
+def test_every_weight_learns(name: str) -> None:
+    decoder = small(name).train()
+    outputs, _ = decoder(torch.randn(2, 9, 12), torch.randint(20, (4, 5)))
+    decoder.output_head(outputs).square().sum().backward()
+    assert [n for n, p in decoder.named_parameters() if p.grad is None or not p.grad.any()] in (
+        [],
+        ["attention.key.bias"],
+    )
+
+
+def test_keys_are_projected_once_a_image_not_once_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    decoder, calls = small("top-down"), list[torch.Size]()
+    project = MultiHeadAttention.project
+
+    def counted(self: MultiHeadAttention, grid: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        calls.append(grid.shape)
+        return project(self, grid)
+
+    monkeypatch.setattr(MultiHeadAttention, "project", counted)
+    decoder(torch.randn(2, 9, 12), torch.randint(20, (10, 5)))
+    assert calls == [(2, 9, 16)]
+
+
+def test_mistakes_name_the_key() -> None:
+    words = WordEmbedding(20, 8, 16, 0)
+    with pytest.raises(RecipeError, match=r"words\.tied=true needs words\.size \(8\) to be decoder\.size \(16\)"):
+        build("merge", 12, words, 20, size=16, heads=4, dropout=0, tied=True)
+    with pytest.raises(RecipeError, match=r"decoder\.name=gru: .* there are merge, .*top-down"):
+        build("gru", 12, words, 20, size=16, heads=4, dropout=0)
+    with pytest.raises(RecipeError, match=r"decoder\.size=10 is not a multiple of decoder\.heads=4"):
+        build("top-down", 12, words, 20, size=10, heads=4, dropout=0)
+
+
+@pytest.mark.parametrize("name", DECODERS)
+def test_tied_words_are_read_and_scored_with_the_same_vectors(name: str) -> None:
+    words = WordEmbedding(20, 16, 16, 0.0)
+    decoder = build(name, 12, words, 20, size=16, heads=4, dropout=0.0, tied=True)
+    outputs, _ = decoder(torch.randn(2, 9, 12), torch.zeros(2, 3, dtype=torch.int64))
+    decoder.output_head(outputs).sum().backward()
+    assert decoder.output_head[-1].weight is words.table.weight
+    assert words.table.weight.grad is not None
+    assert words.table.weight.grad[1:].any()  # words that were never read learn by being scored
+
+
+def test_vectors_are_projected_to_the_decoders_size_and_may_be_kept_as_they_are() -> None:
+    vectors = np.random.default_rng(0).normal(size=(20, 5)).astype(np.float32)
+    words = WordEmbedding(20, 5, 16, 0.0, vectors, trainable=False)
+    assert words(torch.zeros(2, 3, dtype=torch.int64)).shape == (2, 3, 16)
+    words(torch.arange(20)).sum().backward()
+    assert words.table.weight.grad is None
+    torch.testing.assert_close(words.table.weight, torch.from_numpy(vectors))
+    (projection, _) = words.projection.parameters()
+    assert projection.grad is not None
+
+
+@pytest.mark.parametrize("name", ["soft-attention", "adaptive", "top-down"])
+def test_attention_goes_where_the_image_has_something(name: str) -> None:
+    """A decoder that learns to name the cell that is lit looks at it."""
+    torch.manual_seed(0)
+    decoder = build(name, 8, WordEmbedding(6, 32, 32, 0.0), 6, size=32, heads=1, dropout=0.0)
+    optimizer = torch.optim.Adam(decoder.parameters(), 5e-3)
+    kind, place = torch.randint(6, (64,)), torch.randint(9, (64,))
+    grid = torch.zeros(64, 9, 8)
+    grid[torch.arange(64), place, kind] = 1
+    grid[:, :, 6] = torch.rand(64, 9)
+    tokens = torch.zeros(64, 2, dtype=torch.int64)
+    for _ in range(150):
+        outputs, looks = decoder(grid, tokens)
+        scores = decoder.output_head(outputs)
+        loss = torch.nn.functional.cross_entropy(scores[:, 1], kind)
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+    assert (scores[:, 1].argmax(dim=1) == kind).float().mean() > 0.95
+    assert looks[torch.arange(64), 1, place].mean() > 2 / 9
+
+
+def test_own_words_are_read_as_often_as_asked() -> None:
+    """A decoder that always says word 7 reads word 7 in place of people's words."""
+    torch.manual_seed(0)
+    decoder = small("init-inject")
+    with torch.no_grad():
+        bias = decoder.output_head[-1].get_parameter("bias")
+        bias.fill_(-100)
+        bias[7] = 100
+    tokens, grid = torch.randint(1, 6, (400, 3)), torch.randn(400, 9, 12)
+    read: list[torch.Tensor] = []
+    decoder.embedding.register_forward_pre_hook(lambda module, inputs: read.append(inputs[0]))
+    decoder(grid, tokens, 0.25)
+    _, second, third = read
+    for step, words in ((1, second), (2, third)):
+        own = words == 7
+        assert own.float().mean() == pytest.approx(0.25, abs=0.08)
+        assert torch.equal(words[~own], tokens[~own, step])
+    read.clear()
+    decoder(grid, tokens)
+    assert len(read) == 1
+
+
+@pytest.mark.parametrize("name", DECODERS)
+def test_tied_words_begin_as_likely_as_each_other(name: str) -> None:
+    """Word vectors are larger than a layer's weights: tied as they are, the first loss is dozens and not log(words)."""
+    torch.manual_seed(0)
+    words, size = 500, 64
+    decoder = build(name, 32, WordEmbedding(words, size, size, 0.0), words, size=size, heads=4, dropout=0.0, tied=True)
+    with torch.no_grad():
+        outputs, _ = decoder(torch.randn(2, 9, 32), torch.randint(words, (2, 7)))
+        log_probs = decoder.output_head(outputs).log_softmax(dim=-1)
+    assert -float(log_probs.mean()) < math.log(words) + 2
+
+
+@pytest.mark.parametrize("name", DECODERS)
+def test_drawn_captions_have_the_probability_that_reading_them_gives(name: str) -> None:
+    decoder, grid = small(name), torch.randn(2, 9, 12)
+    said, log_probs = decoder.draw(grid, 3, start=0, end=1, max_length=40)
+    assert said.shape == log_probs.shape
+    assert said.shape[0] == 6
+    counted = said != PADDING
+    assert all(
+        row[count - 1] == 1 or count == 41 for row, count in zip(said.tolist(), counted.sum(1).tolist(), strict=True)
+    )
+    read = torch.cat([torch.zeros(6, 1, dtype=torch.int64), said[:, :-1].clamp(min=0)], dim=1)
+    outputs, _ = decoder(grid, read)
+    expected = decoder.output_head(outputs).log_softmax(-1).gather(2, said.clamp(min=0)[..., None])[..., 0]
+    torch.testing.assert_close(log_probs[counted], expected[counted], rtol=1e-4, atol=1e-5)
+    assert log_probs.requires_grad
+    assert (log_probs[~counted] == 0).all()
+
+
+def test_words_are_drawn_as_often_as_they_are_likely() -> None:
+    torch.manual_seed(0)
+    decoder, grid = small("merge"), torch.randn(1, 9, 12)
+    with torch.no_grad():
+        said, _ = decoder.draw(grid, 20_000, start=0, end=1, max_length=1)
+        outputs, _ = decoder(grid, torch.zeros(1, 1, dtype=torch.int64))
+        likely = decoder.output_head(outputs)[0, 0].softmax(-1)
+    often = torch.bincount(said[:, 0], minlength=20) / len(said)
+    torch.testing.assert_close(often, likely, atol=0.015, rtol=0)

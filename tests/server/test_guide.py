@@ -1,0 +1,70 @@
+"""The examples of docs/guide/serve.md do what they say, against a real server."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from conftest import EXAMPLES, ROOT
+from playwright._impl._driver import compute_driver_executable
+from serving import Server, serving
+from test_docs import blocks
+
+import looksay
+from looksay.cli.main import main
+
+GUIDE = ROOT / "docs" / "guide" / "serve.md"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with serving(tmp_path_factory.mktemp("server")) as running:
+        yield running
+
+
+@pytest.fixture
+def _desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copy(EXAMPLES / "boats.jpg", tmp_path / "photo.jpg")
+    shutil.copytree(EXAMPLES, tmp_path / "album")
+    monkeypatch.chdir(tmp_path)
+
+
+def examples(language: str, server: Server) -> str:
+    found = "\n".join(blocks(GUIDE, language))
+    assert "http://127.0.0.1:8000" in found
+    return found.replace("http://127.0.0.1:8000", server.url)
+
+
+@pytest.mark.usefixtures("_desk")
+@pytest.mark.skipif(not shutil.which("curl"), reason="no curl on this machine")
+def test_curl(server: Server) -> None:
+    lines = [line for line in examples("bash", server).splitlines() if line.startswith("curl")]
+    expected = (looksay.caption("photo.jpg", num_beams=5), looksay.caption("photo.jpg"), looksay.load().name)
+    for line, text in zip(lines, expected, strict=True):
+        said = subprocess.run(["bash", "-c", f"{line} -s --fail"], check=True, capture_output=True, text=True).stdout  # noqa: S607
+        assert text in said
+
+
+@pytest.mark.usefixtures("_desk")
+def test_python(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    exec(compile(examples("python", server), str(GUIDE), "exec"), {})  # noqa: S102
+    assert looksay.caption("photo.jpg", num_captions=3) in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("_desk")
+def test_javascript(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "example.mjs").write_text(examples("js", server), encoding="utf-8")
+    node = shutil.which("node") or compute_driver_executable()[0]
+    run = subprocess.run([node, "example.mjs"], check=True, capture_output=True, text=True)
+    assert run.stdout.strip() == looksay.caption("photo.jpg", num_captions=3)
+
+
+def test_every_flag_of_the_guide_is_there() -> None:
+    told = {word for block in blocks(GUIDE, "sh") for word in block.split() if word.startswith("--")}
+    helped = CliRunner().invoke(main, ["serve", "--help"]).output
+    assert told
+    assert all(f"  {flag} " in helped for flag in told)

@@ -1,0 +1,179 @@
+"""Who mixes data sets learns from all of them, in the measure that was asked for, and is told how each one fares."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import EXAMPLES, PHOTOS, ROOT, TINY
+
+import looksay
+from looksay import BundleError, RecipeError
+from looksay.export import export
+from looksay.tagging.concepts import Concept, ConceptTable
+from looksay.text.vocabulary import Vocabulary
+from looksay.training import batches, build, checkpoint, mixture, recipe_file, run, run_loader
+
+RECIPE = ROOT / "recipes" / "flickr8k.toml"
+
+
+@pytest.fixture(scope="module")
+def other_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Another data set, of other words, without splits."""
+    folder = tmp_path_factory.mktemp("data") / "other"
+    folder.mkdir()
+    rows = []
+    for copy in range(2):
+        for photo in PHOTOS[:3]:
+            shutil.copy(EXAMPLES / photo, folder / f"{copy}-{photo}")
+            rows.append({"image": f"{copy}-{photo}", "captions": [f"one purple accordion beside a {photo[:-4]}"]})
+    (folder / "captions.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def changes(small_data: Path, other_data: Path) -> list[str]:
+    sets = {"other": ("train", 2.5), "beside": ("val", 1.0)}
+    mixed = [
+        change
+        for name, (split, weight) in sets.items()
+        for change in (
+            f"mixture.{name}.folder={other_data}", f"mixture.{name}.split={split}", f"mixture.{name}.weight={weight}"
+        )
+    ]  # fmt: skip
+    return [*TINY, f"data.folder={small_data}", "data.weight=0.5", *mixed]
+
+
+def test_an_epoch_has_each_set_as_often_as_was_asked_for(changes: list[str]) -> None:
+    recipe = recipe_file.load(RECIPE, changes)
+    dataset = mixture.read(recipe)
+    assert Counter((r.source, r.split) for r in dataset.records) == {
+        ("flickr8k", "train"): 16, ("flickr8k", "val"): 4, ("other", "train"): 6, ("beside", "val"): 6,
+    }  # fmt: skip
+    words = Vocabulary.build(text for record in dataset.split("train") for text in record.references)
+    assert {"accordion", "harbour"} <= set(words.tokens)
+    seen = batches.images(dataset.split("train"), recipe, words, build.caption_model(recipe, words))
+    order = Counter[int]()
+    for epoch in range(2):
+        this = [place for batch in _all(batches.TrainBatches(seen, recipe, epoch)) for place in batch.places]
+        assert Counter(seen.records[place].source for place in this) == {"flickr8k": 8, "other": 15}
+        order.update(this)
+    of_other = [order[place] for place, record in enumerate(seen.records) if record.source == "other"]
+    assert sum(of_other) == 30
+    assert min(of_other) >= 4
+    assert max(of_other) <= 6
+
+
+def _all(epoch: batches.TrainBatches) -> list[batches.Batch]:
+    return [epoch[number] for number in range(len(epoch))]
+
+
+@pytest.mark.slow
+def test_a_run_goes_on_with_a_mixture_and_its_bundle_names_what_it_sees(
+    changes: list[str], small_run: Path, other_data: Path, tmp_path: Path
+) -> None:
+    glove = tmp_path / "glove.txt"
+    draw = np.random.default_rng(0)
+    known = {*Vocabulary.load(small_run / "vocabulary.json").tokens, "zebra", "accordion"}
+    glove.write_text("".join(f"{w} {' '.join(map(str, draw.normal(size=8)))}\n" for w in sorted(known)), "utf-8")
+    more = (
+        f"training.start={small_run}", "vocabulary.extend=true", "vocabulary.concepts=true", f"embedding.vectors={glove}",
+        "training.epochs=2", "training.batch_size=8", f"training.run={tmp_path / 'run'}",
+        "self_critical.samples=2",  # in a batch in which an image stands twice
+    )  # fmt: skip
+    with pytest.raises(RecipeError, match="has other words"):
+        run.train(
+            recipe_file.load(RECIPE, [*changes, *more, f"training.start=['{small_run}', '{_other_run(tmp_path)}']"])
+        )
+    run.train(recipe_file.load(RECIPE, [*changes, *more]))
+    rows = checkpoint.read(tmp_path / "run")
+    of_sets = [rows[-1][f"val_{name}_CIDEr-D"] for name in ("flickr8k", "beside")]
+    assert rows[-1]["val_CIDEr-D"] == pytest.approx(sum(of_sets) / 2, abs=1e-5)
+    before, after = (Vocabulary.load(each / "vocabulary.json") for each in (small_run, tmp_path / "run"))
+    assert after.tokens[: len(before)] == before.tokens
+    assert {"purple", "zebra"} <= set(after.tokens)
+
+    bundle = export.export(tmp_path / "run", tmp_path / "bundle", int8=True)
+    assert bundle.spec.scores["also"]["beside"]["images"] == 6
+    assert "| beside, 6 images |" in (bundle.folder / "CARD.md").read_text(encoding="utf-8")
+    assert bundle.tags is not None
+    assert "zebra" in bundle.tags.rare_words
+    assert "purple" not in bundle.tags.rare_words
+    _says_what_it_is_sure_of(bundle.folder)
+
+
+def _other_run(tmp_path: Path) -> Path:
+    """Return a run with other words."""
+    folder = tmp_path / "other-run"
+    folder.mkdir()
+    Vocabulary(("<start>", "<end>", "<unk>", "entirely", "different")).save(folder / run_loader.VOCABULARY)
+    (folder / "best.safetensors").write_bytes(b"")
+    return folder
+
+
+def _says_what_it_is_sure_of(folder: Path) -> None:
+    """Let a captioner be sure that there is a zebra: it says so when it may, and else never."""
+    captioner = looksay.load(folder)
+    zebra = Concept(("zebra", "zebras"), ("zebra", "zebras"), "animal", tuple(range(1000)))
+    with pytest.raises(BundleError, match=r"tags.json names classes that the encoder does not tell"):
+        looksay.Captioner(replace(captioner.bundle, tags=ConceptTable((replace(zebra, classes=(1000,)),))))
+    captioner.bundle = replace(captioner.bundle, tags=ConceptTable((zebra,), rare_words=("zebra",)))
+    photo = EXAMPLES / "boats.jpg"
+    told = captioner(photo)
+    assert "zebra" in told.tokens
+    assert [(tag.name, tag.in_caption) for tag in told.tags] == [("zebra", True)]
+    off = captioner(photo, tags=False)
+    assert "zebra" not in off.tokens
+    assert [(tag.name, tag.in_caption) for tag in off.tags] == [("zebra", False)]
+    assert captioner(photo, bad_words=("zebra", "zebras")).text == off.text
+    assert captioner(photo, prefix="two zebra").text.startswith("two zebra")  # a word that it would not say by itself
+    assert captioner(photo, prefix="two zebra", tags=False).text.startswith("two zebra")
+    with_beam = captioner.candidates(photo, num_captions=3)
+    assert all({"zebra", "zebras"} & set(candidate.tokens) for candidate in with_beam)
+
+
+def test_sets_that_have_moved_are_named_anew(changes: list[str], small_data: Path, other_data: Path) -> None:
+    recipe = recipe_file.load(RECIPE, [*changes, "mixture.other.folder=gone"])
+    assert len(mixture.read(recipe, None, {"other": other_data}).records) == 32
+    with pytest.raises(RecipeError, match=r"no mixture.elsewhere in this recipe; it has other, beside"):
+        mixture.read(recipe, None, {"elsewhere": other_data})
+
+
+def test_two_sets_of_one_name_are_refused(changes: list[str], small_data: Path) -> None:
+    with pytest.raises(RecipeError, match=r"mixture.flickr8k: this is the name of data.folder"):
+        mixture.read(recipe_file.load(RECIPE, [*changes, f"mixture.flickr8k.folder={small_data}"]))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("mixture.x.weight=2", "mixture.x: folder is empty"),
+        ("mixture.x=2", "mixture has sections"),
+        ("mixture.other.weight=0", "weight is 0.0"),
+        ("mixture.other.wieght=2", "did you mean mixture.other.weight"),
+        ("mixture.other.split=test", "must be one of own, train, val"),
+        ("mixture=3", "section.key=value"),
+    ],
+)
+def test_a_slip_in_a_mixture_is_named(change: str, message: str, changes: list[str]) -> None:
+    with pytest.raises(RecipeError, match=message):
+        recipe_file.load(RECIPE, [*changes, change])
+
+
+def test_a_slip_in_a_section_of_a_mixture_is_placed(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text("[data]\nweight = 2\n\n[mixture.my-photos]\nfolder = 'x'\nweight = 0\n", encoding="utf-8")
+    with pytest.raises(RecipeError, match=r"mine.toml, line 6: mixture.my-photos: weight is 0.0"):
+        recipe_file.load(file)
+
+
+def test_a_recipe_of_a_mixture_is_kept_whole(changes: list[str], tmp_path: Path) -> None:
+    recipe = recipe_file.load(RECIPE, [*changes, "mixture.my set.folder=x"])
+    (tmp_path / "recipe.toml").write_text(recipe.to_toml(), encoding="utf-8")
+    assert recipe_file.load(tmp_path / "recipe.toml") == recipe
+    assert recipe.portable().mixture["other"].folder == "other"

@@ -1,0 +1,208 @@
+"""An option of a recipe must do what it says: each is tested by what it changes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import ROOT, TINY
+from safetensors.torch import load_file
+from torch import Tensor
+
+from looksay.errors import RecipeError, RunError
+from looksay.models.encoder import Encoder, image_spec
+from looksay.training import batches, checkpoint, recipe_file, run
+from looksay.training.run_loader import history, load
+from looksay.training.sections import EncoderOptions
+from looksay.training.weight_averaging import MovingAverage
+
+RECIPE = ROOT / "recipes" / "flickr8k.toml"
+Weights = dict[str, Tensor]
+
+
+def trained(data: Path, folder: Path, *more: str) -> Weights:
+    """The best weights after one epoch of four steps, or as `more` says."""
+    changes = [
+        *TINY,
+        f"data.folder={data}",
+        f"training.run={folder}",
+        "training.epochs=1",
+        "training.batch_size=4",
+        *more,
+    ]
+    run.train(recipe_file.load(RECIPE, changes))
+    return load_file(folder / checkpoint.BEST)
+
+
+def last_checkpoint(folder: Path) -> dict[str, Weights]:
+    found: dict[str, Weights] = torch.load(folder / checkpoint.LAST, weights_only=True)
+    return found
+
+
+def changed(before: Weights, after: Weights) -> set[str]:
+    return {name for name in before if not torch.equal(before[name], after[name])}
+
+
+def test_the_weights_kept_are_the_moving_average_and_learning_goes_on_as_without_it(
+    small_data: Path, tmp_path: Path
+) -> None:
+    with_batch_norm = "encoder.name=test_resnet"
+    plain = trained(small_data, tmp_path / "plain", with_batch_norm)
+    averaged = trained(small_data, tmp_path / "averaged", with_batch_norm, "training.ema_decay=0.9")
+    left = last_checkpoint(tmp_path / "averaged")
+    assert changed({f"model.{name}": value for name, value in plain.items()}, left["current_model_state"]) == set()
+    assert changed({f"model.{name}": value for name, value in averaged.items()}, left["state_dict"]) == set()
+    learning = changed(plain, averaged)
+    assert learning
+    assert all(name.startswith("decoder.") for name in learning)
+
+
+def test_the_average_forgets_the_start_and_then_keeps_its_part() -> None:
+    average = MovingAverage(0.6, growing=True)._kwargs["avg_fn"]
+    old, new = torch.tensor(0.0), torch.tensor(1.0)
+    assert average(old, new, torch.tensor(1)).item() == pytest.approx(1 - 2 / 11)
+    assert average(old, new, torch.tensor(5)).item() == pytest.approx(0.6)
+    assert average(old, new, torch.tensor(1000)).item() == pytest.approx(1 - 0.6)
+    from_a_run = MovingAverage(0.6, growing=False)._kwargs["avg_fn"]
+    assert from_a_run(old, new, torch.tensor(1)).item() == pytest.approx(1 - 0.6)
+
+
+def test_stages_wait_for_their_turn() -> None:
+    options = EncoderOptions(trainable=True, frozen_epochs=2, stage_epochs=3, stages=2)
+    assert [options.unfrozen_stages(epoch) for epoch in range(10)] == [0, 0, 1, 1, 1, 2, 2, 2, 2, 2]
+    at_once = EncoderOptions(trainable=True, frozen_epochs=1)
+    assert [at_once.unfrozen_stages(epoch) for epoch in range(3)] == [0, float("inf"), float("inf")]
+    assert EncoderOptions().unfrozen_stages(5) == 0
+
+
+ENCODERS = ("vgg16", "inception_v3", "legacy_xception", "resnet50", "tf_efficientnet_lite0", "test_convnext")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ENCODERS)
+def test_the_last_stages_learn_and_gradients_reach_no_other(name: str) -> None:
+    encoder = Encoder(name, image_spec(name, 96, "squash"), "random", trainable=True)
+    stages = encoder.stages()
+    assert len(stages) >= 3
+    encoder.learn(2)
+    encoder(torch.randn(2, 3, 96, 96)).square().sum().backward()
+    reached = [{parameter.grad is not None for parameter in stage} for stage in stages]
+    assert reached == [{place >= len(stages) - 2} for place in range(len(stages))]
+
+
+def test_norms_are_no_stage_of_their_own() -> None:
+    encoder = Encoder("vgg11_bn", image_spec("vgg11_bn", 64, "squash"), "random", trainable=True)
+    stages = encoder.stages()
+    assert len(stages) == 8  # its convolutions
+    assert all(any(parameter.ndim > 1 for parameter in stage) for stage in stages)
+
+
+def test_only_the_last_stage_learns_and_batch_statistics_are_kept(small_data: Path, tmp_path: Path) -> None:
+    options = ("encoder.name=test_resnet", "encoder.trainable=true", "encoder.learning_rate=1e-2")
+    before = trained(small_data, tmp_path / "before", *options, "encoder.frozen_epochs=1")
+    after = trained(small_data, tmp_path / "after", *options, "encoder.stages=1")
+    moved = {name for name in changed(before, after) if name.startswith("encoder.")}
+    assert moved
+    assert all(name.startswith("encoder.cnn.layer4.") for name in moved)
+    assert not any("running" in name or "tracked" in name for name in moved)
+
+
+def test_earlier_stages_learn_at_lower_rates(small_data: Path, tmp_path: Path) -> None:
+    """AdamW's first step is as long as the rate, so one step shows the rate of each stage."""
+    options = (
+        "encoder.name=test_resnet",
+        "encoder.trainable=true",
+        "training.batch_size=16",
+        "training.weight_decay=0",
+    )
+    before = trained(small_data, tmp_path / "before", *options, "encoder.frozen_epochs=1")
+    after = trained(
+        small_data, tmp_path / "after", *options, "encoder.learning_rate=1e-3", "encoder.layer_decay=0.5",
+        "training.epochs=1",
+    )  # fmt: skip
+    steps = [
+        max(float((after[name] - before[name]).abs().max()) for name in before if f"cnn.layer{layer}." in name)
+        for layer in (4, 3, 2, 1)
+    ]
+    assert steps == pytest.approx([1e-3, 5e-4, 2.5e-4, 1.25e-4], rel=0.02)
+
+
+def test_dropout_and_own_words_make_learning_harder_and_validation_does_not_feel_them(
+    small_data: Path, tmp_path: Path
+) -> None:
+    """One epoch at a learning rate of next to nothing: the same model, looked at under each option."""
+    rows = {}
+    for name, option in {
+        "plain": "training.seed=0",
+        "dropout": "decoder.dropout=0.9",
+        "own words": "training.scheduled_sampling=0.9",
+    }.items():
+        folder = tmp_path / name
+        trained(small_data, folder, "training.learning_rate=1e-9", "training.epochs=2", option)
+        rows[name] = checkpoint.read(folder)[-1]
+    assert rows["dropout"]["train_loss"] > rows["plain"]["train_loss"] + 0.05
+    assert rows["own words"]["train_loss"] != pytest.approx(rows["plain"]["train_loss"], abs=1e-5)
+    for row in rows.values():
+        assert row["val_loss"] == pytest.approx(rows["plain"]["val_loss"], abs=1e-5)
+
+
+def test_smoothed_labels_keep_the_model_less_sure(small_data: Path, tmp_path: Path) -> None:
+    from looksay import data
+
+    sure = {}
+    for smoothing in ("0.0", "0.3"):
+        folder = tmp_path / smoothing
+        trained(
+            small_data, folder, "training.epochs=6", "training.batch_size=1", "training.learning_rate=3e-3",
+            f"training.label_smoothing={smoothing}",
+        )  # fmt: skip
+        left = load(folder)
+        images = batches.images(data.read(small_data).split("val"), left.recipe, left.vocabulary, left.model)
+        batch = images.batch(range(4), 2)
+        with torch.no_grad():
+            outputs, _ = left.model.decoder(batch.images, batch.tokens)
+            likely = left.model.decoder.output_head(outputs[batch.counted]).softmax(dim=-1).amax(dim=-1)
+        sure[smoothing] = float(likely.mean())
+    assert sure["0.3"] < sure["0.0"] - 0.1
+
+
+def test_a_run_goes_on_from_another_and_learns_from_its_own_captions(
+    small_run: Path, small_data: Path, tmp_path: Path
+) -> None:
+    """At a rate of next to nothing it is the model it started from; at a real one its captions gain in worth."""
+    begun = load_file(small_run / checkpoint.BEST)
+    start = (f"training.start={small_run}", "self_critical.samples=4", "self_critical.cross_entropy=0")
+    still = trained(small_data, tmp_path / "still", *start, "training.learning_rate=1e-9")
+    assert all(torch.allclose(begun[name], still[name], atol=1e-6) for name in begun)
+    trained(small_data, tmp_path / "learned", *start, "training.learning_rate=1e-3", "training.epochs=12")
+    rewards = [row["train_reward"] for row in checkpoint.read(tmp_path / "learned")]
+    assert sum(rewards[-3:]) > 1.1 * sum(rewards[:3])
+
+
+def test_a_run_starts_from_the_mean_of_several(small_run: Path, small_data: Path, tmp_path: Path) -> None:
+    other = trained(small_data, tmp_path / "other", f"training.start={small_run}", "training.epochs=1")
+    begun = load_file(small_run / checkpoint.BEST)
+    both = f'training.start=["{small_run}", "{tmp_path / "other"}"]'
+    mean = trained(small_data, tmp_path / "mean", both, "training.epochs=0")
+    assert changed(begun, other)
+    assert all(torch.allclose((begun[name] + other[name]) / 2, mean[name], atol=1e-7) for name in begun)
+    (row,) = checkpoint.read(tmp_path / "mean")
+    assert row["epoch"] == 0
+    assert row["val_CIDEr-D"] > 0
+    with pytest.raises(RecipeError, match="epochs is 0; it must be 1 or more, or 0 with a start"):
+        trained(small_data, tmp_path / "nothing", "training.epochs=0")
+    assert [run.folder.name for run in history(tmp_path / "mean")] == [small_run.name, "other", "mean"]
+
+
+def test_runs_of_other_words_are_no_start_together(small_run: Path, small_data: Path, tmp_path: Path) -> None:
+    trained(small_data, tmp_path / "fewer", "vocabulary.min_count=9", "training.epochs=1")
+    with pytest.raises(RecipeError, match=r"fewer has other words than"):
+        trained(small_data, tmp_path / "both", f'training.start=["{small_run}", "{tmp_path / "fewer"}"]')
+
+
+def test_a_run_of_another_model_is_no_start(small_run: Path, small_data: Path, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="is another model"):
+        trained(small_data, tmp_path / "other", f"training.start={small_run}", "decoder.name=merge")
+    with pytest.raises(RunError, match="is not a run"):
+        trained(small_data, tmp_path / "none", f"training.start={tmp_path}")
