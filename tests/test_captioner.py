@@ -14,7 +14,7 @@ from PIL import Image, ImageOps
 
 import looksay
 from looksay import Caption, Captioner, ImageError, OptionError, images
-from looksay.decoding.options import DecodingOptions, DecodingOverrides
+from looksay.decoding.options import DecodingOptions, Overrides
 from looksay.runtime.onnx_model import SCORES
 
 
@@ -110,7 +110,7 @@ def test_options_are_checked_by_name(captioner: Captioner) -> None:
         captioner(EXAMPLES / "alps.jpg", num_beams=3, num_captions=4)
     with pytest.raises(OptionError, match="batch is 0"):
         captioner.outcomes([EXAMPLES / "alps.jpg"], batch=0)
-    assert DecodingOverrides.__annotations__.keys() == DecodingOptions.__annotations__.keys()
+    assert Overrides.__annotations__.keys() == DecodingOptions.__annotations__.keys()
 
 
 def test_max_words_is_kept(captioner: Captioner) -> None:

@@ -11,7 +11,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, replace
 from itertools import islice, repeat
 from pathlib import Path
-from typing import Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +18,7 @@ from numpy.typing import NDArray
 from looksay import images
 from looksay.decoding import logits_processors
 from looksay.decoding.constrained_beam_search import guided
-from looksay.decoding.options import DecodingOptions, DecodingOverrides
+from looksay.decoding.options import DecodingOptions, Overrides
 from looksay.decoding.search import Hypothesis, search
 from looksay.decoding.state import DecoderState, Tokens
 from looksay.errors import BundleError, ImageError, OptionError
@@ -82,7 +81,7 @@ class Captioner:
         """All models that have a say, the first one first."""
         return [network.bundle for network in self._networks]
 
-    def __call__(self, image: ImageSource, *, attention: bool = False, **options: Unpack[DecodingOverrides]) -> Caption:
+    def __call__(self, image: ImageSource, *, attention: bool = False, **options: Any) -> Caption:
         """Return the best caption of an image.
 
         Parameters
@@ -102,18 +101,14 @@ class Captioner:
         """
         return self.candidates(image, attention=attention, **options)[0]
 
-    def candidates(
-        self, image: ImageSource, *, attention: bool = False, **options: Unpack[DecodingOverrides]
-    ) -> list[Caption]:
+    def candidates(self, image: ImageSource, *, attention: bool = False, **options: Any) -> list[Caption]:
         """Return the `num_captions` captions of an image, the best first; see `__call__`."""
         (outcome,) = self._say_readable([image], self.options(options), attention)
         if isinstance(outcome, ImageError):
             raise outcome
         return outcome
 
-    def captions(
-        self, sources: Iterable[ImageSource], *, batch: int = 8, **options: Unpack[DecodingOverrides]
-    ) -> Iterator[Caption]:
+    def captions(self, sources: Iterable[ImageSource], *, batch: int = 8, **options: Any) -> Iterator[Caption]:
         """Yield the best caption of each image, in order and in constant memory; see `__call__`."""
         for outcome in self.outcomes(sources, batch=batch, **options):
             if isinstance(outcome, ImageError):
@@ -126,7 +121,7 @@ class Captioner:
         *,
         batch: int = 8,
         attention: bool = False,
-        **options: Unpack[DecodingOverrides],
+        **options: Any,
     ) -> Iterator[list[Caption] | ImageError]:
         """Return an iterator over prepared: of each its `num_captions` captions, or the error if it cannot be read.
 
@@ -180,7 +175,7 @@ class Captioner:
         captions = iter(self.say(readable, options, attention=attention) if readable else [])
         return [image if isinstance(image, ImageError) else next(captions) for image in prepared]
 
-    def options(self, changes: DecodingOverrides) -> DecodingOptions:
+    def options(self, changes: Overrides) -> DecodingOptions:
         """Return the model's own search options with changes.
 
         Raises
@@ -338,7 +333,7 @@ def _default() -> Captioner:
     return load()
 
 
-def caption(image: ImageSource, **options: Unpack[DecodingOverrides]) -> str:
+def caption(image: ImageSource, **options: Any) -> str:
     """Say what an image shows, with the model that ships with looksay.
 
     The model is loaded on the first call and kept.

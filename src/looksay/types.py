@@ -112,7 +112,6 @@ class ModelSpec:
         image.update(mean=tuple(image["mean"]), std=tuple(image["std"]))
         rows, columns = values["grid"]
         decoding = _known(DecodingOptions, data["decoding"])
-        decoding.update(bad_words=tuple(decoding.get("bad_words", ())))
         values.update(image=ImageSpec(**image), decoding=DecodingOptions(**decoding))
         values.update(grid=(rows, columns), files=dict(values["files"]))
         return cls(**values)

@@ -83,7 +83,7 @@ def test_no_more_are_asked_for_than_can_be_searched() -> None:
 
 def test_tags_say_what_is_likely_and_what_was_said() -> None:
     told = TABLE.tags(seen(bed=0.9, owl=0.3, clock=0.09), "a bird on a bed".split())
-    assert told == (Tag("bed", 0.9, in_caption=True), Tag("owl", 0.3, said=True))
+    assert told == (Tag("bed", 0.9, in_caption=True), Tag("owl", 0.3, in_caption=True))
 
 
 def test_a_table_is_kept_whole_and_a_broken_one_refused(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from PIL import Image
 from looksay import images
 from looksay.captioner import load
 from looksay.cli import caption_printer
-from looksay.decoding.options import DecodingOverrides
+from looksay.decoding.options import Overrides
 from looksay.errors import ImageError
 from looksay.jobs import folder_job, sidecar_writers
 from looksay.jobs.disk_set import DiskSet
@@ -49,7 +49,7 @@ def caption(
     only_missing: bool,
     looks: Path | None,
     explain: bool,
-    changes: DecodingOverrides,
+    changes: Overrides,
 ) -> None:
     """Caption images; the options are those of the command."""
     warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # images.read refuses such images itself

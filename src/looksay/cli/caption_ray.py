@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import click
 
-from looksay.decoding.options import DecodingOverrides
+from looksay.decoding.options import Overrides
 from looksay.errors import MissingExtra
 
 
@@ -15,7 +15,7 @@ def caption(
     sources: Sequence[str],
     models: Sequence[str],
     output: str | None,
-    changes: DecodingOverrides,
+    changes: Overrides,
     *,
     batch: int,
     workers: int | None,

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
-    from looksay.decoding.options import DecodingOverrides
+    from looksay.decoding.options import Overrides
 
 _OWN = "  [default: the model's own]"
 _OPTIONS = (
@@ -44,9 +44,9 @@ def decoding_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def decoding_overrides(values: dict[str, Any]) -> DecodingOverrides:
+def decoding_overrides(values: dict[str, Any]) -> Overrides:
     """Return those of a command's search options that were given."""
     given = {name: value for name, value in values.items() if value not in (None, ())}
     if "tags" in given:
         given["tags"] = given["tags"] == "on"
-    return cast("DecodingOverrides", given)
+    return given

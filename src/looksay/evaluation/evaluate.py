@@ -6,14 +6,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
-from typing import Any, Unpack
+from typing import Any
 
 import numpy as np
 
 from looksay.captioner import Captioner, Prepared
 from looksay.data import Dataset, Record
 from looksay.data.memmap_store import progress
-from looksay.decoding.options import DecodingOptions, DecodingOverrides
+from looksay.decoding.options import DecodingOptions
 from looksay.decoding.state import DecoderState
 from looksay.errors import DataError, ImageError, require
 from looksay.evaluation.scoring import Evaluation, judge
@@ -28,7 +28,7 @@ def evaluate(
     batch: int = 8,
     meteor: bool = False,
     spice: bool = False,
-    **options: Unpack[DecodingOverrides],
+    **options: Any,
 ) -> Evaluation:
     """Caption a split as users would, and score it.
 

@@ -14,7 +14,7 @@ import numpy as np
 import looksay
 from looksay.captioner import Captioner
 from looksay.data import Record
-from looksay.decoding.options import DecodingOverrides
+from looksay.decoding.options import Overrides
 from looksay.errors import ImageError
 from looksay.evaluation import charts, text_table
 from looksay.evaluation.scoring import Evaluation
@@ -189,7 +189,7 @@ def _looks(found: Evaluation, captioner: Captioner, places: Sequence[int]) -> st
     return f'<h2>Where it looked</h2><p class="quiet">{note}</p>{shown}'
 
 
-def _look(path: Path, captioner: Captioner, search: DecodingOverrides) -> str:
+def _look(path: Path, captioner: Captioner, search: Overrides) -> str:
     try:
         caption = captioner(path, attention=True, **search)
     except ImageError:

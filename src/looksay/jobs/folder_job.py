@@ -7,11 +7,10 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Unpack
+from typing import Any
 
 from looksay.atomic_files import lock
 from looksay.captioner import Captioner
-from looksay.decoding.options import DecodingOverrides
 from looksay.errors import JobError
 from looksay.jobs.disk_set import DiskSet
 from looksay.jobs.sqlite_writer import Database
@@ -86,7 +85,7 @@ def caption(
     attention: bool = False,
     digests: bool = False,
     opened: Callable[[Path], Opened] = lambda path: path,
-    **options: Unpack[DecodingOverrides],
+    **options: Any,
 ) -> Iterator[Row]:
     """Yield a row for each image, in order and in constant memory; see `Captioner.outcomes`.
 

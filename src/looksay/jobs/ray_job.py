@@ -21,7 +21,7 @@ import ray.exceptions
 from numpy.typing import NDArray
 
 from looksay.captioner import Captioner, load
-from looksay.decoding.options import DecodingOverrides
+from looksay.decoding.options import Overrides
 from looksay.errors import ImageError, JobError
 from looksay.jobs.ray_sources import Block, Image, at, blocks
 from looksay.jobs.writers import Outcome, Provenance
@@ -48,7 +48,7 @@ def caption(
     sources: Sequence[str],
     output: str,
     models: Sequence[str],
-    changes: DecodingOverrides,
+    changes: Overrides,
     *,
     batch: int = 8,
     workers: int | None = None,
@@ -68,7 +68,7 @@ def caption(
         A folder, or the URI of one.
     models : sequence of str
         Names that every machine knows: shipped models, hub ids, or folders that all can read.
-    changes : DecodingOverrides
+    changes : Overrides
     batch : int
         CaptionDataset captioned together.
     workers : int, optional
@@ -99,7 +99,7 @@ def caption(
 
 
 def _work(
-    left: list[dict[str, Any]], output: str, models: Sequence[str], changes: DecodingOverrides, batch: int,
+    left: list[dict[str, Any]], output: str, models: Sequence[str], changes: Overrides, batch: int,
     workers: int | None,
 ) -> Iterator[Done]:  # fmt: skip
     if not ray.is_initialized():
@@ -136,9 +136,7 @@ class _Worker:
         ]
         return {name: np.array([getattr(each, name) for each in done]) for name in Done._fields}
 
-    def _do(
-        self, described: dict[str, Any], output: str, models: list[str], changes: DecodingOverrides, batch: int
-    ) -> Done:
+    def _do(self, described: dict[str, Any], output: str, models: list[str], changes: Overrides, batch: int) -> Done:
         """Caption a block and write its file."""
         block = Block(**described | {"paths": tuple(described["paths"])})
         captioner = self._captioner = self._captioner or load(*models, threads=1)
@@ -164,7 +162,7 @@ class _Worker:
         return Done(block.name, len(table["image"]), sum(error is not None for error in table["error"]))
 
 
-def _outcomes(captioner: Captioner, images: Sequence[Image], changes: DecodingOverrides) -> Iterator[Outcome]:
+def _outcomes(captioner: Captioner, images: Sequence[Image], changes: Overrides) -> Iterator[Outcome]:
     """Caption a batch, with a name in each error."""
     sources = [b"" if isinstance(image.data, Exception) else image.data for image in images]
     found = captioner.outcomes(sources, batch=max(1, len(sources)), **changes)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from looksay.decoding.options import DecodingOverrides
+from looksay.decoding.options import Overrides
 from looksay.types import Caption, ModelSpec
 
 _WORD = Annotated[str, Field(max_length=40)]
@@ -35,12 +35,12 @@ class Options(BaseModel):
     tags: bool | None = Field(None, description="Ask for nouns that the CNN is sure of and that the caption lacks.")
     attention: bool = Field(False, description="Also say where the model looked for each word.")
 
-    def changes(self) -> DecodingOverrides:
+    def changes(self) -> Overrides:
         """Return the options of the search that were given."""
         given = self.model_dump(exclude={"attention"}, exclude_none=True)
         if "bad_words" in given:
             given["bad_words"] = tuple(given["bad_words"])
-        return cast("DecodingOverrides", given)
+        return given
 
 
 class Recognised(BaseModel):
