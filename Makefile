@@ -1,14 +1,19 @@
 # make caption, make test and make lint set up all they need in .venv, from Python >= 3.11 alone.
+# Two test processes, each of whole files, as fixtures of a file are trained once.
 PYTHON ?= python3
+PYTEST = .venv/bin/python -m pytest --numprocesses 2 --dist loadfile
 PIP = .venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: caption test lint bench serve docs clean
+.PHONY: caption test test-all lint bench serve docs clean
 
 caption: .venv/base          ## caption the sample photos with the base install (no torch)
 	.venv/bin/looksay examples
 
-test: .venv/dev              ## every test
-	.venv/bin/python -m pytest
+test: .venv/dev              ## the tests that take minutes in all
+	$(PYTEST) -m "not slow"
+
+test-all: .venv/dev          ## every test: also wheel, browser, Ray, notebooks, kill series, DDP
+	$(PYTEST)
 
 lint: .venv/dev              ## format, rules, types, layers
 	.venv/bin/ruff format --check src tests benchmarks notebooks
