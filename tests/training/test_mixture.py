@@ -133,7 +133,7 @@ def _says_what_it_is_sure_of(folder: Path) -> None:
     assert captioner(photo, bad_words=("zebra", "zebras")).text == off.text
     assert captioner(photo, prefix="two zebra").text.startswith("two zebra")  # a word that it would not say by itself
     assert captioner(photo, prefix="two zebra", tags=False).text.startswith("two zebra")
-    with_beam = captioner.candidates(photo, num_captions=3)
+    with_beam = captioner(photo, num_captions=3)
     assert all({"zebra", "zebras"} & set(candidate.tokens) for candidate in with_beam)
 
 
