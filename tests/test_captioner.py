@@ -102,7 +102,7 @@ def test_an_array_is_one_image(captioner: Captioner) -> None:
     assert captioner(pixels) == captioner([pixels])[0]
     for stream in (captioner.captions, captioner.outcomes):
         with pytest.raises(OptionError, match=r"iterable of images, not array of shape .*: put a single image into a"):
-            stream(pixels)  # type: ignore[arg-type]
+            stream(pixels)
     for source in ("photo.jpg", b"", None, Path("photo.jpg")):
         with pytest.raises(OptionError, match="sources must be an iterable of images"):
             captioner.captions(source)  # type: ignore[arg-type]
@@ -156,7 +156,7 @@ def test_options_are_checked_by_name(captioner: Captioner) -> None:
     with pytest.raises(OptionError, match="num_captions 101 is out of range: use 1 to 100"):
         captioner(photo, num_captions=101)
     with pytest.raises(OptionError, match="num_captions 'many' is not a whole number"):
-        captioner(photo, num_captions="many")  # type: ignore[call-overload]
+        captioner(photo, num_captions="many")
     with pytest.raises(OptionError, match="num_beam_groups 0 is out of range"):
         captioner(photo, num_beam_groups=0)
     with pytest.raises(OptionError, match="batch 0 is out of range: use 1 or more"):

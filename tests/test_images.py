@@ -110,9 +110,21 @@ def test_other_objects_are_refused_in_plain_words() -> None:
 
 
 def test_iterables_of_images_are_batches_and_images_are_not() -> None:
-    assert all(images.is_batch(batch) for batch in ([], (), iter("ab"), {"a.jpg"}, np.array(["a"]).tolist()))
+    batches: list[Any] = [[], (), iter("ab"), {"a.jpg"}, {"a.jpg": 1}.keys()]
+    assert all(images.is_batch(batch) for batch in batches)
     image = Image.new("RGB", (8, 8))
-    ones = ("a.jpg", b"", bytearray(), memoryview(b""), Path("a.jpg"), io.BytesIO(), image, np.zeros((8, 8)), {}, None)
+    ones: tuple[Any, ...] = (
+        "a.jpg",
+        b"",
+        bytearray(),
+        memoryview(b""),
+        Path("a.jpg"),
+        io.BytesIO(),
+        image,
+        np.zeros((8, 8)),
+        {},
+        None,
+    )
     assert not any(images.is_batch(one) for one in ones)
 
 

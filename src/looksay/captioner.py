@@ -86,9 +86,9 @@ class Captioner:
         return [model.bundle for model in self._models]
 
     @overload
-    def __call__(self, image: ImageSource, *, num_captions: int, **options: Any) -> list[Caption]: ...  # type: ignore[overload-overlap]
+    def __call__(self, image: ImageSource, *, num_captions: int, **options: Any) -> list[Caption]: ...
     @overload
-    def __call__(self, image: ImageSource, *, attention: bool = False, **options: Any) -> Caption: ...  # type: ignore[overload-overlap]
+    def __call__(self, image: ImageSource, *, attention: bool = False, **options: Any) -> Caption: ...
     @overload
     def __call__(
         self, image: Iterable[ImageSource], *, num_captions: int, **options: Any
@@ -134,7 +134,8 @@ class Captioner:
             return results
         if isinstance(results[0], ImageError):
             raise results[0]
-        return results[0]
+        result: Caption | list[Any] = results[0]
+        return result
 
     @show_options
     def captions(

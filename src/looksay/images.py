@@ -114,7 +114,7 @@ def _formats() -> tuple[str, ...]:
     return tuple(name for name in FORMATS if name in Image.OPEN)
 
 
-def describe(source: ImageSource) -> str:
+def describe(source: object) -> str:
     """Return the name of an image in messages and results: its path or its type."""
     if isinstance(source, str | os.PathLike):
         return os.fspath(source)
@@ -136,8 +136,8 @@ def _check_type(source: object, name: str) -> None:
         raise ImageError(f"{source} is a URL: download the image, and pass its path or bytes")
     if isinstance(source, io.TextIOBase):
         raise ImageError(f"{name} is open in text mode: open it with mode 'rb'")
-    kinds = str | bytes | bytearray | memoryview | os.PathLike | Image.Image | np.ndarray
-    if not isinstance(source, kinds) and not hasattr(source, "read"):
+    is_known = isinstance(source, str | bytes | bytearray | memoryview | os.PathLike | Image.Image | np.ndarray)
+    if not is_known and not hasattr(source, "read"):
         kind = "None" if source is None else f"an object of type {type(source).__name__}"
         raise ImageError(f"{kind} is not an image: pass a path, bytes, a binary file, a PIL image or a NumPy array")
 

@@ -79,7 +79,7 @@ def test_force_words_give_the_best_of_all_captions_that_the_options_allow(
         and not ("bad_words" in more and B in caption)
         and len(caption) >= more.get("min_length", 0)
     ]
-    options = dataclasses.replace(WIDE, force_words=words, **more)
+    options = dataclasses.replace(WIDE, force_words=tuple(words), **more)
     for image, hypotheses in enumerate(decode(table, options)):
         expected = ranked(table[image], captions, options.length_penalty)[:3]
         assert [hypothesis.tokens for hypothesis in hypotheses] == expected
@@ -101,7 +101,7 @@ def test_a_word_of_the_best_caption_changes_nothing(seed: int) -> None:
     best = decode(table, WIDE)[0][0]
     if best.tokens:
         word = VOCABULARY.tokens[best.tokens[0]]
-        assert decode(table, dataclasses.replace(WIDE, force_words=[word]))[0][0] == best  # type: ignore[arg-type]
+        assert decode(table, dataclasses.replace(WIDE, force_words=(word,)))[0][0] == best
 
 
 def test_constraints_that_no_caption_satisfies_give_no_caption() -> None:

@@ -35,7 +35,7 @@ def test_samples_are_the_same_for_a_seed_and_greedy_in_the_limits(seed: int) -> 
     assert decode(table, options) == decode(table, options)
     greedy = decode_tokens(table, DecodingOptions(num_beams=1, max_length=6))
     for limit in ({"top_k": 1}, {"top_p": 1e-9}, {"temperature": 1e-9}):
-        samples = decode_tokens(table, dataclasses.replace(options, **limit))  # type: ignore[arg-type]
+        samples = decode_tokens(table, dataclasses.replace(options, **limit))
         assert samples == [tokens for tokens in greedy for _ in range(4)]
 
 
