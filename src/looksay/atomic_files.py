@@ -73,13 +73,8 @@ def lock(file: Path) -> Iterator[None]:
 def _acquire(path: Path) -> int | None:
     """Return the descriptor of a locked file, or None if the path no longer names the file that was locked.
 
-    The process that held the lock before may have removed the file after it was opened here; a third process then
-    locks a new file of that name.
-
-    Raises
-    ------
-    BlockingIOError
-        If another process holds the lock.
+    The previous holder may have removed the file after it was opened here; a third process then locks a new file of
+    that name. Raises a `BlockingIOError` if another process holds the lock.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     try:

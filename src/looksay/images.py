@@ -36,12 +36,6 @@ _FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.B
 def prepare(source: ImageSource, spec: ImageSpec) -> NDArray[np.float32]:
     """Turn an image into the input of an encoder.
 
-    Parameters
-    ----------
-    source : path, bytes, binary file, PIL image, or ndarray
-        See `read`.
-    spec : ImageSpec
-
     Returns
     -------
     ndarray of float32, shape (3, size, size)
@@ -49,7 +43,7 @@ def prepare(source: ImageSource, spec: ImageSpec) -> NDArray[np.float32]:
     Raises
     ------
     ImageError
-        If the image cannot be found, read or decoded.
+        See `read`.
     """
     return normalise(resize(read(source, least=spec.size), spec), spec)
 

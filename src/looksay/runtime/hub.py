@@ -84,8 +84,6 @@ def pull(hub_id: str, folder: Path, *, checkpoint: bool = False) -> None:
     ------
     BundleError
         If the hub has no such model, if it is damaged, or if the folder holds other files.
-    MissingExtra
-        If ``huggingface_hub`` is not installed.
     """
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise BundleError(f"{folder} is there already; name a new folder")
@@ -123,8 +121,6 @@ def push(folder: Path, hub_id: str, *, private: bool = False, checkpoint: Mappin
     ------
     BundleError
         If the bundle is damaged, or if the upload fails.
-    MissingExtra
-        If ``huggingface_hub`` is not installed.
     """
     hub = _import_client("Uploading to the hub")
     hub_id = hub_id.removeprefix(SCHEME)

@@ -108,14 +108,7 @@ class ConceptTable:
         return probabilities
 
     def tags(self, probabilities: NDArray[np.float64], caption: Iterable[str]) -> tuple[Tag, ...]:
-        """Return the recognised concepts of an image, the most probable first.
-
-        Parameters
-        ----------
-        probabilities : ndarray, shape (concepts,)
-        caption : iterable of str
-            The tokens of the image's caption.
-        """
+        """Return the recognised concepts of an image, by their probabilities (concepts,) and its caption's tokens."""
         words = set(caption)
         return tuple(
             Tag(concept.name, float(probabilities[index]), not words.isdisjoint(concept.named_by))
@@ -130,11 +123,6 @@ class ConceptTable:
 
         A concept of the caption that excludes others is kept if it is recognised too, or if the encoder has no class
         for it, as for a giraffe.
-
-        Parameters
-        ----------
-        probabilities, caption
-            As in `tags`.
 
         Returns
         -------
@@ -173,13 +161,7 @@ class ConceptTable:
 
     @classmethod
     def load(cls, path: Path) -> ConceptTable:
-        """Read a file that `save` wrote.
-
-        Raises
-        ------
-        BundleError
-            If the file is missing or is not a concept table.
-        """
+        """Read a file that `save` wrote; raise a `BundleError` if it is missing or is not a concept table."""
         try:
             table = json.loads(path.read_text(encoding="utf-8"))
             concepts = tuple(map(_concept_from_json, table["concepts"]))
@@ -191,14 +173,8 @@ class ConceptTable:
 
 
 def _concept_from_json(data: dict[str, Any]) -> Concept:
-    return Concept(
-        words=tuple(data["words"]),
-        named_by=tuple(data["named_by"]),
-        group=str(data["group"]),
-        classes=tuple(map(int, data["classes"])),
-        bias=float(data["bias"]),
-        homonyms=tuple(data["homonyms"]),
-    )
+    words, named_by, homonyms = (tuple(data[name]) for name in ("words", "named_by", "homonyms"))
+    return Concept(words, named_by, str(data["group"]), tuple(map(int, data["classes"])), float(data["bias"]), homonyms)
 
 
 def logit(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -79,13 +79,7 @@ class Vocabulary:
 
     @classmethod
     def load(cls, path: Path) -> Vocabulary:
-        """Read a file that `save` wrote.
-
-        Raises
-        ------
-        BundleError
-            If the file is missing or is not a vocabulary.
-        """
+        """Read a file that `save` wrote; raise a `BundleError` if it is missing or is not a vocabulary."""
         try:
             return cls(tuple(json.loads(path.read_text(encoding="utf-8"))["tokens"]))
         except (OSError, ValueError, KeyError, TypeError) as error:
