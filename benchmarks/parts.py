@@ -44,7 +44,7 @@ def parts(model: str, photos: list[bytes], batch: int, threads: int | None) -> d
             marks.append(time.perf_counter())
             state = captioner.encode(images)
             marks.append(time.perf_counter())
-            captioner.search(state, options)
+            captioner.decode(state, options)
             marks.append(time.perf_counter())
             for name, start, end in zip((*PARTS[:2], PARTS[3]), marks, marks[1:], strict=False):
                 spent[name] += end - start

@@ -1,7 +1,7 @@
 """Broken images by the thousand: ``python tests/fuzz.py FOLDER [--count 10000] [--seed 0]`` writes them.
 
-Each is an image in one of the formats that this Pillow writes, with some of its bytes changed, moved, repeated, lost
-or made extreme. ``tests/test_fuzz.py`` captions them as a user would.
+Each is an image in a format that this Pillow writes, with some bytes changed, inserted, repeated, removed or set to
+extreme values. ``tests/test_fuzz.py`` captions them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ EXTREMES = (b"\x00\x00\x00\x00", b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff", b"\x0
 
 
 def seeds(photo: Path) -> Iterator[tuple[str, bytes]]:
-    """Yield images of every kind that can be written here: (ending, bytes)."""
+    """Yield images of every format that Pillow can write: (suffix, bytes)."""
     Image.init()
     with Image.open(photo) as opened:
         small = opened.convert("RGB").resize((96, 64))
@@ -48,7 +48,7 @@ def seeds(photo: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def mutate(data: bytes, draw: Generator) -> bytes:
-    """Break a file in one to four places, more often near its beginning, where its structure is told."""
+    """Break a file in one to four places, more often near its beginning, where its header is."""
     broken = bytearray(data)
     for _ in range(int(draw.integers(1, 5))):
         size = len(broken)
@@ -73,7 +73,7 @@ def mutate(data: bytes, draw: Generator) -> bytes:
 
 
 def write(folder: Path, photo: Path, count: int, seed: int = 0) -> None:
-    """Write so many broken images."""
+    """Write broken images."""
     folder.mkdir(parents=True, exist_ok=True)
     whole = list(seeds(photo))
     draw = np.random.default_rng(seed)

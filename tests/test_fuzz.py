@@ -1,4 +1,4 @@
-"""Whatever lies in a folder, each file gets a caption or an error that names it, in bounded time and memory."""
+"""Every file of a folder gets a caption or an error that names it, in bounded time and memory."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from looksay import ImageError, images
 from looksay.types import ImageSpec
 
 COUNT = int(os.environ.get("LOOKSAY_FUZZ", "400"))
-"""Broken images; ``LOOKSAY_FUZZ=10000 pytest tests/test_fuzz.py`` for a long run."""
+"""Number of broken images; ``LOOKSAY_FUZZ=10000 pytest tests/test_fuzz.py`` for a long run."""
 
 WATCH = """
 import resource, subprocess, sys
@@ -30,27 +30,29 @@ sys.exit(done.returncode)
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(sys.platform == "win32", reason="asks Unix for the memory that was used")
-def test_broken_images_break_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.skipif(sys.platform == "win32", reason="reads the memory usage from Unix")
+def test_broken_images_are_reported_in_bounded_time_and_memory(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     folder, output = tmp_path / "broken", tmp_path / "captions.jsonl"
     fuzz.write(folder, EXAMPLES / "boats.jpg", COUNT)
     command = [sys.executable, "-m", "looksay", "caption", str(folder), "--output", str(output), "--num-beams", "1"]
     start = time.monotonic()
-    # Unix counts what the parent had into a child's most memory, so a small process stands between.
+    # The peak memory of a child includes that of its parent at the fork, so a small process starts the job.
     job = subprocess.run([sys.executable, "-c", WATCH, *command], check=False, capture_output=True, text=True)
-    taken = time.monotonic() - start
+    seconds = time.monotonic() - start
     assert job.returncode == 1
     assert "Traceback" not in job.stderr
-    most = int(job.stdout) // 1000  # MB
+    peak = int(job.stdout) // 1000  # MB
     rows = [json.loads(line) for line in output.read_text(encoding="utf-8").splitlines()[1:]]
     assert [row["image"] for row in rows] == [str(path) for path in sorted(folder.iterdir())]
     assert all(row.get("caption") or row["error"].startswith(row["image"]) for row in rows)
     failed = sum("error" in row for row in rows)
     assert COUNT // 5 < failed < COUNT
-    assert taken < 30 + 0.2 * COUNT
-    assert most < 2500  # a header may well promise 89 million pixels to each of two workers
+    assert seconds < 30 + 0.2 * COUNT
+    assert peak < 2500  # a header may announce 89 million pixels to each of two workers
     with capsys.disabled():
-        sys.stdout.write(f" [{failed} of {COUNT} could not be read, {taken:.0f} s, {most} MB] ")
+        sys.stdout.write(f" [{failed} of {COUNT} could not be read, {seconds:.0f} s, {peak} MB] ")
 
 
 @pytest.mark.parametrize("size", [(1, 1), (20_000, 1), (1, 20_000), (3, 2)])

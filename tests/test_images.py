@@ -1,4 +1,4 @@
-"""Who captions an archive has images of every kind, some of them broken."""
+"""Images of every kind become the same input; broken ones are an error that names them."""
 
 from __future__ import annotations
 
@@ -31,13 +31,15 @@ def close(image: Image.Image, colour: tuple[int, int, int], tolerance: int = 6) 
     return bool(np.abs(np.asarray(image).reshape(-1, 3).mean(axis=0) - colour).max() <= tolerance)
 
 
-@pytest.mark.parametrize("form", ["path", "string", "bytes", "file", "PIL", "array"])
-def test_every_form_of_a_image_gives_the_same_input(form: str) -> None:
+@pytest.mark.parametrize("form", ["path", "string", "bytes", "bytearray", "memoryview", "file", "PIL", "array"])
+def test_every_form_of_an_image_gives_the_same_input(form: str) -> None:
     path = EXAMPLES / "astronaut.jpg"
     forms: dict[str, Callable[[], Any]] = {
         "path": lambda: path,
         "string": lambda: str(path),
         "bytes": path.read_bytes,
+        "bytearray": lambda: bytearray(path.read_bytes()),
+        "memoryview": lambda: memoryview(path.read_bytes()),
         "file": lambda: io.BytesIO(path.read_bytes()),
         "PIL": lambda: Image.open(io.BytesIO(path.read_bytes())),
         "array": lambda: np.asarray(images.read(path)),
@@ -67,7 +69,66 @@ def test_sixteen_bit_images_are_not_washed_out() -> None:
     assert close(images.read(np.full((8, 8), 0.5)), (128, 128, 128), 1)
 
 
-def test_floating_point_images_may_overshoot_a_little() -> None:
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "uint16", "int64", "uint64"])
+def test_integer_arrays_from_0_to_255_are_taken(dtype: str) -> None:
+    pixels = np.tile(np.array(ORANGE), (8, 8, 1)).astype(dtype)
+    assert close(images.read(pixels), ORANGE, 0)
+
+
+def test_floating_point_arrays_are_from_0_to_1() -> None:
+    pixels = np.tile(np.array(ORANGE), (8, 8, 1)) / 255
+    assert close(images.read(pixels), ORANGE, 0)
+    assert close(images.read(pixels.astype(np.float16)), ORANGE, 1)
+    assert images.read(np.full((8, 8), 1 + 1e-6)).getpixel((0, 0)) == (255, 255, 255)  # after resampling
+
+
+@pytest.mark.parametrize(
+    ("pixels", "message"),
+    [
+        (np.full((8, 8, 3), 200, np.float32), "200 to 200 are out of range: float32 must be from 0 to 1"),
+        (np.full((8, 8, 3), -1.0), "-1 to -1 are out of range: float64 must be from 0 to 1"),
+        (np.full((8, 8, 3), 256), "256 to 256 are out of range: int64 must be from 0 to 255"),
+        (np.full((8, 8, 3), -1), "-1 to -1 are out of range: int64 must be from 0 to 255"),
+    ],
+)
+def test_arrays_out_of_range_are_refused_with_the_range(pixels: np.ndarray, message: str) -> None:
+    with pytest.raises(ImageError, match=message):
+        images.read(pixels)
+
+
+def test_other_objects_are_refused_in_plain_words() -> None:
+    with pytest.raises(ImageError, match=r"^None is not an image: pass a path, bytes, a binary file, a PIL image or a"):
+        images.read(None)  # type: ignore[arg-type]
+    with pytest.raises(ImageError, match="an object of type list is not an image"):
+        images.read([])  # type: ignore[arg-type]
+    with pytest.raises(
+        ImageError, match=r"^https://example\.org/a\.jpg is a URL: download the image, and pass its path"
+    ):
+        images.read("https://example.org/a.jpg")
+    with pytest.raises(ImageError, match="is open in text mode: open it with mode 'rb'"):
+        images.read(io.StringIO("image"))  # type: ignore[arg-type]
+
+
+def test_iterables_of_images_are_batches_and_images_are_not() -> None:
+    batches: list[Any] = [[], (), iter("ab"), {"a.jpg"}, {"a.jpg": 1}.keys()]
+    assert all(images.is_batch(batch) for batch in batches)
+    image = Image.new("RGB", (8, 8))
+    ones: tuple[Any, ...] = (
+        "a.jpg",
+        b"",
+        bytearray(),
+        memoryview(b""),
+        Path("a.jpg"),
+        io.BytesIO(),
+        image,
+        np.zeros((8, 8)),
+        {},
+        None,
+    )
+    assert not any(images.is_batch(one) for one in ones)
+
+
+def test_floating_point_image_files_may_overshoot_a_little() -> None:
     for peak, value, expected in ((1.0001, 0.5, 128), (1.0001, np.nan, 0), (256.0, 128.0, 128), (65535.0, 0x8000, 128)):
         pixels = np.full((8, 8), value, dtype=np.float32)
         pixels[0, 0] = peak
@@ -75,7 +136,7 @@ def test_floating_point_images_may_overshoot_a_little() -> None:
     assert images.read(np.full((8, 8), np.nan)).getpixel((0, 0)) == (0, 0, 0)
 
 
-def test_a_reader_that_starts_another_program_is_not_tried() -> None:
+def test_formats_whose_readers_start_another_program_are_refused() -> None:
     with pytest.raises(ImageError, match="not an image in a format that looksay reads"):
         images.read(encoded(Image.new("RGB", (8, 8)), "EPS"))
 
@@ -87,7 +148,7 @@ def test_cmyk_jpeg_and_palette_with_transparency() -> None:
     assert close(images.read(encoded(palette, "PNG", transparency=0)), ORANGE, 1)
 
 
-def test_what_is_transparent_is_white_not_black() -> None:
+def test_transparent_pixels_become_white() -> None:
     assert close(images.read(encoded(Image.new("RGBA", (8, 8), (0, 0, 0, 0)), "PNG")), (255, 255, 255), 0)
 
 
@@ -98,7 +159,7 @@ def test_images_of_any_shape_are_read(size: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize("form", ["GIF", "WEBP", "PNG", "TIFF"])
-def test_of_an_animated_image_the_first_frame_is_read(form: str) -> None:
+def test_the_first_frame_of_an_animation_is_read(form: str) -> None:
     memory = io.BytesIO()
     frames = [Image.new("RGB", (16, 16), colour) for colour in (ORANGE, (0, 0, 255))]
     frames[0].save(
@@ -107,17 +168,17 @@ def test_of_an_animated_image_the_first_frame_is_read(form: str) -> None:
     assert close(images.read(memory.getvalue()), ORANGE)
 
 
-def test_a_colour_profile_changes_no_image() -> None:
-    """Profiles are passed over, as in the training images; a broken one is no reason to refuse an image."""
+def test_colour_profiles_are_ignored() -> None:
+    """As for the training images; a broken profile does not matter."""
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    for told in (profile, b"no profile"):
+    for data in (profile, b"no profile"):
         memory = io.BytesIO()
-        Image.new("RGB", (16, 16), ORANGE).save(memory, "PNG", icc_profile=told)
+        Image.new("RGB", (16, 16), ORANGE).save(memory, "PNG", icc_profile=data)
         assert close(images.read(memory.getvalue()), ORANGE)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_images_are_turned_upright(orientation: int) -> None:
+def test_exif_orientation_is_applied(orientation: int) -> None:
     upright = np.asarray(images.read(EXAMPLES / "boats.jpg").resize((64, 48)))
     turn: dict[int, Callable[[Any], Any]] = {
         1: lambda a: a,
@@ -135,7 +196,7 @@ def test_images_are_turned_upright(orientation: int) -> None:
     np.testing.assert_array_equal(np.asarray(images.read(encoded(stored, "PNG", exif=exif))), upright)
 
 
-def test_squash_keeps_the_whole_image_and_crop_its_shape() -> None:
+def test_squash_keeps_the_whole_image_and_crop_its_aspect_ratio() -> None:
     wide = np.zeros((10, 30, 3), dtype=np.uint8)
     wide[:, 10:20] = 255
     squashed = images.resize(Image.fromarray(wide), ImageSpec(size=30, resize="squash", interpolation="bilinear"))
@@ -156,13 +217,13 @@ def test_normalising_is_the_formula_of_the_spec(value: int, mean: tuple[float, f
     np.testing.assert_allclose(got[1, :, 2, 3], expected, atol=1e-5)
 
 
-def test_channel_order_is_the_specs() -> None:
+def test_channels_have_the_order_of_the_spec() -> None:
     red = Image.new("RGB", (4, 4), (255, 0, 0))
     assert images.resize(red, ImageSpec(size=4, channels="bgr"))[0, 0].tolist() == [0, 0, 255]
 
 
 @pytest.mark.parametrize("orientation", [1, 6])
-def test_a_large_jpeg_is_decoded_no_larger_than_needed_and_looks_the_same(orientation: int) -> None:
+def test_a_large_jpeg_is_decoded_at_a_smaller_size_with_nearly_the_same_result(orientation: int) -> None:
     with Image.open(EXAMPLES / "boats.jpg") as photo:
         large, exif = photo.resize((2668, 2000)), photo.getexif()
     exif[ExifTags.Base.Orientation] = orientation
@@ -197,7 +258,8 @@ def test_errors_name_the_file_and_what_is_wrong(tmp_path: Path) -> None:
         np.zeros((0, 5, 3)),
         np.zeros((2, 2, 5), dtype=np.uint8),
         np.zeros(3, dtype=np.uint8),
-        np.zeros((2, 2), dtype=np.int64),
+        np.zeros((2, 2), dtype=bool),
+        np.full((2, 2), "dog"),
     ):
         with pytest.raises(ImageError, match="array of shape"):
             images.read(array)
@@ -214,7 +276,7 @@ def test_a_decompression_bomb_is_refused_before_it_is_decoded() -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(st.binary(max_size=200), st.integers(0, 3000), st.integers(0, 255))
-def test_broken_bytes_give_an_image_error_or_a_image_never_a_crash(junk: bytes, place: int, value: int) -> None:
+def test_broken_bytes_give_an_image_error_or_an_image(junk: bytes, place: int, value: int) -> None:
     good = bytearray((EXAMPLES / "alps.jpg").read_bytes()[:20_000])
     good[place] = value
     for data in (junk, bytes(good) + junk):
@@ -224,7 +286,7 @@ def test_broken_bytes_give_an_image_error_or_a_image_never_a_crash(junk: bytes, 
             assert str(error).startswith("<bytes>")
 
 
-def test_folders_globs_and_names_are_found(tmp_path: Path) -> None:
+def test_folders_and_globs_are_expanded(tmp_path: Path) -> None:
     (tmp_path / "a" / "b").mkdir(parents=True)
     for name in ("a/2.JPG", "a/1.png", "a/b/3.webp", "a/notes.txt"):
         (tmp_path / name).touch()

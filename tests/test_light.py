@@ -1,4 +1,4 @@
-"""Who only captions photos should never have to install torch."""
+"""The base install captions photos without torch."""
 
 from __future__ import annotations
 
@@ -32,23 +32,24 @@ def test_the_bare_wheel_captions_a_photo_without_torch(tmp_path: Path) -> None:
     assert {"looksay/bundles/default/model.json", "looksay/recipes/show-and-tell.toml"} <= set(names)
 
     venv.create(tmp_path / "bare", with_pip=True)
-    python = tmp_path / "bare" / "bin" / "python"
+    scripts = tmp_path / "bare" / ("Scripts" if sys.platform == "win32" else "bin")
+    python = scripts / "python"
     install: list[str | Path] = [python, "-m", "pip", "install", "--quiet", "-c", ROOT / "constraints.txt", wheel]
     subprocess.run(install, check=True, capture_output=True)
     listed = subprocess.run([python, "-m", "pip", "list"], check=True, capture_output=True, text=True).stdout
     assert not {"torch", "timm", "onnx", "lightning"} & {line.split()[0] for line in listed.splitlines()}
 
     photo = str(EXAMPLES / "photographer.png")
-    said = subprocess.run([python, "-c", CODE, photo], check=True, capture_output=True, text=True, cwd=tmp_path)
-    shell = subprocess.run([python.parent / "looksay", photo], check=True, capture_output=True, text=True, cwd=tmp_path)
-    assert said.stdout == shell.stdout
-    assert said.stderr == shell.stderr == ""
-    assert len(said.stdout.split()) >= 3
+    script = subprocess.run([python, "-c", CODE, photo], check=True, capture_output=True, text=True, cwd=tmp_path)
+    shell = subprocess.run([scripts / "looksay", photo], check=True, capture_output=True, text=True, cwd=tmp_path)
+    assert script.stdout == shell.stdout
+    assert script.stderr == shell.stderr == ""
+    assert len(script.stdout.split()) >= 3
 
     for command, doing in (("train flickr8k", "Training"), ("serve", "Serving")):
         extra = command.split()[0].replace("serve", "web")
         missing = subprocess.run(
-            [python.parent / "looksay", *command.split()], check=False, capture_output=True, text=True, cwd=tmp_path
+            [scripts / "looksay", *command.split()], check=False, capture_output=True, text=True, cwd=tmp_path
         )
         assert missing.returncode == 2
         assert missing.stderr == f'looksay: {doing} needs more than the base install: pip install "looksay[{extra}]"\n'
@@ -56,5 +57,5 @@ def test_the_bare_wheel_captions_a_photo_without_torch(tmp_path: Path) -> None:
     subprocess.run([*install[:-1], f"{wheel}[web]"], check=True, capture_output=True)
     with serving(tmp_path, python=python) as server:
         answer = httpx.post(f"{server.url}/v1/captions", files=images(EXAMPLES / "photographer.png"))
-        assert answer.json()["images"][0]["captions"][0]["text"] == said.stdout.strip()
+        assert answer.json()["images"][0]["captions"][0]["text"] == script.stdout.strip()
         assert "Drop or paste" in httpx.get(server.url).text

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Atomic replacement and locking of files."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from looksay.errors import JobError
@@ -15,12 +15,12 @@ from looksay.errors import JobError
 
 @contextmanager
 def replacing(file: Path, *, durable: bool = False) -> Iterator[Path]:
-    """Give a temporary path to write to, and put it in the place of `file` in one step if all went well.
+    """Yield a temporary path to write to, and move it to `file` in one step if no error was raised.
 
     Parameters
     ----------
     durable : bool
-        Have it on the disk before: so much care is due where `file` is a user's only copy.
+        Flush the data to the disk before the move, for files of which the user may have no other copy.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
     temporary = file.with_name(f".{socket.gethostname()}-{os.getpid()}-{file.name}")
@@ -35,7 +35,7 @@ def replacing(file: Path, *, durable: bool = False) -> Iterator[Path]:
 
 
 def sweep(folder: Path) -> None:
-    """Remove what processes that were killed had half written; no other process may be writing there."""
+    """Remove the temporary files of killed processes; no other process may be writing to the folder."""
     for file in folder.iterdir():
         if re.fullmatch(r"\..+-\d+-.+", file.name):
             file.unlink()
@@ -45,25 +45,53 @@ def sweep(folder: Path) -> None:
 def lock(file: Path) -> Iterator[None]:
     """Keep other processes of this machine from writing to a file.
 
+    The lock is that of a hidden file beside `file`, which is removed at the end.
+
     Raises
     ------
     JobError
-        If another one writes to it.
+        If another process writes to the file.
     """
-    beside = file.with_name(f".{file.name}.lock")
-    with beside.open("a") as held:
-        try:
-            _hold(held.fileno())
-        except OSError as error:
-            raise JobError(f"{file} is being written by another looksay; wait for it, or name another file") from error
-        try:
-            yield
-        finally:
-            beside.unlink(missing_ok=True)
+    path = file.with_name(f".{file.name}.lock")
+    try:
+        while (descriptor := _acquire(path)) is None:
+            pass
+    except BlockingIOError as error:
+        raise JobError(f"{file} is being written by another looksay; wait for it, or name another file") from error
+    try:
+        yield
+    finally:
+        if sys.platform == "win32":  # an open file cannot be removed there
+            os.close(descriptor)
+            with suppress(OSError):  # another process has opened it
+                path.unlink()
+        else:
+            path.unlink(missing_ok=True)
+            os.close(descriptor)
 
 
-def _hold(descriptor: int) -> None:
-    """Take the lock of an open file, which goes back when it is closed or its process ends."""
+def _acquire(path: Path) -> int | None:
+    """Return the descriptor of a locked file, or None if the path no longer names the file that was locked.
+
+    The previous holder may have removed the file after it was opened here; a third process then locks a new file of
+    that name. Raises a `BlockingIOError` if another process holds the lock.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        _lock_descriptor(descriptor)
+        if os.path.samestat(os.fstat(descriptor), path.stat()):
+            return descriptor
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        os.close(descriptor)
+        raise BlockingIOError(*error.args) from error
+    os.close(descriptor)
+    return None
+
+
+def _lock_descriptor(descriptor: int) -> None:
+    """Lock an open file until it is closed or its process ends."""
     if sys.platform == "win32":
         import msvcrt
 

@@ -1,25 +1,18 @@
-"""Everything that can go wrong, as one tree.
+"""The errors that looksay raises: one tree, each class with a second, standard parent.
 
 ::
 
     LooksayError
-    ├── ImageError        (ValueError)    an image cannot be found, read or decoded
-    ├── OptionError       (ValueError)    a search option is out of its range
-    ├── BundleError       (ValueError)    a model folder is missing, incomplete or altered
-    ├── DataError         (ValueError)    a data set is not recognised or is broken
-    ├── RecipeError       (ValueError)    a recipe has an unknown key or a bad value
-    ├── JobError          (RuntimeError)  captions cannot be added to a file, or be found in it
-    ├── RunError          (RuntimeError)  a training run cannot start, resume or be exported
-    ├── ParityError       (RuntimeError)  an exported model does not say what the trained one says
-    ├── MetricError       (RuntimeError)  a metric that runs in Java cannot run
-    └── MissingExtra      (ImportError)   an optional part of looksay is not installed
+    ├── ImageError, OptionError, BundleError, DataError, RecipeError  (ValueError)
+    ├── JobError, RunError, ParityError, MetricError                  (RuntimeError)
+    └── MissingExtra                                                  (ImportError)
 
-Each message names the file, what is wrong with it and the next step.
+Each message says what is wrong, with the value or the file, and what to do.
 """
 
 
 class LooksayError(Exception):
-    """Any error that looksay raises on purpose."""
+    """Base class of all errors that looksay raises."""
 
 
 class ImageError(LooksayError, ValueError):
@@ -27,7 +20,7 @@ class ImageError(LooksayError, ValueError):
 
 
 class OptionError(LooksayError, ValueError):
-    """A search option is out of its range."""
+    """An option is unknown, of the wrong type or out of range."""
 
 
 class BundleError(LooksayError, ValueError):
@@ -35,15 +28,15 @@ class BundleError(LooksayError, ValueError):
 
 
 class DataError(LooksayError, ValueError):
-    """A data set is not recognised or is broken."""
+    """A data set is broken or its layout is not recognised."""
 
 
 class RecipeError(LooksayError, ValueError):
-    """A recipe has an unknown key or a bad value."""
+    """A recipe has an unknown key or an invalid value."""
 
 
 class JobError(LooksayError, RuntimeError):
-    """Captions cannot be added to a file, or be found in it."""
+    """Captions cannot be written to a file, or searched in it."""
 
 
 class RunError(LooksayError, RuntimeError):
@@ -51,7 +44,7 @@ class RunError(LooksayError, RuntimeError):
 
 
 class ParityError(LooksayError, RuntimeError):
-    """An exported model does not say what the trained model says."""
+    """The captions of an exported model differ from those of the trained model."""
 
 
 class MetricError(LooksayError, RuntimeError):
@@ -64,9 +57,9 @@ class MissingExtra(LooksayError, ImportError):
     Parameters
     ----------
     doing : str
-        What the user wanted, as the start of a sentence: ``"Training"``.
+        The activity that needs it, as the subject of a sentence: ``"Training"``.
     extra : str
-        The name of the extra that brings it: ``"train"``.
+        The extra that installs it: ``"train"``.
     """
 
     def __init__(self, doing: str, extra: str) -> None:

@@ -1,6 +1,6 @@
-"""path | bytes | file | PIL | ndarray → upright RGB → model input.
+"""From an image in any form to the input of an encoder: read, resize, normalise.
 
-`prepare` is the only road from an image to a model: training, evaluation, export and the runtime all take it.
+Training, evaluation, export and the runtime all use `prepare` or its parts, so that they cannot differ.
 """
 
 from __future__ import annotations
@@ -8,7 +8,8 @@ from __future__ import annotations
 import functools
 import io
 import os
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -19,27 +20,21 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from looksay.errors import ImageError
 from looksay.types import ImageSpec
 
-ImageSource = str | os.PathLike[str] | bytes | IO[bytes] | Image.Image | NDArray[Any]
+ImageSource = str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes] | Image.Image | NDArray[Any]
 
 EXTENSIONS = frozenset(".jpg .jpeg .png .webp .gif .bmp .tif .tiff .jp2 .ppm .pgm .avif".split())
 MAX_PIXELS = 89_478_485
-"""Larger images are refused before they are decoded (Pillow's own limit against decompression bombs)."""
+"""Larger images are refused before they are decoded (Pillow's limit against decompression bombs)."""
 
 FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "JPEG2000", "PPM", "AVIF")
-"""What is tried, in Pillow's names; its other readers are rarely wanted, and one of them starts Ghostscript."""
+"""The formats that are read, by Pillow's names; its others are rare, and one of them starts Ghostscript."""
 
+_OVERSHOOT = 1e-3  # of floating-point values, from resampling
 _FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
 
 def prepare(source: ImageSource, spec: ImageSpec) -> NDArray[np.float32]:
-    """Turn any image into the input of an encoder.
-
-    Parameters
-    ----------
-    source : path, bytes, binary file, PIL image, or ndarray
-        See `read`.
-    spec : ImageSpec
-        What the encoder expects.
+    """Turn an image into the input of an encoder.
 
     Returns
     -------
@@ -48,7 +43,7 @@ def prepare(source: ImageSource, spec: ImageSpec) -> NDArray[np.float32]:
     Raises
     ------
     ImageError
-        If the image cannot be found, read or decoded.
+        See `read`.
     """
     return normalise(resize(read(source, least=spec.size), spec), spec)
 
@@ -56,35 +51,40 @@ def prepare(source: ImageSource, spec: ImageSpec) -> NDArray[np.float32]:
 def read(source: ImageSource, max_pixels: int = MAX_PIXELS, least: int = 0) -> Image.Image:
     """Open an image, turn it upright (EXIF orientation) and convert it to RGB.
 
-    Grey, palette, transparent (laid on white), CMYK, 16-bit and floating-point images are converted; the first
-    frame of an animation is taken. An array has shape (height, width) or (height, width, 1 | 3 | 4), in 0 to 255
-    (uint8), 0 to 65535 (uint16) or 0 to 1 (floating point).
+    Grey, palette, transparent (on white), CMYK, 16-bit and floating-point images are converted; of an animation, the
+    first frame is read.
 
     Parameters
     ----------
-    source : path, bytes, binary file, PIL image, or ndarray
+    source : path, bytes, bytearray, memoryview, binary file, PIL image, or ndarray
+        An array has shape (height, width) or (height, width, 1 | 3 | 4). Integers are from 0 to 255, or to 65535 in
+        uint16; floating-point values are from 0 to 1.
     max_pixels : int
     least : int
-        Pixels of height and width that are needed, if known. A JPEG is then decoded at a half, a quarter or an eighth
-        of its size, as long as twice as many are left (so that it looks the same): a photo of 12 million pixels is
-        read in a sixth of the time.
+        The height and width that are needed, if known. A JPEG is then decoded at a half, a quarter or an eighth of its
+        size, but at least at twice this size, which does not change the result visibly: a photo of 12 million pixels
+        is read in a sixth of the time.
 
     Raises
     ------
     ImageError
-        If the image cannot be found, read or decoded, is in none of `FORMATS`, or if a file has more than
-        `max_pixels` pixels.
+        If the image cannot be found, read or decoded, if its format is not among `FORMATS`, if a file has more than
+        `max_pixels` pixels, or if an array has another shape or range.
     """
     name = describe(source)
+    _check_type(source, name)
     try:
         if isinstance(source, np.ndarray):
             return _to_rgb(_from_array(source))
         if isinstance(source, Image.Image):
-            turned = source.getexif().get(ExifTags.Base.Orientation, 1) != 1
-            return _to_rgb(ImageOps.exif_transpose(source) if turned else source)  # which makes a copy in any case
-        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=_formats()) as image:
+            is_turned = source.getexif().get(ExifTags.Base.Orientation, 1) != 1  # exif_transpose always makes a copy
+            return _to_rgb(ImageOps.exif_transpose(source) if is_turned else source)
+        file = io.BytesIO(source) if isinstance(source, bytes | bytearray | memoryview) else source
+        with Image.open(file, formats=_formats()) as image:
             if image.width * image.height > max_pixels:
-                raise ImageError(f"it has {image.width} × {image.height} pixels, more than {max_pixels:,}; shrink it")
+                raise ImageError(
+                    f"{image.width} × {image.height} pixels are more than {max_pixels:,}; shrink the image"
+                )
             if least:
                 image.draft(image.mode, (2 * least, 2 * least))
             ImageOps.exif_transpose(image, in_place=True)
@@ -103,18 +103,37 @@ def read(source: ImageSource, max_pixels: int = MAX_PIXELS, least: int = 0) -> I
 
 @functools.cache
 def _formats() -> tuple[str, ...]:
-    """Return those of `FORMATS` that this Pillow was built with."""
+    """Return the members of `FORMATS` that this Pillow was built with."""
     Image.init()
     return tuple(name for name in FORMATS if name in Image.OPEN)
 
 
-def describe(source: ImageSource) -> str:
-    """Return a name for `source` in messages and results: its path, or what kind of object it is."""
+def describe(source: object) -> str:
+    """Return the name of an image in messages and results: its path or its type."""
     if isinstance(source, str | os.PathLike):
         return os.fspath(source)
     if isinstance(source, np.ndarray):
         return f"array of shape {source.shape}"
     return str(getattr(source, "filename", "") or getattr(source, "name", "") or f"<{type(source).__name__}>")
+
+
+def is_batch(source: object) -> bool:
+    """Return whether `source` is an iterable of images and not an image; a NumPy array is an image."""
+    is_one = isinstance(source, str | bytes | bytearray | memoryview | os.PathLike | Image.Image | np.ndarray | Mapping)
+    is_tensor = getattr(source, "ndim", 1) != 1  # of another library; it would be iterated by rows
+    return isinstance(source, Iterable) and not (is_one or is_tensor or hasattr(source, "read"))
+
+
+def _check_type(source: object, name: str) -> None:
+    """Raise an `ImageError` for objects that are not images; Pillow's own errors would not say what to do."""
+    if isinstance(source, str) and re.match(r"[a-z][a-z0-9+.-]+://", source, re.IGNORECASE):
+        raise ImageError(f"{source} is a URL: download the image, and pass its path or bytes")
+    if isinstance(source, io.TextIOBase):
+        raise ImageError(f"{name} is open in text mode: open it with mode 'rb'")
+    is_known = isinstance(source, str | bytes | bytearray | memoryview | os.PathLike | Image.Image | np.ndarray)
+    if not is_known and not hasattr(source, "read"):
+        kind = "None" if source is None else f"an object of type {type(source).__name__}"
+        raise ImageError(f"{kind} is not an image: pass a path, bytes, a binary file, a PIL image or a NumPy array")
 
 
 def _from_array(array: NDArray[Any]) -> Image.Image:
@@ -124,40 +143,41 @@ def _from_array(array: NDArray[Any]) -> Image.Image:
         raise ImageError("an array must have shape (height, width) or (height, width, 1 | 3 | 4)")
     if array.size == 0:
         raise ImageError("an array must have pixels")
-    if array.dtype.kind == "f":
-        array = np.nan_to_num(array) * 255.0
-    elif array.dtype == np.uint16:
-        array = array / 257.0
-    elif array.dtype != np.uint8:
-        raise ImageError(f"an array must hold uint8, uint16 or floating-point values, not {array.dtype}")
-    return Image.fromarray(_to_uint8(array))
-
-
-def _to_uint8(values: NDArray[Any]) -> NDArray[np.uint8]:
-    rounded: NDArray[np.uint8] = np.clip(np.rint(values), 0, 255).astype(np.uint8)
-    return rounded
+    is_float = array.dtype.kind == "f"
+    if array.dtype.kind not in "fiu":
+        raise ImageError(f"an array must hold integers or floating-point values, not {array.dtype}")
+    if is_float:
+        array = np.nan_to_num(array)
+    low, high = array.min(), array.max()
+    limit = 1 if is_float else 65535 if array.dtype == np.uint16 and high > 255 else 255
+    tolerance = _OVERSHOOT if is_float else 0
+    if low < -tolerance or high > limit + tolerance:
+        raise ImageError(f"values from {low:g} to {high:g} are out of range: {array.dtype} must be from 0 to {limit}")
+    if limit != 255:
+        array = np.clip(np.rint(array * (255 / limit)), 0, 255)
+    return Image.fromarray(array.astype(np.uint8))
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
-    """Convert with few copies: an image may have 50 million pixels."""
+    """Convert an image with few copies: it may have 50 million pixels."""
     if image.mode.startswith("I") or image.mode == "F":  # Pillow's own conversion would clip at 255
         values = np.array(image, dtype=np.float32)
         np.nan_to_num(values, copy=False)
-        # No header tells the range of the other two modes, so the brightest pixel must, with room for overshoot.
+        # The range of the other two modes is not stored, so the largest value decides, with tolerance for overshoot.
         peak = np.inf if image.mode.startswith("I;16") else values.max()
         values *= 255.0 if peak <= 2 else 1.0 if peak <= 260 else 1 / 257
         np.clip(np.rint(values, out=values), 0, 255, out=values)
         return Image.fromarray(values.astype(np.uint8)).convert("RGB")
     if image.has_transparency_data:
         image = image.convert("RGBA")
-        paper = Image.new("RGB", image.size, "white")
-        paper.paste(image, mask=image.getchannel("A"))
-        return paper
+        background = Image.new("RGB", image.size, "white")
+        background.paste(image, mask=image.getchannel("A"))
+        return background
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def resize(image: Image.Image, spec: ImageSpec) -> NDArray[np.uint8]:
-    """Bring an RGB image to the size of `spec`.
+    """Resize an RGB image to the size of `spec`.
 
     Returns
     -------
@@ -185,35 +205,34 @@ def normalise(pixels: NDArray[np.uint8], spec: ImageSpec) -> NDArray[np.float32]
     ndarray of float32, shape (..., 3, size, size)
         ``(pixel / 255 - mean) / std``.
     """
-    mean, std = (np.array(each, dtype=np.float32)[:, None, None] for each in (spec.mean, spec.std))
-    planes = np.ascontiguousarray(np.moveaxis(pixels, -1, -3))  # first: arithmetic on rows of three is slow
+    mean, std = (np.array(values, dtype=np.float32)[:, None, None] for values in (spec.mean, spec.std))
+    planes = np.ascontiguousarray(np.moveaxis(pixels, -1, -3))  # arithmetic on the last axis of 3 would be slow
     scaled: NDArray[np.float32] = np.multiply(planes, 1 / (255 * std), dtype=np.float32)
     scaled -= mean / std
     return scaled
 
 
 def find(paths: Sequence[str], without: Path | None = None) -> Iterator[Path]:
-    """Expand files, folders (all the images below them, sorted) and globs into paths of images.
+    """Expand files, folders (all images below them, sorted) and globs into paths of images.
 
-    Folders are walked while their images are used, so that no list of them all is needed. Hidden files and folders
-    in them are left out: they are what other programs put there. A path that names nothing is kept, so that reading it
-    reports it.
+    Folders are walked lazily, in constant memory. Hidden files and folders below them are skipped. A path that does
+    not exist is kept, so that reading it reports the error.
 
     Parameters
     ----------
     paths : sequence of str
     without : Path, optional
-        A folder that is not walked.
+        A folder that is skipped.
     """
-    left_out = without.resolve() if without else None
+    skipped = without.resolve() if without else None
     for text in paths:
         path = Path(text)
         try:
             matches = _matches(path)
-        except (OSError, ValueError):  # no rights, a name too long, a glob that is none
+        except (OSError, ValueError):  # no permission, a name that is too long, an invalid glob
             matches = [path]
         for match in matches:
-            yield from _walk(match, left_out) if os.path.isdir(match) else [match]  # noqa: PTH112 (see _walk)
+            yield from _walk(match, skipped) if os.path.isdir(match) else [match]  # noqa: PTH112 (see _walk)
 
 
 def _matches(path: Path) -> list[Path]:
@@ -223,16 +242,16 @@ def _matches(path: Path) -> list[Path]:
 
 
 def _walk(folder: Path, without: Path | None) -> Iterator[Path]:
-    """Yield the images below a folder; links to other folders are not followed."""
+    """Yield the images below a folder; links to folders are not followed."""
     try:
-        names = sorted(os.listdir(folder))  # noqa: PTH208 (a folder may hold a million: no more than their names)
-    except OSError:  # it may not be read
+        names = sorted(os.listdir(folder))  # noqa: PTH208 (names alone: a folder may hold a million)
+    except OSError:  # no permission
         return
     for name in names:
         path = folder / name
         if name.startswith("."):
             continue
-        if os.path.isdir(path):  # noqa: PTH112 (Path's own raises where it may not look)
+        if os.path.isdir(path):  # noqa: PTH112 (Path.is_dir raises without permission)
             if not path.is_symlink() and (without is None or path.resolve() != without):
                 yield from _walk(path, without)
         elif path.suffix.lower() in EXTENSIONS and os.path.isfile(path):  # noqa: PTH113

@@ -5,15 +5,19 @@ The command line, the HTTP schema, the recipe reader and the reference pages are
 
 from __future__ import annotations
 
+import math
 import operator
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, fields
-from typing import Any, get_args, get_origin, get_type_hints
+from numbers import Integral, Real
+from typing import Any, get_type_hints
 
 from looksay.errors import OptionError
 
 BOUNDS = {"ge": "at least", "le": "at most", "gt": "above", "lt": "below"}
-"""Bounds by the names that `operator`, pydantic and annotated-types give them, and how they are worded."""
+"""The names of bounds in `operator`, pydantic and annotated-types, and their words in messages."""
+
+_KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 
 
 @dataclass(frozen=True)
@@ -40,62 +44,56 @@ class Option:
 
 
 def option(default: Any, help: str, **bounds: float) -> Any:  # noqa: A002
-    """Return a dataclass field with its help and range.
-
-    Parameters
-    ----------
-    default : object
-    help : str
-        A sentence that stands alone.
-    **bounds : float
-        ``ge``, ``le``, ``gt``, ``lt``: at least, at most, above, below.
-    """
+    """Return a dataclass field that carries its help and its bounds (``ge``, ``le``, ``gt``, ``lt``)."""
     return field(default=default, metadata={"help": help, "bounds": bounds})
 
 
 def declared(kind: type[Any]) -> Iterator[Option]:
     """Yield the options that a dataclass declares, in order."""
     types = get_type_hints(kind)
-    for each in fields(kind):
-        yield Option(each.name, types[each.name], each.default, each.metadata["help"], each.metadata["bounds"])
+    for item in fields(kind):
+        yield Option(item.name, types[item.name], item.default, item.metadata["help"], item.metadata["bounds"])
 
 
 def check(options: Any) -> None:
-    """Check types and ranges of a dataclass of options, from its ``__post_init__``.
+    """Check the types and ranges of a dataclass of options; call it in ``__post_init__``.
 
-    A tuple may be given as any iterable of strings, and a float as a whole number; they are converted.
+    Values of equivalent types are converted: any iterable of strings to a tuple, NumPy's numbers and whole numbers
+    to ``int`` and ``float``.
 
     Raises
     ------
     OptionError
-        With the name, the value and what is allowed.
+        With the name, the value and the allowed range.
     """
-    for each in declared(type(options)):
-        value = _converted(each, getattr(options, each.name))
-        if not all(getattr(operator, bound)(value, limit) for bound, limit in each.bounds.items()):
-            raise OptionError(f"{each.name} {value} is out of range: {range_of(each)}")
-        object.__setattr__(options, each.name, value)
+    for declaration in declared(type(options)):
+        value = _convert(declaration, getattr(options, declaration.name))
+        if not all(getattr(operator, bound)(value, limit) for bound, limit in declaration.bounds.items()):
+            raise OptionError(f"{declaration.name} {value} is out of range: {range_of(declaration)}")
+        object.__setattr__(options, declaration.name, value)
 
 
-def range_of(each: Option) -> str:
-    """Return the range of an option in words: ``use 1 to 100``."""
-    bounds = each.bounds
+def range_of(declaration: Option) -> str:
+    """Return the range of an option in words: ``use 1 to 100``; empty if it has none."""
+    bounds = declaration.bounds
     if bounds.keys() == {"ge", "le"}:
         return f"use {bounds['ge']:g} to {bounds['le']:g}"
-    return "use a value " + " and ".join(f"{BOUNDS[bound]} {limit:g}" for bound, limit in bounds.items())
+    limits = " and ".join(f"{BOUNDS[bound]} {limit:g}" for bound, limit in bounds.items())
+    return f"use a value {limits}" if limits else ""
 
 
-def _converted(each: Option, value: Any) -> Any:
-    if get_origin(each.type) is tuple:
-        if isinstance(value, str) or not hasattr(value, "__iter__"):
-            raise OptionError(f"{each.name} {value!r} is not a list of words")
-        words = tuple(value)
-        if not all(isinstance(word, get_args(each.type)[0]) for word in words):
-            raise OptionError(f"{each.name} {value!r} is not a list of words")
+def _convert(declaration: Option, value: Any) -> Any:
+    name, kind = declaration.name, declaration.type
+    if kind not in _KINDS:
+        words = tuple(value) if isinstance(value, Iterable) and not isinstance(value, str | bytes) else (value,)
+        if isinstance(value, str) or not all(isinstance(word, str) for word in words):
+            raise OptionError(f"{name} {value!r} is not a list of words: use {name}=['word', 'another']")
         return words
-    if each.type is float and type(value) is int:
+    number = not isinstance(value, bool)
+    if kind is int and number and isinstance(value, Integral):
+        return int(value)
+    if kind is float and number and isinstance(value, Real) and math.isfinite(value):
         return float(value)
-    if type(value) is not each.type:
-        kind = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}[each.type]
-        raise OptionError(f"{each.name} {value!r} is not {kind}")
+    if type(value) is not kind or kind is float:
+        raise OptionError(f"{name} {value!r} is not {_KINDS[kind]}")
     return value

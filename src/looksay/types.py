@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal
 
 from looksay.decoding.options import DecodingOptions
 from looksay.errors import require
@@ -13,24 +13,24 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 ResizeRule = Literal["squash", "crop"]
-"""``squash`` fits the whole image and forgets its aspect ratio; ``crop`` keeps the ratio and cuts the centre."""
+"""``squash`` resizes the whole image to a square; ``crop`` keeps the aspect ratio and cuts out the centre."""
 
 Device = Literal["cpu", "cuda", "coreml", "directml", "openvino"]
-"""What a model runs on, in the words of the command line."""
+"""The device that a model runs on."""
 
 
 @dataclass(frozen=True)
 class ImageSpec:
-    """How an image becomes the input of an encoder.
+    """How an image is turned into the input of an encoder.
 
     Attributes
     ----------
     size : int
         Height and width in pixels.
     resize : {"squash", "crop"}
-        How an image that is not square becomes square.
+        How an image becomes square.
     interpolation : {"bilinear", "bicubic"}
-        The resampling filter (both average over all the pixels they cover when shrinking).
+        The resampling filter (with antialiasing, as Pillow has it).
     mean, std : tuple of float
         Per channel, on the 0 to 1 scale: ``(pixel / 255 - mean) / std``.
     channels : {"rgb", "bgr"}
@@ -50,36 +50,36 @@ class ImageSpec:
     channels: Literal["rgb", "bgr"] = "rgb"
 
     def __post_init__(self) -> None:
-        require(type(self.size) is int and 1 <= self.size <= 2048, f"size is {self.size}; it must be from 1 to 2048")
-        require(self.resize in get_args(ResizeRule), f"resize is {self.resize!r}; it must be squash or crop")
-        require(
-            self.interpolation in ("bilinear", "bicubic"),
-            f"interpolation is {self.interpolation!r}; it must be bilinear or bicubic",
-        )
-        require(self.channels in ("rgb", "bgr"), f"channels is {self.channels!r}; it must be rgb or bgr")
-        require(len(self.mean) == len(self.std) == 3, "mean and std have a number for each of three channels")
+        is_valid = type(self.size) is int and 1 <= self.size <= 2048
+        require(is_valid, f"size {self.size} is out of range: use 1 to 2048")
+        choices = {"resize": ("squash", "crop"), "interpolation": ("bilinear", "bicubic"), "channels": ("rgb", "bgr")}
+        for name, allowed in choices.items():
+            value = getattr(self, name)
+            require(value in allowed, f"{name} {value!r} is unknown: use {' or '.join(allowed)}")
+        for name in ("mean", "std"):
+            require(
+                len(getattr(self, name)) == 3, f"{name} {getattr(self, name)} needs one number for each channel: use 3"
+            )
 
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """What travels with a model, in its ``model.json``.
+    """The description of a model, stored in its ``model.json``.
 
     Attributes
     ----------
     name : str
-        What people call the model.
     encoder, decoder : str
-        The architecture, in timm's and in looksay's names.
+        The architecture, by timm's and by looksay's names.
     image : ImageSpec
-        How images are prepared.
     grid : tuple of int
-        Rows and columns of the encoder's feature grid: the shape of an attention map.
+        Rows and columns of the encoder's feature map, and so of an attention map.
     decoding : DecodingOptions
-        The search that was chosen on the val split.
+        The model's own decoding options, chosen on the val split.
     licence, training_data : str
-        Terms of the weights; what the model was trained on.
+        The licence of the weights, and the data that the model was trained on.
     scores : dict
-        Measured by running this very bundle: ``{"split": "val", "CIDEr-D": …}``.
+        Measured with this bundle: ``{"split": "val", "CIDEr-D": …}``.
     files : dict
         File name to sha256, for every other file of the bundle.
     """
@@ -101,40 +101,40 @@ class ModelSpec:
 
     @classmethod
     def from_json(cls, data: Any) -> ModelSpec:
-        """Read what `to_json` wrote; unknown keys are left out, so that newer bundles still load.
+        """Read the output of `to_json`; unknown keys are ignored, so that newer bundles of the same format load.
 
         Raises
         ------
-        TypeError, ValueError
-            If a key is missing or a value is of the wrong kind.
+        TypeError, KeyError, ValueError
+            If a key is missing or a value is invalid.
         """
-        values, image = _known(cls, data), _known(ImageSpec, data["image"])
+        values, image = _known_fields(cls, data), _known_fields(ImageSpec, data["image"])
         image.update(mean=tuple(image["mean"]), std=tuple(image["std"]))
         rows, columns = values["grid"]
-        decoding = _known(DecodingOptions, data["decoding"])
+        decoding = _known_fields(DecodingOptions, data["decoding"])
         values.update(image=ImageSpec(**image), decoding=DecodingOptions(**decoding))
         values.update(grid=(rows, columns), files=dict(values["files"]))
         return cls(**values)
 
 
-def _known(kind: type[Any], data: Any) -> dict[str, Any]:
+def _known_fields(kind: type[Any], data: Any) -> dict[str, Any]:
     if not isinstance(data, dict):
-        raise TypeError(f"{data!r} is no JSON object")
+        raise TypeError(f"{data!r} is not a JSON object")
     names = {field.name for field in fields(kind)}
     return {key: value for key, value in data.items() if key in names}
 
 
 @dataclass(frozen=True)
 class Tag:
-    """A noun that the CNN recognises in an image.
+    """An object that the encoder recognises in an image.
 
     Attributes
     ----------
     name : str
     probability : float
-        That people would mention it.
+        The probability that a person's caption mentions it.
     in_caption : bool
-        Whether the caption names it.
+        Whether the model's caption mentions it.
     """
 
     name: str
@@ -149,15 +149,14 @@ class Caption:
     Attributes
     ----------
     text : str
-        The caption; ``str(caption)`` is the same.
+        The same as ``str(caption)``.
     tokens : tuple of str
-        Its words.
     log_prob : float
-        Natural log of the probability that the model gives to these words and the end.
-    attention : ndarray of float32, shape (words, rows, columns), optional
-        Where the model looked for each word; each map sums to 1. Filled on request.
+        Natural log of the probability of the tokens and of the end of the caption.
+    attention : ndarray of float32, shape (tokens, rows, columns), optional
+        The attention map of each token, which sums to 1; only if requested.
     tags : tuple of Tag
-        What the CNN recognises, the likeliest first; empty if the model has no table of nouns.
+        Recognised objects, the most probable first; empty if the model has no concept table.
     """
 
     text: str

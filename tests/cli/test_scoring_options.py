@@ -64,7 +64,7 @@ def test_evaluate_scores_several_models_as_one(small_bundle: Path, small_data: P
     assert f"{name} + {name}" in twice.stdout
     other = run("evaluate", small_bundle, "default", "--data", small_data, "--no-meteor")
     assert other.exit_code == 2
-    assert "has other words than" in other.output
+    assert "has another vocabulary than" in other.output
 
 
 def test_score_needs_no_images(tmp_path: Path) -> None:

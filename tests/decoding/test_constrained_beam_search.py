@@ -1,75 +1,141 @@
-"""Who asks for a word gets the best caption that has it."""
+"""Captions with forced words are the best of those that contain them."""
 
 from __future__ import annotations
 
-import itertools
+import dataclasses
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_search import END, START, Table, Toy, decode, log_prob, tables
+from toy_model import (
+    END,
+    START,
+    UNK,
+    VOCABULARY,
+    A,
+    B,
+    C,
+    Table,
+    ToyState,
+    all_captions,
+    decode,
+    decode_tokens,
+    log_prob,
+    random_table,
+    ranked,
+    seeds,
+)
 
-from looksay.decoding import logits_processors
-from looksay.decoding.constrained_beam_search import guided
-from looksay.decoding.options import DecodingOptions
-from looksay.decoding.search import Hypothesis
+from looksay import OptionError
+from looksay.decoding.constrained_beam_search import constrained_beam_search
+from looksay.decoding.hypothesis import Hypothesis
+from looksay.decoding.logits_processors import LogitsProcessor, forbid_tokens, no_repeat_ngram, process
+from looksay.decoding.options import MAX_FORCE_WORDS, DecodingOptions
+
+WIDE = DecodingOptions(num_beams=100, num_captions=3, max_length=3)
 
 
-def ask(
-    table: Table, wanted: list[list[int]], options: DecodingOptions, *more: logits_processors.LogitsProcessor
+def search(
+    table: Table, constraints: list[list[int]], options: DecodingOptions, *processors: LogitsProcessor
 ) -> list[Hypothesis]:
-    def step(tokens: Any, state: Toy) -> tuple[Any, Toy]:
-        return table[state.image, state.before, tokens].copy(), Toy(state.image, tokens)
+    def step(tokens: Any, state: ToyState) -> tuple[Any, ToyState]:
+        return table[state.image, state.before, tokens].copy(), ToyState(state.image, tokens)
 
-    state = Toy(np.zeros(1, dtype=np.intp), np.zeros(1, dtype=np.int64))
-    return guided(step, state, options, wanted, start=START, end=END, rules=[logits_processors.never([START]), *more])
+    processed = process(step, [forbid_tokens([START, UNK]), *processors], options, END)
+    state = ToyState(np.array([0]), np.array([START]))
+    return constrained_beam_search(processed, state, options, constraints, start=START, end=END)
 
 
 @settings(deadline=None)
-@given(st.integers(0, 10_000), st.sampled_from([[[2]], [[2, 3]], [[2], [3, 4]], [[2], [2, 4]], []]))
-def test_a_wide_beam_finds_what_trying_everything_finds(seed: int, wanted: list[list[int]]) -> None:
-    table, longest = tables(seed, images=1), 3
-    every = [
-        words
-        for n in range(longest + 1)
-        for words in itertools.product((2, 3, 4), repeat=n)
-        if all(set(words) & set(ids) for ids in wanted)
+@given(seeds, st.sampled_from([[[A]], [[A, B]], [[A], [B, C]], [[A], [A, C]], []]))
+def test_a_wide_beam_finds_the_best_of_all_captions_with_the_tokens(seed: int, constraints: list[list[int]]) -> None:
+    table = random_table(seed)
+    captions = [c for c in all_captions(3) if all(set(c) & set(tokens) for tokens in constraints)]
+    hypotheses = search(table, constraints, WIDE)
+    assert [hypothesis.tokens for hypothesis in hypotheses] == ranked(table[0], captions, WIDE.length_penalty)[:3]
+    for hypothesis in hypotheses:
+        assert hypothesis.log_prob == pytest.approx(log_prob(table[0], hypothesis.tokens), abs=1e-4)
+
+
+@settings(deadline=None)
+@given(
+    seeds,
+    st.sampled_from([["alpha"], ["alpha", "charlie"], ["Charlie alpha", "alpha"]]),
+    st.sampled_from([{}, {"bad_words": ["bravo"]}, {"prefix": "bravo"}, {"prefix": "alpha"}, {"min_length": 3}]),
+)
+def test_force_words_give_the_best_of_all_captions_that_the_options_allow(
+    seed: int, words: list[str], more: dict[str, Any]
+) -> None:
+    table = random_table(seed, images=2)
+    forced = {token for word in words for token in VOCABULARY.encode(word)}
+    prefix = tuple(VOCABULARY.encode(more.get("prefix", "")))
+    captions = [
+        caption
+        for caption in all_captions(3)
+        if forced <= set(caption)
+        and caption[: len(prefix)] == prefix
+        and not ("bad_words" in more and B in caption)
+        and len(caption) >= more.get("min_length", 0)
     ]
-    options = DecodingOptions(num_beams=100, num_captions=3, max_length=longest)
-    ranked = sorted(every, key=lambda words: -log_prob(table[0], words) / (len(words) + 1) ** 0.7)
-    found = ask(table, wanted, options)
-    assert [caption.tokens for caption in found] == ranked[:3]
-    for caption in found:
-        assert caption.log_prob == pytest.approx(log_prob(table[0], caption.tokens), abs=1e-4)
+    options = dataclasses.replace(WIDE, force_words=tuple(words), **more)
+    for image, hypotheses in enumerate(decode(table, options)):
+        expected = ranked(table[image], captions, options.length_penalty)[:3]
+        assert [hypothesis.tokens for hypothesis in hypotheses] == expected
 
 
-@given(st.integers(0, 10_000), st.integers(1, 4))
-def test_a_narrow_beam_keeps_what_is_asked_for(seed: int, beam: int) -> None:
-    table = tables(seed, images=1)
-    found = ask(
-        table,
-        [[3], [4]],
-        DecodingOptions(num_beams=beam, num_captions=beam, max_length=8),
-        logits_processors.no_repeat(1),
-    )
-    assert found
-    for caption in found:
-        assert {3, 4} <= set(caption.tokens)
-        assert len(set(caption.tokens)) == len(caption.tokens)
+@given(seeds, st.integers(1, 4))
+def test_a_narrow_beam_keeps_the_tokens(seed: int, num_beams: int) -> None:
+    options = DecodingOptions(num_beams=num_beams, num_captions=num_beams, max_length=8)
+    hypotheses = search(random_table(seed), [[B], [C]], options, no_repeat_ngram(1))
+    assert hypotheses
+    for hypothesis in hypotheses:
+        assert {B, C} <= set(hypothesis.tokens)
+        assert len(set(hypothesis.tokens)) == len(hypothesis.tokens)
 
 
-@given(st.integers(0, 10_000))
-def test_what_the_caption_has_anyway_changes_nothing(seed: int) -> None:
-    table, options = tables(seed, images=1), DecodingOptions(num_beams=100, max_length=3)
-    ((free, *_),) = decode(table, options)
-    if free.tokens:
-        (asked, *_) = ask(table, [[free.tokens[0]]], options)
-        assert asked == free
+@given(seeds)
+def test_a_word_of_the_best_caption_changes_nothing(seed: int) -> None:
+    table = random_table(seed)
+    best = decode(table, WIDE)[0][0]
+    if best.tokens:
+        word = VOCABULARY.tokens[best.tokens[0]]
+        assert decode(table, dataclasses.replace(WIDE, force_words=(word,)))[0][0] == best
 
 
-def test_what_cannot_be_said_is_not_said() -> None:
-    table = tables(0, images=1)
-    assert ask(table, [[2]], DecodingOptions(max_length=5), logits_processors.never([2])) == []
-    assert ask(table, [[2], [3]], DecodingOptions(max_length=1)) == []
+def test_constraints_that_no_caption_satisfies_give_no_caption() -> None:
+    table = random_table(0)
+    assert search(table, [[A]], DecodingOptions(max_length=5), forbid_tokens([A])) == []
+    assert search(table, [[A], [B]], DecodingOptions(max_length=1)) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"force_words": ["delta"]}, "force_words: 'delta' is not in the model's vocabulary; use another word"),
+        ({"force_words": ["<end>"]}, "'<end>' is not in the model's vocabulary"),
+        ({"force_words": ["alpha"], "bad_words": ["alpha"]}, "force_words and bad_words both have alpha"),
+        ({"force_words": ["alpha", "bravo"], "max_length": 1}, "max_length 1 is too short for force_words: use 2"),
+        ({"force_words": ["alpha"], "prefix": "bravo", "max_length": 1}, "max_length 1 is too short"),
+    ],
+)
+def test_force_words_that_no_caption_can_contain_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(OptionError, match=message):
+        decode(random_table(0), DecodingOptions(**options))
+
+
+def test_the_number_of_force_words_is_limited() -> None:
+    from looksay.decoding.decode import forced_tokens
+    from looksay.text.vocabulary import SPECIAL, Vocabulary
+
+    words = [f"word{number}" for number in range(MAX_FORCE_WORDS + 1)]
+    vocabulary = Vocabulary((*SPECIAL, *words))
+    assert len(forced_tokens(DecodingOptions(force_words=(*words[1:], words[1])), vocabulary)) == MAX_FORCE_WORDS
+    with pytest.raises(OptionError, match="force_words has 7 words: use at most 6"):
+        forced_tokens(DecodingOptions(force_words=tuple(words)), vocabulary)
+
+
+def test_a_forced_word_of_the_prefix_is_not_required_twice() -> None:
+    options = DecodingOptions(force_words=("alpha",), prefix="alpha", max_length=1)
+    assert decode_tokens(random_table(0), options) == [(A,)]

@@ -1,18 +1,80 @@
-"""Who forbids a word, or gives a beginning, says it in words and not in ids."""
+"""Forbidden tokens are in no caption, on a model of six tokens and on the one that ships."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 from conftest import EXAMPLES
+from hypothesis import given
+from toy_model import END, A, B, C, decode, decode_tokens, log_prob, random_table, searches, seeds
 
 import looksay
-from looksay import OptionError
+from looksay import DecodingOptions, OptionError
 from looksay.decoding import logits_processors
-from looksay.decoding.options import DecodingOptions
 from looksay.text.vocabulary import SPECIAL, Vocabulary
 
 PHOTO = EXAMPLES / "boats.jpg"
+
+
+@given(seeds, searches)
+def test_a_forbidden_token_is_not_decoded(seed: int, options: DecodingOptions) -> None:
+    for tokens in decode_tokens(random_table(seed, 2), options, logits_processors.forbid_tokens([A])):
+        assert A not in tokens
+
+
+@given(seeds, searches)
+def test_ngrams_are_not_repeated(seed: int, options: DecodingOptions) -> None:
+    for size in (1, 2):
+        for tokens in decode_tokens(random_table(seed, 2), options, logits_processors.no_repeat_ngram(size)):
+            ngrams = [tokens[start : start + size] for start in range(len(tokens) - size + 1)]
+            assert len(set(ngrams)) == len(ngrams)
+
+
+@given(seeds, searches)
+def test_captions_have_the_minimum_length_and_do_not_end_after_forbidden_tokens(
+    seed: int, options: DecodingOptions
+) -> None:
+    table = random_table(seed, images=2)
+    assert all(len(tokens) >= 3 for tokens in decode_tokens(table, options, logits_processors.min_length(3, END)))
+    for tokens in decode_tokens(table, options, logits_processors.no_end_after([A, B], END)):
+        assert len(tokens) == 6 or not tokens or tokens[-1] == C  # at the maximum length, a caption must end
+
+
+@given(seeds, searches)
+def test_captions_start_with_the_prefix_and_its_probability_counts(seed: int, options: DecodingOptions) -> None:
+    table = random_table(seed, images=2)
+    for image, hypotheses in enumerate(decode(table, options, logits_processors.force_prefix([C, C]))):
+        for hypothesis in hypotheses:
+            assert hypothesis.tokens[:2] == (C, C)
+            assert hypothesis.log_prob == pytest.approx(log_prob(table[image], hypothesis.tokens), abs=1e-4)
+
+
+@given(seeds, searches)
+def test_a_caption_without_an_allowed_token_ends(seed: int, options: DecodingOptions) -> None:
+    table = random_table(seed, images=2)
+    processors = logits_processors.forbid_tokens([A, B, C]), logits_processors.min_length(9, END)
+    for image, (hypothesis,) in enumerate(decode(table, options, *processors)):
+        assert hypothesis.tokens == ()
+        assert hypothesis.log_prob == pytest.approx(log_prob(table[image], ()), abs=1e-4)
+
+
+def test_function_words_may_be_repeated() -> None:
+    vocabulary = Vocabulary((*SPECIAL, "a", "white", "cat", "and"))
+    log_probs = np.zeros((2, len(vocabulary)))
+    tokens = np.array([vocabulary.encode("a white cat and"), vocabulary.encode("a white white and")])
+    for processor in logits_processors.from_options(DecodingOptions(no_repeat_words=True), vocabulary):
+        processor(log_probs, tokens)
+    allowed = [[word for word, value in zip(vocabulary.tokens, row, strict=True) if value == 0] for row in log_probs]
+    assert allowed == [["<end>", "a", "and"], ["<end>", "a", "cat", "and"]]
+
+
+def test_the_article_of_a_rare_word_fits_its_first_letter() -> None:
+    vocabulary = Vocabulary((*SPECIAL, "a", "an", "owl", "zebra", "unicorn", "dog"))
+    rare = vocabulary.known_ids(["owl", "zebra", "unicorn"])
+    log_probs = np.zeros((2, len(vocabulary)))
+    logits_processors.fitting_article(rare, vocabulary)(log_probs, np.array([vocabulary.encode("a"), [4]]))
+    forbidden = [[vocabulary.tokens[token] for token in np.flatnonzero(np.isinf(row))] for row in log_probs]
+    assert forbidden == [["owl"], ["zebra", "unicorn"]]
 
 
 @pytest.fixture(scope="module")
@@ -20,46 +82,38 @@ def captioner() -> looksay.Captioner:
     return looksay.load()
 
 
-def test_words_are_forbidden_and_beginnings_forced(captioner: looksay.Captioner) -> None:
+def test_bad_words_are_avoided_and_a_prefix_is_kept(captioner: looksay.Captioner) -> None:
     best = captioner(PHOTO)
     assert "boat" in best.tokens
-    without = captioner(PHOTO, bad_words=("boat", "boats"))
-    assert not {"boat", "boats"} & set(without.tokens)
-    forced = captioner(PHOTO, prefix="Two dogs")
-    assert forced.text.startswith("two dogs ")
-    assert forced.log_prob < best.log_prob
+    assert not {"boat", "boats"} & set(captioner(PHOTO, bad_words={"boat", "boats"}).tokens)
+    with_prefix = captioner(PHOTO, prefix="Two dogs")
+    assert with_prefix.text.startswith("two dogs ")
+    assert with_prefix.log_prob < best.log_prob
 
 
 def test_no_caption_dangles_or_repeats_a_word(captioner: looksay.Captioner) -> None:
-    found = captioner.candidates(PHOTO, num_captions=10, no_dangling=True, no_repeat_ngram_size=1, min_length=8)
-    assert all(len(set(caption.tokens)) == len(caption.tokens) >= 8 for caption in found)
-    assert all(caption.tokens[-1] not in ("a", "the", "of", "with") for caption in found)
+    captions = captioner(PHOTO, num_captions=10, no_dangling=True, no_repeat_ngram_size=1, min_length=8)
+    assert len(captions) == 10
+    assert all(len(set(caption.tokens)) == len(caption.tokens) >= 8 for caption in captions)
+    assert all(caption.tokens[-1] not in ("a", "the", "of", "with") for caption in captions)
 
 
-def test_drawn_captions_differ_by_seed(captioner: looksay.Captioner) -> None:
-    drawn = [captioner(PHOTO, temperature=1.0, seed=seed).text for seed in range(5)]
-    assert len(set(drawn)) > 1
-    assert drawn[0] == captioner(PHOTO, temperature=1.0, seed=0).text
+def test_samples_differ_by_seed(captioner: looksay.Captioner) -> None:
+    samples = [captioner(PHOTO, temperature=1.0, seed=seed).text for seed in range(5)]
+    assert len(set(samples)) > 1
+    assert samples[0] == captioner(PHOTO, temperature=1.0, seed=0).text
 
 
-def test_groups_give_other_captions(captioner: looksay.Captioner) -> None:
-    beam = captioner.candidates(PHOTO, num_beams=4, num_captions=4)
-    groups = captioner.candidates(PHOTO, num_beams=4, num_captions=4, num_beam_groups=4, diversity_penalty=2.0)
-    assert len({c.tokens[:3] for c in groups}) > len({c.tokens[:3] for c in beam})
+def test_beam_groups_give_more_different_captions(captioner: looksay.Captioner) -> None:
+    beams = captioner(PHOTO, num_beams=4, num_captions=4)
+    groups = captioner(PHOTO, num_beams=4, num_captions=4, num_beam_groups=4, diversity_penalty=2.0)
+    assert len({caption.tokens[:3] for caption in groups}) > len({caption.tokens[:3] for caption in beams})
 
 
-@pytest.mark.parametrize("prefix", ["a xylophone", "a dog " * 11])
-def test_beginnings_that_cannot_be_said_are_refused(captioner: looksay.Captioner, prefix: str) -> None:
-    with pytest.raises(OptionError, match="prefix is"):
+@pytest.mark.parametrize(
+    ("prefix", "message"),
+    [("a xylophone", "prefix: 'xylophone' is not in the model's vocabulary"), ("a dog " * 11, "prefix .* is too long")],
+)
+def test_a_prefix_that_cannot_be_decoded_is_refused(captioner: looksay.Captioner, prefix: str, message: str) -> None:
+    with pytest.raises(OptionError, match=message):
         captioner(PHOTO, prefix=prefix)
-
-
-def test_no_word_echoes_but_small_ones() -> None:
-    words = Vocabulary((*SPECIAL, "a", "white", "cat", "and"))
-    obeyed = logits_processors.of(DecodingOptions(no_repeat_words=True), words)
-    log_probs = np.zeros((2, len(words)))
-    written = np.array([words.encode("a white cat and"), words.encode("a white white and")])
-    for rule in obeyed:
-        rule(log_probs, written)
-    allowed = [[word for word, value in zip(words.tokens, row, strict=True) if value == 0] for row in log_probs]
-    assert allowed == [["<end>", "a", "and"], ["<end>", "a", "cat", "and"]]

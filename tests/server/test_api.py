@@ -49,7 +49,7 @@ def test_images_are_captioned_as_the_library_does_and_a_broken_one_spoils_none(c
     *said, broken = answer["images"]
     assert [image["name"] for image in said] == list(PHOTOS)
     for image in said:
-        own = captioner.candidates(EXAMPLES / image["name"], num_captions=2, num_beams=4)
+        own = captioner(EXAMPLES / image["name"], num_captions=2, num_beams=4)
         assert [caption["text"] for caption in image["captions"]] == [str(caption) for caption in own]
         assert [c["log_prob"] for c in image["captions"]] == pytest.approx([c.log_prob for c in own], abs=0.01)
         assert image["captions"][0]["words"] == list(own[0].tokens)

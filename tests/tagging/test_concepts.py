@@ -1,4 +1,4 @@
-"""Who shows an image of what the captions never had hears its name, but not beside a wrong one."""
+"""The encoder's classes become concepts, and a caption lacks those that it does not mention."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from looksay import BundleError
-from looksay.tagging.concepts import MOST, Concept, ConceptTable
+from looksay.tagging.concepts import MAX_MISSING, Concept, ConceptTable
 from looksay.types import Tag
 
 CAT = Concept(("cat", "cats"), ("cat", "cats"), "animal", (0, 1))
@@ -24,75 +24,87 @@ GIRAFFE = Concept(("giraffe",), ("giraffe",), "animal", ())
 TABLE = ConceptTable((CAT, DOG, BIRD, OWL, CLOCK, BED, LAMP, GIRAFFE), rare_words=("owl",))
 
 
-def seen(**likely: float) -> np.ndarray:
-    return np.array([likely.get(noun.name, 0.01) for noun in TABLE.concepts])
+def recognised(**probabilities: float) -> np.ndarray:
+    return np.array([probabilities.get(concept.name, 0.01) for concept in TABLE.concepts])
+
+
+def missing(caption: str, **probabilities: float) -> list[tuple[str, ...]]:
+    return TABLE.missing(recognised(**probabilities), caption.split())[0]
+
+
+def excluded(caption: str, **probabilities: float) -> set[str]:
+    return TABLE.missing(recognised(**probabilities), caption.split())[1]
 
 
 @given(st.lists(st.floats(-30, 30), min_size=8, max_size=8))
-def test_a_noun_has_the_probability_of_its_classes(scores: list[float]) -> None:
-    likely = np.exp(np.array(scores) - max(scores))
-    likely /= likely.sum()
+def test_a_concept_has_the_probability_of_its_classes(scores: list[float]) -> None:
+    softmax = np.exp(np.array(scores) - max(scores))
+    softmax /= softmax.sum()
     shares = TABLE.shares(np.array([scores]))
-    assert shares[0] == pytest.approx([sum(likely[list(noun.classes)]) for noun in TABLE.concepts])
+    assert shares[0] == pytest.approx([sum(softmax[list(concept.classes)]) for concept in TABLE.concepts])
     assert TABLE.probabilities(np.array([scores]))[0] == pytest.approx(np.clip(shares[0], 1e-6, 1 - 1e-6))
 
 
-def test_a_sure_noun_that_is_missing_is_asked_for_without_its_rivals() -> None:
-    wish = TABLE.wish(seen(cat=0.9), "a dog on a bed".split())
-    assert wish.wanted == [("cat", "cats")]
-    assert wish.unwanted == {"dog", "bird", "owl", "giraffe"}
-    assert TABLE.wish(seen(cat=0.4), "a dog on a bed".split()).wanted == []
-    assert TABLE.wish(seen(cat=0.9), "two cats on a bed".split()).wanted == []
+def test_a_confident_concept_is_missing_and_excludes_its_rivals() -> None:
+    assert missing("a dog on a bed", cat=0.9) == [("cat", "cats")]
+    assert excluded("a dog on a bed", cat=0.9) == {"dog", "bird", "owl", "giraffe"}
+    assert missing("a dog on a bed", cat=0.4) == []
+    assert missing("two cats on a bed", cat=0.9) == []
 
 
-def test_of_two_that_exclude_each_other_the_likelier_wins() -> None:
-    assert TABLE.wish(seen(cat=0.9, dog=0.8), "a man".split()).wanted == [("cat", "cats")]
-    assert TABLE.wish(seen(cat=0.8, dog=0.9), "a dog on a bed".split()).wanted == []  # it is there already
+def test_the_more_probable_of_two_rivals_wins() -> None:
+    assert missing("a man", cat=0.9, dog=0.8) == [("cat", "cats")]
+    assert missing("a dog on a bed", cat=0.8, dog=0.9) == []
 
 
-def test_a_wider_word_will_do() -> None:
-    assert TABLE.wish(seen(owl=0.9, bird=0.95), "a bird on a branch".split()).wanted == []
-    assert TABLE.wish(seen(owl=0.9, bird=0.8), "a branch".split()).unwanted == {"cat", "cats", "dog", "giraffe"}
+def test_a_broader_word_mentions_a_concept() -> None:
+    assert missing("a bird on a branch", owl=0.9, bird=0.95) == []
+    assert excluded("a branch", owl=0.9, bird=0.8) == {"cat", "cats", "dog", "giraffe"}
 
 
-def test_what_is_said_stays_where_the_cnn_is_sure_of_it_too_or_cannot_know() -> None:
-    assert TABLE.wish(seen(cat=0.9, dog=0.6), "a dog on a bed".split()).wanted == []
-    assert TABLE.wish(seen(cat=0.9), "a giraffe by a tree".split()).wanted == []
-    assert TABLE.wish(seen(cat=0.9, clock=0.6), "a giraffe by a tree".split()).wanted == [("clock",)]
+def test_a_concept_of_the_caption_is_kept_if_it_is_recognised_or_has_no_class() -> None:
+    assert missing("a dog on a bed", cat=0.9, dog=0.6) == []
+    assert missing("a giraffe by a tree", cat=0.9) == []
+    assert missing("a giraffe by a tree", cat=0.9, clock=0.6) == [("clock",)]
 
 
-def test_a_word_that_means_something_else_too_is_never_excluded() -> None:
+def test_a_homonym_is_not_excluded() -> None:
     orange = Concept(("orange", "oranges"), ("orange", "oranges"), "food", (1,), homonyms=("orange",))
     banana = Concept(("banana",), ("banana",), "food", (2,))
-    wish = ConceptTable((orange, banana)).wish(np.array([0.1, 0.9]), "a man in an orange shirt".split())
-    assert (wish.wanted, wish.unwanted) == ([("banana",)], {"oranges"})
+    table = ConceptTable((orange, banana))
+    assert table.missing(np.array([0.1, 0.9]), "a man in an orange shirt".split()) == ([("banana",)], {"oranges"})
 
 
-def test_one_thing_is_asked_for_by_one_of_its_names() -> None:
+def test_one_object_is_missing_by_one_name() -> None:
     computer = Concept(("computer",), ("computer", "laptop"), "", (1, 2))
     laptop = Concept(("laptop",), ("laptop", "computer"), "", (2,))
-    assert ConceptTable((computer, laptop)).wish(np.array([0.9, 0.8]), ["a", "cat"]).wanted == [("computer",)]
+    assert ConceptTable((computer, laptop)).missing(np.array([0.9, 0.8]), ["a", "cat"])[0] == [("computer",)]
 
 
-def test_no_more_are_asked_for_than_can_be_searched() -> None:
-    wish = TABLE.wish(seen(clock=0.9, bed=0.8, lamp=0.7), [])
-    assert wish.wanted == [("clock",), ("bed",)]
-    assert len(wish.wanted) == MOST
-    assert wish.unwanted == set()
+def test_the_number_of_missing_concepts_is_limited() -> None:
+    assert missing("", clock=0.9, bed=0.8, lamp=0.7) == [("clock",), ("bed",)]
+    assert MAX_MISSING == 2
+    assert excluded("", clock=0.9, bed=0.8, lamp=0.7) == set()
 
 
-def test_tags_say_what_is_likely_and_what_was_said() -> None:
-    told = TABLE.tags(seen(bed=0.9, owl=0.3, clock=0.09), "a bird on a bed".split())
-    assert told == (Tag("bed", 0.9, in_caption=True), Tag("owl", 0.3, in_caption=True))
+def test_tags_are_probable_concepts_and_whether_the_caption_mentions_them() -> None:
+    tags = TABLE.tags(recognised(bed=0.9, owl=0.3, clock=0.09), "a bird on a bed".split())
+    assert tags == (Tag("bed", 0.9, in_caption=True), Tag("owl", 0.3, in_caption=True))
 
 
-def test_a_table_is_kept_whole_and_a_broken_one_refused(tmp_path: Path) -> None:
+def test_a_table_survives_its_file_and_a_broken_one_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "tags.json"
     TABLE.save(file)
     assert ConceptTable.load(file) == TABLE
-    for broken in ("", "{}", '{"nouns": [{}], "scale": 1, "threshold": 1, "quiet": []}', "[]", '{"nouns": 3}'):
+    for broken in (
+        "",
+        "{}",
+        '{"concepts": [{}], "scale": 1, "threshold": 1, "rare_words": []}',
+        "[]",
+        '{"concepts": 3}',
+    ):
         file.write_text(broken, encoding="utf-8")
-        with pytest.raises(BundleError, match="no table of nouns"):
+        with pytest.raises(BundleError, match="not a concept table"):
             ConceptTable.load(file)
-    with pytest.raises(BundleError, match="no table of nouns"):
+    with pytest.raises(BundleError, match="not a concept table"):
         ConceptTable.load(tmp_path / "none.json")

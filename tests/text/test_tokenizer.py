@@ -1,4 +1,4 @@
-"""Who compares scores with a paper needs the very words that coco-caption counts."""
+"""Tokens are those of coco-caption, so that scores can be compared with those of papers."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ GOLDEN = json.loads((Path(__file__).parent.parent / "metrics" / "golden.json").r
 
 
 @pytest.mark.parametrize(("text", "words"), GOLDEN["tokens"])
-def test_words_are_those_of_the_java_tokeniser(text: str, words: str) -> None:
+def test_tokens_are_those_of_the_java_tokenizer(text: str, words: str) -> None:
     assert " ".join(tokenize(text)) == words
 
 
-def test_joined_words_read_as_a_person_writes() -> None:
+def test_joined_tokens_are_plain_text() -> None:
     assert join("two dogs do n't mind the boy 's ball -lrb- red -rrb-".split()) == (
         "two dogs don't mind the boy's ball ( red )"
     )
@@ -29,12 +29,12 @@ def test_joined_words_read_as_a_person_writes() -> None:
 
 
 @given(st.lists(st.sampled_from("a dog 's n't t-shirt 're 2 white man o'clock -lrb- u.s. & #".split())))
-def test_joining_loses_no_word(words: list[str]) -> None:
+def test_joined_tokens_are_split_into_the_same_tokens(words: list[str]) -> None:
     assert tokenize(join(words)) == words
 
 
 @given(st.text())
-def test_any_text_has_words_that_are_lower_case_and_stay_the_same(text: str) -> None:
+def test_tokens_of_any_text_are_lower_case_words_without_spaces(text: str) -> None:
     words = tokenize(text)
     assert all(word and word == word.lower() and not any(c.isspace() for c in word) for word in words)
 
@@ -51,20 +51,20 @@ def test_any_text_has_words_that_are_lower_case_and_stay_the_same(text: str) -> 
         ("a dog ❤️ a 😀cat", "a dog ❤ a cat"),
     ],
 )
-def test_every_script_has_words(text: str, words: str) -> None:
-    found = tokenize(text)
-    assert found == unicodedata.normalize("NFC", words).split()
-    assert tokenize(join(found)) == found
+def test_every_script_is_tokenized(text: str, words: str) -> None:
+    tokens = tokenize(text)
+    assert tokens == unicodedata.normalize("NFC", words).split()
+    assert tokenize(join(tokens)) == tokens
 
 
-def test_chinese_reads_without_spaces() -> None:
+def test_chinese_is_joined_without_spaces() -> None:
     assert join(tokenize("一只狗。")) == "一只狗"
 
 
 @pytest.mark.parametrize(
     "piece", ["a,", "a.", "a-", "a'", "1.", "1,", "a@", "w.w", "(a", "ab/", "é.", "a\u0301", "狗", "n't", "_a", "<a"]
 )
-def test_a_long_text_without_spaces_takes_no_more_than_a_moment(piece: str) -> None:
+def test_a_long_text_without_spaces_takes_linear_time(piece: str) -> None:
     start = time.perf_counter()
     tokenize(piece * 20_000)
     assert time.perf_counter() - start < 5

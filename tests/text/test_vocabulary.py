@@ -1,4 +1,4 @@
-"""Who loads a model next year needs its words to be the ones it was trained with."""
+"""Token ids are stable: by frequency, and as saved."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from looksay.text.vocabulary import SPECIAL, Vocabulary
 captions = st.lists(st.text(alphabet="abcé'-中文 \t,!", max_size=30), max_size=8)
 
 
-def test_only_frequent_words_are_known_and_the_most_frequent_come_first() -> None:
+def test_a_vocabulary_has_the_frequent_words_the_most_frequent_first() -> None:
     vocabulary = Vocabulary.build(["A dog runs.", "a dog sits", "a cat"], min_count=2)
     assert vocabulary.tokens == (*SPECIAL, "a", "dog")
     assert vocabulary.encode("A dog's cat") == [3, 4, vocabulary.unk, vocabulary.unk]
@@ -24,11 +24,11 @@ def test_only_frequent_words_are_known_and_the_most_frequent_come_first() -> Non
 
 
 @given(captions)
-def test_known_captions_survive_ids_and_disk(texts: list[str]) -> None:
+def test_captions_survive_ids_and_the_file(texts: list[str]) -> None:
     vocabulary = Vocabulary.build(texts)
     with tempfile.TemporaryDirectory() as folder:
-        vocabulary.save(Path(folder) / "words.json")
-        loaded = Vocabulary.load(Path(folder) / "words.json")
+        vocabulary.save(Path(folder) / "vocabulary.json")
+        loaded = Vocabulary.load(Path(folder) / "vocabulary.json")
     assert loaded == vocabulary
     for text in texts:
         ids = loaded.encode(text)
@@ -36,19 +36,27 @@ def test_known_captions_survive_ids_and_disk(texts: list[str]) -> None:
         assert loaded.encode(loaded.decode(ids)) == ids
 
 
-def test_a_caption_cannot_smuggle_in_a_special_word() -> None:
+def test_a_caption_cannot_contain_a_special_token() -> None:
     assert Vocabulary.build(["<start> <end>"]).tokens[:3] == SPECIAL
-    assert len(set(Vocabulary.build(["<end> <end>"]).tokens)) == len(Vocabulary.build(["<end> <end>"]))
+    vocabulary = Vocabulary.build(["<end> <end>"])
+    assert vocabulary.tokens == SPECIAL
+    assert vocabulary.encode("<start> <end>") == [vocabulary.unk] * 2
+    assert vocabulary.known_ids(SPECIAL) == []
+
+
+def test_an_extended_vocabulary_keeps_its_ids() -> None:
+    vocabulary = Vocabulary.build(["a dog"]).extended(["cat", "dog", "cat"])
+    assert vocabulary.tokens == (*SPECIAL, "a", "dog", "cat")
 
 
 def test_broken_vocabularies_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="starts with"):
         Vocabulary(("a", "b", "c"))
-    with pytest.raises(DataError, match="twice"):
+    with pytest.raises(DataError, match="duplicate words: dog"):
         Vocabulary((*SPECIAL, "dog", "dog"))
-    for text in ("", "[]", '{"words": 3}', '{"words": ["a"]}'):
-        (tmp_path / "words.json").write_text(text, encoding="utf-8")
-        with pytest.raises(BundleError, match=r"words\.json"):
-            Vocabulary.load(tmp_path / "words.json")
+    for text in ("", "[]", "{}", '{"tokens": 3}', '{"tokens": ["a"]}'):
+        (tmp_path / "vocabulary.json").write_text(text, encoding="utf-8")
+        with pytest.raises(BundleError, match=r"vocabulary\.json"):
+            Vocabulary.load(tmp_path / "vocabulary.json")
     with pytest.raises(BundleError, match="nowhere"):
         Vocabulary.load(tmp_path / "nowhere.json")

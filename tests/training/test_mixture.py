@@ -120,7 +120,7 @@ def _says_what_it_is_sure_of(folder: Path) -> None:
     """Let a captioner be sure that there is a zebra: it says so when it may, and else never."""
     captioner = looksay.load(folder)
     zebra = Concept(("zebra", "zebras"), ("zebra", "zebras"), "animal", tuple(range(1000)))
-    with pytest.raises(BundleError, match=r"tags.json names classes that the encoder does not tell"):
+    with pytest.raises(BundleError, match=r"tags.json has classes that the encoder does not return"):
         looksay.Captioner(replace(captioner.bundle, tags=ConceptTable((replace(zebra, classes=(1000,)),))))
     captioner.bundle = replace(captioner.bundle, tags=ConceptTable((zebra,), rare_words=("zebra",)))
     photo = EXAMPLES / "boats.jpg"
@@ -133,7 +133,7 @@ def _says_what_it_is_sure_of(folder: Path) -> None:
     assert captioner(photo, bad_words=("zebra", "zebras")).text == off.text
     assert captioner(photo, prefix="two zebra").text.startswith("two zebra")  # a word that it would not say by itself
     assert captioner(photo, prefix="two zebra", tags=False).text.startswith("two zebra")
-    with_beam = captioner.candidates(photo, num_captions=3)
+    with_beam = captioner(photo, num_captions=3)
     assert all({"zebra", "zebras"} & set(candidate.tokens) for candidate in with_beam)
 
 

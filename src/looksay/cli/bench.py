@@ -57,7 +57,7 @@ def bench(
     sources, cores = _sources(paths), os.cpu_count() or 1
     changes = decoding_overrides(options)
     loaded = captioner.load(*models, device=device)
-    chosen = loaded.options({**changes})
+    chosen = loaded.options(changes)
     click.echo(
         f"{loaded.name} on {device}, {_plural(cores, 'core')}; {_plural(len(sources), 'image')}, beam {chosen.num_beams}"
     )

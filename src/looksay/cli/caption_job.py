@@ -69,7 +69,7 @@ def caption(
         # Standard input has no name by which it could be known again.
         named = STDIN not in paths and output is not None and (output.is_file() or not output.exists())
         if output and named and layout in folder_job.OUTPUTS:
-            maker = Provenance.of(loaded, loaded.options(changes.copy()))
+            maker = Provenance.of(loaded, loaded.options(changes))
             job = stack.enter_context(folder_job.open_output(output, layout, maker, overwrite=overwrite))
             known, failed = _known(job, only_missing=only_missing, besides=bool(besides))
             left, done = folder_job.missing(job, known, find()), len(known)

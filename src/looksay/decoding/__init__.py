@@ -1,1 +1,1 @@
-"""Token by token to whole captions: greedy, beam and constrained beam search, and sampling."""
+"""From the log-probabilities of single tokens to captions: greedy, beam and constrained beam search, and sampling."""

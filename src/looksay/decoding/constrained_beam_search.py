@@ -1,4 +1,4 @@
-"""Constrained beam search: the best caption that has certain words."""
+"""Constrained beam search: the best captions that contain certain tokens."""
 
 from __future__ import annotations
 
@@ -7,80 +7,78 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from looksay.decoding.logits_processors import LogitsProcessor
+from looksay.decoding.hypothesis import Hypothesis, finish, rank, top_columns
+from looksay.decoding.logits_processors import ProcessedStep
 from looksay.decoding.options import DecodingOptions
-from looksay.decoding.search import Hypothesis, S, Step, finished, obeying, top
+from looksay.decoding.state import S
 
 
-def guided(
-    step: Step[S],
+def constrained_beam_search(
+    step: ProcessedStep[S],
     state: S,
     options: DecodingOptions,
-    wanted: Sequence[Sequence[int]],
+    constraints: Sequence[Sequence[int]],
     *,
     start: int,
     end: int,
-    rules: Sequence[LogitsProcessor] = (),
 ) -> list[Hypothesis]:
-    """Find the best captions of an image that have a word of each of some sets.
+    """Return the best captions of an image that contain one token from every set of tokens.
 
-    A caption being written is in one of ``2 ** len(wanted)`` states: which sets it has a word of. Each state has a beam
-    of its own, so that a beginning which has said the word is not crowded out by likelier ones that have not; only in
-    the last state may a caption end (Anderson et al. 2017, "Guided open vocabulary image captioning with constrained
-    beam search").
+    A hypothesis is in one of ``2 ** len(constraints)`` states, which tell the constraints that it satisfies. Each
+    state has a beam of its own, so that a hypothesis with a required token competes with others of its state alone.
+    A caption can end only in the last state (Anderson et al. 2017, "Guided open vocabulary image captioning with
+    constrained beam search").
 
     Parameters
     ----------
-    step, options, start, end, rules
-        As for `search`.
+    step, options, start, end
+        As in `beam_search`.
     state : State
-        The decoder's state before the first word, of the one image.
-    wanted : sequence of sequence of int
-        Ids, of which one each is to be said.
+        The decoder's state before the first token of one image: one row.
+    constraints : sequence of sequence of int
+        Sets of token ids.
 
     Returns
     -------
     list of Hypothesis
-        At most ``options.num_captions``, the best first; none if there is no such caption.
+        At most ``options.num_captions``, the best first; empty if no caption satisfies the constraints.
     """
-    allowed = obeying(step, rules, options, end)
-    goal = 2 ** len(wanted) - 1
-    last, log_prob, has = np.array([start]), np.zeros(1), np.zeros(1, dtype=int)
+    width, goal = options.num_beams, 2 ** len(constraints) - 1
+    last, log_prob, satisfied = np.array([start]), np.zeros(1), np.zeros(1, dtype=int)
     tokens = np.zeros((1, 0), dtype=np.int64)
-    done: list[Hypothesis] = []
-    marks: NDArray[np.int_] | None = None  # of each word which sets it is in, as bits
-    while last.size and len(done) < options.num_beams:
-        log_probs, state = allowed(last, state, tokens)
-        log_probs[has != goal, end] = -np.inf
+    finished: list[Hypothesis] = []
+    bits: NDArray[np.int_] | None = None
+    while last.size and len(finished) < width:
+        log_probs, state = step(last, state, tokens)
+        log_probs[satisfied != goal, end] = -np.inf
         total = log_prob[:, None] + log_probs
-        marks = _marks(wanted, total.shape[1]) if marks is None else marks
-        then = has[:, None] | marks
-        best = [_best(np.where(then == reached, total, -np.inf), 2 * options.num_beams) for reached in range(goal + 1)]
-        ends, goes_on = [], []
-        for place in best:
-            row, word = np.divmod(place, total.shape[1])
-            ends += [
-                each for each in zip(row[: options.num_beams], word[: options.num_beams], strict=True) if each[1] == end
-            ]
-            goes_on.append(place[word != end][: options.num_beams])
-        done += [finished(tokens[row], float(total[row, word]), options) for row, word in ends]
-        row, word = np.divmod(np.concatenate(goes_on), total.shape[1])
-        tokens = np.concatenate([tokens[row], word[:, None]], axis=1)
-        last, log_prob, has, state = word, total[row, word], then[row, word], state.take(row)
-    return sorted(done, key=lambda caption: -caption.score)[: options.num_captions]
+        vocab = total.shape[1]
+        bits = _constraint_bits(constraints, vocab) if bits is None else bits
+        reached = satisfied[:, None] | bits
+        kept = []
+        for beam in range(goal + 1):
+            best = _best_indices(np.where(reached == beam, total, -np.inf), 2 * width)
+            for row, token in zip(*np.divmod(best[:width], vocab), strict=True):
+                if token == end:
+                    finished.append(finish(tokens[row], float(total[row, token]), options))
+            kept.append(best[best % vocab != end][:width])
+        row, last = np.divmod(np.concatenate(kept), vocab)
+        tokens = np.concatenate([tokens[row], last[:, None]], axis=1)
+        log_prob, satisfied, state = total[row, last], reached[row, last], state.take(row)
+    return rank(finished, options.num_captions)
 
 
-def _marks(wanted: Sequence[Sequence[int]], vocabulary: int) -> NDArray[np.int_]:
-    """Return of each word which sets it is in, as bits."""
-    marks = np.zeros(vocabulary, dtype=int)
-    for place, ids in enumerate(wanted):
-        marks[list(ids)] |= 1 << place
-    return marks
+def _constraint_bits(constraints: Sequence[Sequence[int]], vocab: int) -> NDArray[np.int_]:
+    """Return the constraints that each token satisfies, as bits: (vocab,)."""
+    bits = np.zeros(vocab, dtype=int)
+    for index, ids in enumerate(constraints):
+        bits[list(ids)] |= 1 << index
+    return bits
 
 
-def _best(values: NDArray[np.float64], count: int) -> NDArray[np.intp]:
-    """Return the places of the largest values, the largest first, leaving out what cannot be."""
+def _best_indices(values: NDArray[np.float64], count: int) -> NDArray[np.intp]:
+    """Return the flat indices of the largest finite values, the largest first."""
     flat = values.reshape(1, -1)
-    places: NDArray[np.intp] = top(flat, count)[0]
-    possible: NDArray[np.intp] = places[np.isfinite(flat[0, places])]
-    return possible
+    indices: NDArray[np.intp] = top_columns(flat, count)[0]
+    finite: NDArray[np.intp] = indices[np.isfinite(flat[0, indices])]
+    return finite

@@ -1,7 +1,7 @@
-"""What captions may not say: small rules that search obeys at every word.
+"""Logits processors: functions that forbid tokens at a step by setting their log-probabilities to minus infinity.
 
-A rule gets the log-probabilities of the next word (rows, words) and the words written so far (rows, steps), and sets
-what is not allowed to minus infinity, in place. Rules know ids, not words.
+A processor receives the log-probabilities of the next token (rows, vocab) and the tokens decoded so far
+(rows, steps), and changes the former in place. ``<start>``, which opens every caption, is not among the tokens.
 """
 
 from __future__ import annotations
@@ -13,146 +13,169 @@ import numpy as np
 from numpy.typing import NDArray
 
 from looksay.decoding.options import DecodingOptions
+from looksay.decoding.state import S, Step, Tokens
 from looksay.errors import OptionError
-from looksay.text.stopwords import DANGLING, SMALL
+from looksay.text.stopwords import DANGLING, FUNCTION_WORDS
 from looksay.text.tokenizer import tokenize
 from looksay.text.vocabulary import Vocabulary
 
 LogProbs = NDArray[np.float64]
-Written = NDArray[np.int64]
-LogitsProcessor = Callable[[LogProbs, Written], None]
+LogitsProcessor = Callable[[LogProbs, Tokens], None]
+ProcessedStep = Callable[[Tokens, S, Tokens], tuple[LogProbs, S]]
+"""A `Step` that also receives the tokens decoded so far (rows, steps), and applies logits processors."""
 
 _VOWEL = re.compile(r"[aeio]|u(?!ni|ku)")
 
 
-def of(options: DecodingOptions, vocabulary: Vocabulary) -> list[LogitsProcessor]:
-    """Return the rules that search options ask for; ``<start>`` and ``<unk>`` are never said.
+def process(
+    step: Step[S], processors: Sequence[LogitsProcessor], options: DecodingOptions, end: int
+) -> ProcessedStep[S]:
+    """Apply logits processors and the maximum length to a step."""
+
+    def processed_step(last: Tokens, state: S, tokens: Tokens) -> tuple[LogProbs, S]:
+        raw, state = step(last, state)
+        log_probs = raw.astype(np.float64)
+        end_log_probs = log_probs[:, end].copy()
+        for processor in processors:
+            processor(log_probs, tokens)
+        # At the maximum length, or where all tokens are forbidden, a caption can only end.
+        must_end = ~np.isfinite(log_probs).any(axis=1) | (tokens.shape[1] == options.max_length)
+        log_probs[must_end] = -np.inf
+        log_probs[must_end, end] = end_log_probs[must_end]
+        return log_probs, state
+
+    return processed_step
+
+
+def from_options(options: DecodingOptions, vocabulary: Vocabulary) -> list[LogitsProcessor]:
+    """Return the processors of decoding options; ``<start>`` and ``<unk>`` are always forbidden.
 
     Raises
     ------
     OptionError
-        If a forced beginning has a word that the model does not know, or is too long.
+        If the prefix has a word outside the vocabulary, or is longer than ``max_length``.
     """
-    return list(_asked_for(options, vocabulary))
+    return list(_from_options(options, vocabulary))
 
 
-def _asked_for(options: DecodingOptions, vocabulary: Vocabulary) -> Iterator[LogitsProcessor]:
-    prefix = _known(options, vocabulary)
+def _from_options(options: DecodingOptions, vocabulary: Vocabulary) -> Iterator[LogitsProcessor]:
+    prefix = encode_words("prefix", options.prefix, vocabulary)
+    if len(prefix) > options.max_length:
+        raise OptionError(f"prefix {options.prefix!r} is too long: use at most max_length ({options.max_length}) words")
     if prefix:
-        yield beginning(prefix)
-    bad_words = [word for text in options.bad_words for word in vocabulary.encode(text)]
-    yield after(len(prefix), never([vocabulary.start, vocabulary.unk, *bad_words]))
+        yield force_prefix(prefix)
+    bad_words = [token for text in options.bad_words for token in vocabulary.encode(text)]
+    yield skip_steps(len(prefix), forbid_tokens([vocabulary.start, vocabulary.unk, *bad_words]))
     if options.no_repeat_ngram_size:
-        yield after(len(prefix), no_repeat(options.no_repeat_ngram_size))
+        yield skip_steps(len(prefix), no_repeat_ngram(options.no_repeat_ngram_size))
     if options.no_repeat_words:
-        yield after(len(prefix), no_repeat_words(vocabulary.known_ids(SMALL), len(vocabulary)))
+        function_words = vocabulary.known_ids(FUNCTION_WORDS)
+        yield skip_steps(len(prefix), no_repeat_tokens(function_words, len(vocabulary)))
     if options.no_dangling:
-        dangling = set(vocabulary.encode(" ".join(DANGLING))) - {vocabulary.unk}
-        yield not_after(sorted(dangling), vocabulary.end)
+        yield no_end_after(sorted(vocabulary.known_ids(DANGLING)), vocabulary.end)
     if options.min_length:
-        yield at_least(options.min_length, vocabulary.end)
+        yield min_length(options.min_length, vocabulary.end)
 
 
-def _known(options: DecodingOptions, vocabulary: Vocabulary) -> list[int]:
-    ids = vocabulary.encode(options.prefix) if options.prefix else []
+def encode_words(option: str, text: str, vocabulary: Vocabulary) -> list[int]:
+    """Return the token ids of an option's text; raise an `OptionError` for a word outside the vocabulary."""
+    ids = vocabulary.encode(text)
     if vocabulary.unk in ids:
-        word = tokenize(options.prefix)[ids.index(vocabulary.unk)]
-        raise OptionError(f"prefix is {options.prefix!r}; the model does not know {word!r}")
-    if len(ids) > options.max_length:
-        raise OptionError(f"prefix is {options.prefix!r}; it is longer than max_length ({options.max_length})")
+        word = tokenize(text)[ids.index(vocabulary.unk)]
+        raise OptionError(f"{option}: {word!r} is not in the model's vocabulary; use another word")
     return ids
 
 
-def never(ids: Sequence[int]) -> LogitsProcessor:
-    """Never say these words."""
-    banned = np.array(ids, dtype=np.intp)
+def forbid_tokens(ids: Sequence[int]) -> LogitsProcessor:
+    """Forbid tokens."""
+    forbidden = np.array(ids, dtype=np.intp)
 
-    def rule(log_probs: LogProbs, written: Written) -> None:  # noqa: ARG001
-        log_probs[:, banned] = -np.inf
+    def processor(log_probs: LogProbs, tokens: Tokens) -> None:  # noqa: ARG001
+        log_probs[:, forbidden] = -np.inf
 
-    return rule
+    return processor
 
 
-def at_least(words: int, end: int) -> LogitsProcessor:
-    """Do not end before so many words."""
+def min_length(length: int, end: int) -> LogitsProcessor:
+    """Forbid ``<end>`` before `length` tokens."""
 
-    def rule(log_probs: LogProbs, written: Written) -> None:
-        if written.shape[1] < words:
+    def processor(log_probs: LogProbs, tokens: Tokens) -> None:
+        if tokens.shape[1] < length:
             log_probs[:, end] = -np.inf
 
-    return rule
+    return processor
 
 
-def not_after(ids: Sequence[int], end: int) -> LogitsProcessor:
-    """Do not end after these words."""
+def no_end_after(ids: Sequence[int], end: int) -> LogitsProcessor:
+    """Forbid ``<end>`` after certain tokens."""
 
-    def rule(log_probs: LogProbs, written: Written) -> None:
-        if written.shape[1]:
-            log_probs[np.isin(written[:, -1], ids), end] = -np.inf
+    def processor(log_probs: LogProbs, tokens: Tokens) -> None:
+        if tokens.shape[1]:
+            log_probs[np.isin(tokens[:, -1], ids), end] = -np.inf
 
-    return rule
+    return processor
 
 
-def article(ids: Sequence[int], vocabulary: Vocabulary) -> LogitsProcessor:
-    """Say "an" before those of some words that begin with a vowel, and "a" before the others.
+def fitting_article(ids: Sequence[int], vocabulary: Vocabulary) -> LogitsProcessor:
+    """Forbid "a" before those of `ids` that start with a vowel, and "an" before the others.
 
-    For words that the model has not learned from captions, and so says after either.
+    For rare words, whose article the model has not learned from captions.
     """
-    vowels = {each for each in ids if _VOWEL.match(vocabulary.tokens[each])}
+    vowels = {token for token in ids if _VOWEL.match(vocabulary.tokens[token])}
     unfit = {"a": sorted(vowels), "an": sorted(set(ids) - vowels)}
-    after = [(vocabulary.known_ids([name]), np.array(banned, dtype=np.intp)) for name, banned in unfit.items()]
+    rules = [(vocabulary.known_ids([article]), np.array(words, dtype=np.intp)) for article, words in unfit.items()]
 
-    def rule(log_probs: LogProbs, written: Written) -> None:
-        if written.shape[1]:
-            for known, banned in after:
-                log_probs[np.ix_(np.isin(written[:, -1], known), banned)] = -np.inf
+    def processor(log_probs: LogProbs, tokens: Tokens) -> None:
+        if tokens.shape[1]:
+            for article, forbidden in rules:
+                log_probs[np.ix_(np.isin(tokens[:, -1], article), forbidden)] = -np.inf
 
-    return rule
+    return processor
 
 
-def no_repeat(length: int) -> LogitsProcessor:
-    """Never say a run of so many words twice (Paulus et al. 2018)."""
+def no_repeat_ngram(size: int) -> LogitsProcessor:
+    """Forbid repeated n-grams of a size (Paulus et al. 2018)."""
 
-    def rule(log_probs: LogProbs, written: Written) -> None:
-        steps = written.shape[1]
-        if steps < length:
+    def processor(log_probs: LogProbs, tokens: Tokens) -> None:
+        steps = tokens.shape[1]
+        if steps < size:
             return
-        runs = written[:, np.arange(steps - length + 1)[:, None] + np.arange(length)]  # (rows, runs, length)
-        tail = written[:, steps - length + 1 :]
-        row, run = np.nonzero((runs[:, :, :-1] == tail[:, None, :]).all(axis=2))
-        log_probs[row, runs[row, run, -1]] = -np.inf
+        ngrams = tokens[:, np.arange(steps - size + 1)[:, None] + np.arange(size)]  # (rows, ngrams, size)
+        tail = tokens[:, steps - size + 1 :]
+        row, ngram = np.nonzero((ngrams[:, :, :-1] == tail[:, None, :]).all(axis=2))
+        log_probs[row, ngrams[row, ngram, -1]] = -np.inf
 
-    return rule
-
-
-def no_repeat_words(small: Sequence[int], vocabulary: int) -> LogitsProcessor:
-    """Say no word twice, of so many, but small ones."""
-    single = np.ones(vocabulary, dtype=bool)
-    single[list(small)] = False
-
-    def rule(log_probs: LogProbs, written: Written) -> None:
-        row, step = np.nonzero(single[written])
-        log_probs[row, written[row, step]] = -np.inf
-
-    return rule
+    return processor
 
 
-def beginning(ids: Sequence[int]) -> LogitsProcessor:
-    """Begin every caption with these words."""
+def no_repeat_tokens(repeatable: Sequence[int], vocabulary_size: int) -> LogitsProcessor:
+    """Forbid repeated tokens, except `repeatable` ones."""
+    is_unique = np.ones(vocabulary_size, dtype=bool)
+    is_unique[list(repeatable)] = False
 
-    def rule(log_probs: LogProbs, written: Written) -> None:
-        step = written.shape[1]
+    def processor(log_probs: LogProbs, tokens: Tokens) -> None:
+        row, step = np.nonzero(is_unique[tokens])
+        log_probs[row, tokens[row, step]] = -np.inf
+
+    return processor
+
+
+def force_prefix(ids: Sequence[int]) -> LogitsProcessor:
+    """Forbid every token but that of the prefix, as long as it lasts."""
+
+    def processor(log_probs: LogProbs, tokens: Tokens) -> None:
+        step = tokens.shape[1]
         if step < len(ids):
             log_probs[:, np.arange(log_probs.shape[1]) != ids[step]] = -np.inf
 
-    return rule
+    return processor
 
 
-def after(words: int, rule: LogitsProcessor) -> LogitsProcessor:
-    """Obey a rule once so many words are written."""
+def skip_steps(steps: int, processor: LogitsProcessor) -> LogitsProcessor:
+    """Apply a processor after a number of steps."""
 
-    def later(log_probs: LogProbs, written: Written) -> None:
-        if written.shape[1] >= words:
-            rule(log_probs, written)
+    def later_processor(log_probs: LogProbs, tokens: Tokens) -> None:
+        if tokens.shape[1] >= steps:
+            processor(log_probs, tokens)
 
-    return later
+    return later_processor

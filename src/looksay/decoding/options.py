@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from looksay.errors import require
-from looksay.option_fields import check, option
+from looksay.option_fields import check, declared, option
 
 Overrides = dict[str, Any]
 """Decoding options by name, in place of the model's own."""
+
+MAX_FORCE_WORDS = 6
+"""Constrained beam search keeps ``2 ** words`` beams."""
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True)
@@ -19,12 +26,13 @@ class DecodingOptions:
     Raises
     ------
     OptionError
-        If a value is of another type or out of its range.
+        If a value is of another type or out of its range, or if options exclude each other.
 
     Notes
     -----
     Finished captions are ranked by ``log_prob / steps ** length_penalty``, where ``<end>`` is a step. Groups are those
-    of diverse beam search (Vijayakumar et al. 2018), top-p is that of Holtzman et al. 2020.
+    of diverse beam search (Vijayakumar et al. 2018), top-p is that of Holtzman et al. 2020, and force_words is
+    constrained beam search (Anderson et al. 2017).
     """
 
     num_beams: int = option(3, "Number of beams; 1 is greedy search.", ge=1, le=100)
@@ -60,3 +68,33 @@ class DecodingOptions:
             self.num_beams % self.num_beam_groups == 0,
             f"num_beam_groups {self.num_beam_groups} does not divide num_beams {self.num_beams}",
         )
+        if self.force_words:
+            require(not self.temperature, "force_words and temperature exclude each other: leave one of them out")
+            require(
+                self.num_beam_groups == 1, "force_words and num_beam_groups exclude each other: leave one of them out"
+            )
+
+
+class _ModelDefault:
+    def __repr__(self) -> str:
+        return "<the model's own>"
+
+
+def show_options(function: F) -> F:
+    """Show the decoding options in the signature of a function that takes them as ``**options``.
+
+    ``help()`` and tab completion then list them, as keyword-only parameters whose default is the model's own value.
+    """
+    signature = inspect.signature(function)
+    parameters = {
+        name: parameter
+        for name, parameter in signature.parameters.items()
+        if parameter.kind is not parameter.VAR_KEYWORD
+    }
+    for declaration in declared(DecodingOptions):
+        shown = inspect.Parameter(
+            declaration.name, inspect.Parameter.KEYWORD_ONLY, default=_ModelDefault(), annotation=declaration.type
+        )
+        parameters[declaration.name] = shown
+    function.__signature__ = signature.replace(parameters=list(parameters.values()))  # type: ignore[attr-defined]
+    return function

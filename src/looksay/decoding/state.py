@@ -1,9 +1,10 @@
-"""What decoding asks of a model: a state with one row for each caption being written."""
+"""The interface between decoding and models: a step function, and a state with one row for each hypothesis."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,29 +14,35 @@ Rows = NDArray[np.intp]
 
 
 class State(Protocol):
-    """What a decoder remembers of every row."""
+    """The state of a decoder, with one row for each hypothesis."""
 
     def __len__(self) -> int:
         """Return the number of rows."""
         ...
 
     def take(self, rows: Rows) -> Self:
-        """Return the state of these rows, in this order."""
+        """Return the state of these rows, in this order; a row may be taken several times."""
         ...
+
+
+S = TypeVar("S", bound=State)
+Step = Callable[[Tokens, S], tuple[NDArray[np.float32], S]]
+"""``step(tokens (rows,), state) -> (log_probs (rows, vocab), state)``: read the last token of every row, and return
+the log-probabilities of the next one."""
 
 
 @dataclass(frozen=True)
 class DecoderState:
-    """The state of a decoder, as arrays (numpy's or torch's) with one row a caption.
+    """The state of a decoder, as NumPy or torch arrays.
 
     Attributes
     ----------
     memory : dict of array, shape (images, ...)
-        What the decoder looks at; it does not change while a caption is written.
+        Features of the images; they do not change while captions are decoded.
     memory_of : ndarray of int, shape (rows,)
-        Which image each row looks at: the rows of an image stand together, the same number for each.
+        The image of each row. The rows of an image are adjacent, and each image has the same number of them.
     hidden : dict of array, shape (rows, ...)
-        What changes with every word.
+        Arrays that change with every token.
     """
 
     memory: dict[str, Any]
@@ -44,7 +51,7 @@ class DecoderState:
 
     @classmethod
     def begin(cls, memory: dict[str, Any], hidden: dict[str, Any]) -> Self:
-        """Start with one row an image."""
+        """Return a state with one row for each image."""
         return cls(memory, np.arange(len(next(iter(hidden.values())))), hidden)
 
     def __len__(self) -> int:
@@ -52,15 +59,15 @@ class DecoderState:
         return len(self.memory_of)
 
     def take(self, rows: Rows) -> Self:
-        """Return the state of these rows; the memory is copied only if there are other images now."""
+        """Return the state of these rows; the memory is copied only if its images change."""
         hidden = {name: array[rows] for name, array in self.hidden.items()}
         memory, memory_of = self.memory, self.memory_of[rows]
         if np.array_equal(memory_of, self.memory_of):
             return replace(self, hidden=hidden)
         images = memory_of[np.flatnonzero(np.diff(memory_of, prepend=-1))]
-        each = len(rows) // max(1, len(images))
-        if not np.array_equal(memory_of, np.repeat(images, each)):  # not so many rows for each: an image for each
-            images, each = memory_of, 1
+        width = len(rows) // max(1, len(images))
+        if not np.array_equal(memory_of, np.repeat(images, width)):  # images with different numbers of rows
+            images, width = memory_of, 1
         if not np.array_equal(images, np.arange(len(next(iter(memory.values()))))):
             memory = {name: array[images] for name, array in memory.items()}
-        return replace(self, memory=memory, memory_of=np.repeat(np.arange(len(images)), each), hidden=hidden)
+        return replace(self, memory=memory, memory_of=np.repeat(np.arange(len(images)), width), hidden=hidden)

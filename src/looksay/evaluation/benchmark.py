@@ -52,7 +52,7 @@ def latency(captioner: Captioner, sources: Sequence[ImageSource], options: Decod
         marks.append(time.perf_counter())
         state = captioner.encode(images)
         marks.append(time.perf_counter())
-        ((best, *_),) = captioner.search(state, options)
+        ((best, *_),) = captioner.decode(state, options)
         marks.append(time.perf_counter())
         if end:  # the first one warms up
             times.append(np.diff(marks).tolist())

@@ -69,7 +69,7 @@ def evaluate(
             if not group_records:
                 continue
             state = captioner.encode(images)
-            for record, found in zip(group_records, captioner.search(state, search), strict=True):
+            for record, found in zip(group_records, captioner.decode(state, search), strict=True):
                 records.append(record)
                 said.append(captioner.bundle.vocabulary.decode(found[0].tokens))
             forced.read(captioner, state, [record.references for record in group_records])

@@ -191,7 +191,7 @@ def _looks(found: Evaluation, captioner: Captioner, places: Sequence[int]) -> st
 
 def _look(path: Path, captioner: Captioner, search: Overrides) -> str:
     try:
-        caption = captioner(path, attention=True, **search)
+        (caption,) = captioner(path, attention=True, **{**search, "num_captions": 1})
     except ImageError:
         return ""
     small = thumbnail(path)

@@ -104,7 +104,7 @@ def _threshold(captioner: Captioner, table: ConceptTable, val: Sequence[Record])
     for threshold in THRESHOLDS:
         tagged = Captioner(replace(captioner.bundle, tags=replace(table, threshold=threshold)))
         options = captioner.bundle.spec.decoding
-        said = [found[0].tokens for state, _ in looked for found in tagged.search(state, options)]
+        said = [found[0].tokens for state, _ in looked for found in tagged.decode(state, options)]
         texts = [captioner.bundle.vocabulary.decode(tokens) for tokens in said]
         scores = _by_source(records, texts)
         log.info("tags from %.1f: %s", threshold, ", ".join(f"{name} {100 * s:.1f}" for name, s in scores.items()))

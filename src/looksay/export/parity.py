@@ -87,7 +87,7 @@ def compare(model: CaptionModel, captioner: Captioner, paths: Sequence[Path]) ->
         theirs, _ = captioner.step(begin, state)
         first_word = max(first_word, float(np.abs(ours - theirs).max()))
         for trained, exported in zip(
-            model.captions(grid, vocabulary, spec.decoding), captioner.search(state, spec.decoding), strict=True
+            model.captions(grid, vocabulary, spec.decoding), captioner.decode(state, spec.decoding), strict=True
         ):
             if trained[0].tokens == exported[0].tokens:
                 same += 1

@@ -89,7 +89,7 @@ def caption(
         If the sources are not there, or if the output has captions of another maker.
     """
     local = load(*models, threads=1)
-    maker = Provenance.of(local, local.options(changes.copy()))
+    maker = Provenance.of(local, local.options(changes))
     all_ = list(blocks(sources, without=output))
     if not all_:
         raise JobError(f"no images, Parquet files or tars in {', '.join(sources)}")

@@ -7,9 +7,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from looksay.decoding import logits_processors
+from looksay.decoding.decode import decode
+from looksay.decoding.hypothesis import Hypothesis
 from looksay.decoding.options import DecodingOptions
-from looksay.decoding.search import Hypothesis, search
 from looksay.decoding.state import DecoderState, Tokens
 from looksay.models.decoder import Decoder
 from looksay.models.encoder import Encoder
@@ -45,11 +45,10 @@ class CaptionModel(nn.Module):
             What the encoder made of them.
         """
         state = DecoderState.begin(*self.decoder.begin(grid))
-        obeyed = logits_processors.of(options, vocabulary)
-        return search(self.step, state, options, start=vocabulary.start, end=vocabulary.end, rules=obeyed)
+        return decode(self.step, state, options, vocabulary)
 
     def step(self, tokens: Tokens, state: DecoderState) -> tuple[NDArray[np.float32], DecoderState]:
-        """Give `search` the log-probabilities of the next word."""
+        """Give `decode` the log-probabilities of the next word."""
         device = next(self.parameters()).device
         embedded = self.decoder.embedding(torch.from_numpy(tokens).to(device))
         output, hidden, _ = self.decoder.step(embedded, state.memory, state.hidden)

@@ -1,1 +1,1 @@
-"""Model folders and ONNX Runtime."""
+"""Bundles (model folders), where to find them, and ONNX Runtime."""

@@ -1,4 +1,4 @@
-"""A model folder: ``encoder.onnx``, ``decoder.onnx``, ``vocabulary.json``, ``model.json``, perhaps ``tags.json``."""
+"""Bundles: folders with ``model.json``, the two ONNX graphs, ``vocabulary.json`` and perhaps ``tags.json``."""
 
 from __future__ import annotations
 
@@ -17,25 +17,23 @@ DECODER = "decoder.onnx"
 VOCABULARY = "vocabulary.json"
 MODEL = "model.json"
 TAGS = "tags.json"
-"""Only in a bundle whose encoder also recognises nouns."""
 CARD = "CARD.md"
 
 FORMAT = 3
-"""What ``model.json`` calls the format of a bundle; it grows when an older looksay could not read one rightly."""
+"""The format of a bundle, in ``model.json``; it is raised when other versions could not read a bundle correctly."""
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """A model folder whose graphs and words are all there and unaltered.
+    """A model folder whose files were checked.
 
     Attributes
     ----------
     folder : Path
     spec : ModelSpec
-        What ``model.json`` says.
     vocabulary : Vocabulary
     tags : ConceptTable, optional
-        What the encoder's classes are called, where it tells them.
+        The concepts that the encoder recognises.
     """
 
     folder: Path
@@ -45,36 +43,45 @@ class Bundle:
 
     @classmethod
     def open(cls, folder: Path) -> Bundle:
-        """Read a bundle and check the sha256 of its graphs and words.
+        """Read a bundle and check the sha256 of its graphs, vocabulary and concept table.
 
         Raises
         ------
         BundleError
-            If the folder is not a bundle, or if a file is missing or altered.
+            If the folder is not a bundle or is one of another format, or if a file is missing or altered.
         """
-        try:
-            told = json.loads((folder / MODEL).read_text(encoding="utf-8"))
-            if told.get("format", FORMAT) > FORMAT:
-                raise BundleError(f"{folder} is of a newer looksay: pip install --upgrade looksay")
-            spec = ModelSpec.from_json(told)
-        except FileNotFoundError as error:
-            raise BundleError(f"{folder} is not a model: it has no {MODEL}; make one with looksay export") from error
-        except BundleError:
-            raise
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise BundleError(f"{folder / MODEL} cannot be understood: {error!r}; export the model again") from error
-        tagged = [TAGS] if TAGS in spec.files else []
-        for name in (ENCODER, DECODER, VOCABULARY, *tagged):
+        spec = _read_spec(folder)
+        optional = [TAGS] if TAGS in spec.files else []
+        for name in (ENCODER, DECODER, VOCABULARY, *optional):
             if not (folder / name).is_file():
                 raise BundleError(f"{folder} has no {name}; copy the whole folder or export it again")
             if spec.files.get(name) != sha256(folder / name):
-                raise BundleError(f"{folder / name} is damaged or was altered: its sha256 is not the one in {MODEL}")
-        tags = ConceptTable.load(folder / TAGS) if tagged else None
+                raise BundleError(
+                    f"{folder / name} is damaged or was altered: its sha256 differs from that in {MODEL}; copy it again"
+                )
+        tags = ConceptTable.load(folder / TAGS) if optional else None
         return cls(folder, spec, Vocabulary.load(folder / VOCABULARY), tags)
 
 
+def _read_spec(folder: Path) -> ModelSpec:
+    try:
+        description = json.loads((folder / MODEL).read_text(encoding="utf-8"))
+        format_ = int(description.get("format", 1))
+        if format_ > FORMAT:
+            raise BundleError(f"{folder} requires a newer looksay: pip install --upgrade looksay")
+        if format_ < FORMAT:
+            raise BundleError(f"{folder} was made by an older looksay; export its run again")
+        return ModelSpec.from_json(description)
+    except FileNotFoundError as error:
+        raise BundleError(f"{folder} is not a model: it has no {MODEL}; make one with looksay export") from error
+    except BundleError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BundleError(f"{folder / MODEL} cannot be read: {error!r}; export the model again") from error
+
+
 def seal(folder: Path, spec: ModelSpec) -> ModelSpec:
-    """Write ``model.json`` with the sha256 of every other file in `folder`; return the spec as written."""
+    """Write ``model.json`` with the sha256 of every other file in `folder`, and return the spec as written."""
     files = {path.name: sha256(path) for path in sorted(folder.iterdir()) if path.name != MODEL}
     sealed = replace(spec, files=files)
     text = json.dumps({"format": FORMAT} | sealed.to_json(), indent=2, ensure_ascii=False) + "\n"

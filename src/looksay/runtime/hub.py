@@ -1,4 +1,4 @@
-"""Names and hub ids → a local model folder."""
+"""Model names and hub ids → a local model folder."""
 
 from __future__ import annotations
 
@@ -16,27 +16,23 @@ from looksay.types import ModelSpec
 
 DEFAULT = "default"
 SCHEME = "hf://"
-"""May stand before a hub id, where a folder of that name could be meant."""
+"""Optional before a hub id; needed if a folder has the same name."""
 
 CHECKPOINT = "checkpoint"
-"""The folder of a model that holds what it was trained to, where its makers share that."""
+"""The folder in a hub repository with the checkpoint of the run, if its owner shares it."""
 
 _FILES = [ENCODER, DECODER, VOCABULARY, TAGS, MODEL, CARD]
 _HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 
 
 def locate(model: str | Path = DEFAULT) -> Path:
-    """Find the folder of a model.
+    """Return the folder of a model.
 
     Parameters
     ----------
     model : str or Path
-        A folder; or the name of a model that ships with looksay (``default``); or a Hugging Face hub id
-        (``owner/name`` or ``hf://owner/name``), which is downloaded once and then kept in the hub's cache.
-
-    Returns
-    -------
-    Path
+        A folder; the name of a model that ships with looksay (``default``); or a Hugging Face hub id (``owner/name``
+        or ``hf://owner/name``), which is downloaded once into the hub's cache.
 
     Raises
     ------
@@ -47,86 +43,86 @@ def locate(model: str | Path = DEFAULT) -> Path:
     """
     if isinstance(model, str) and model.startswith(SCHEME) and _HUB_ID.fullmatch(model.removeprefix(SCHEME)):
         return _download(model.removeprefix(SCHEME))
-    known = shipped()
-    if model in known:
-        return known[str(model)]
+    bundled = shipped()
+    if model in bundled:
+        return bundled[str(model)]
     if Path(model).is_dir():
         return Path(model)
     if isinstance(model, str) and _HUB_ID.fullmatch(model):
         return _download(model)
-    names = ", ".join(sorted(known))
-    raise BundleError(f"no model {str(model)!r}: it is no folder, no hub id (owner/name) and none that ships ({names})")
+    names = ", ".join(sorted(bundled))
+    raise BundleError(f"no model {str(model)!r}: use a folder, a hub id (owner/name) or a model that ships ({names})")
 
 
 def shipped() -> dict[str, Path]:
-    """Return the folders of the models that ship with looksay, by their names."""
+    """Return the folders of the models that ship with looksay, by name."""
     folder = Path(str(resources.files("looksay"))) / "bundles"
     return {path.name: path for path in sorted(folder.iterdir())}
 
 
-def _download(hub_id: str, *more: str) -> Path:
-    hub = _client(f"There is no folder {hub_id}; loading it from the hub")
+def _download(hub_id: str, *more_files: str) -> Path:
+    hub = _import_client(f"There is no folder {hub_id}; loading it from the hub")
     try:
-        return Path(hub.snapshot_download(hub_id, allow_patterns=[*_FILES, *more]))
+        return Path(hub.snapshot_download(hub_id, allow_patterns=[*_FILES, *more_files]))
     except Exception as error:  # the hub's client raises errors of many libraries
-        raise BundleError(f"no folder {hub_id}, and the hub has no model of that name to give: {error}") from error
+        raise BundleError(f"no folder {hub_id}, and the hub has no model of that name: {error}") from error
 
 
 def pull(hub_id: str, folder: Path, *, checkpoint: bool = False) -> None:
-    """Download a model into a folder, and check it.
+    """Download a model into a folder and check it.
 
     Parameters
     ----------
     hub_id : str
         ``owner/name``, with or without ``hf://``.
     folder : Path
-        New or empty.
+        A new or empty folder.
     checkpoint : bool
-        Whether to take the run along that the model was made of, into ``checkpoint`` in the folder.
+        Whether to download the run of the model, too, into ``checkpoint`` in the folder.
 
     Raises
     ------
     BundleError
         If the hub has no such model, if it is damaged, or if the folder holds other files.
-    MissingExtra
-        If ``huggingface_hub`` is not installed.
     """
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise BundleError(f"{folder} is there already; name a new folder")
-    found = _download(hub_id.removeprefix(SCHEME), *([f"{CHECKPOINT}/*"] if checkpoint else []))
-    Bundle.open(found)
-    if checkpoint and not (found / CHECKPOINT).is_dir():
-        raise BundleError(f"{hub_id} has no checkpoint to train on from; pull the model alone")
+    snapshot = _download(hub_id.removeprefix(SCHEME), *([f"{CHECKPOINT}/*"] if checkpoint else []))
+    Bundle.open(snapshot)
+    if checkpoint and not (snapshot / CHECKPOINT).is_dir():
+        raise BundleError(f"{hub_id} has no checkpoint to start training from; pull the model alone")
+    folder = folder.absolute()  # "." has no name
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
-    shutil.copytree(found, partial, ignore=None if checkpoint else shutil.ignore_patterns(CHECKPOINT))
-    if folder.exists():
-        folder.rmdir()
-    partial.rename(folder)
+    shutil.copytree(snapshot, partial, ignore=None if checkpoint else shutil.ignore_patterns(CHECKPOINT))
+    if not folder.exists():
+        partial.rename(folder)
+        return
+    for path in partial.iterdir():  # the folder itself is not replaced: it may be the current one
+        path.rename(folder / path.name)
+    partial.rmdir()
 
 
 def push(folder: Path, hub_id: str, *, private: bool = False, checkpoint: Mapping[str, Path | bytes] = {}) -> str:
-    """Upload a model, with a card that the hub understands; return its address.
+    """Upload a model with a card that the hub can read, and return its address.
 
     Parameters
     ----------
     folder : Path
         A bundle; it is checked first.
     hub_id : str
-        ``owner/name``, with or without ``hf://``; made if it is not there.
+        ``owner/name``, with or without ``hf://``; a missing repository is created.
     private : bool
-        Whether a repository that is made is private.
+        Whether a created repository is private.
     checkpoint : mapping of str to Path or bytes
-        Files of the run that the model was made of, by their names; see `looksay.training.run_loader.shared`.
+        Files of the model's run, by name; see `looksay.training.run_loader.shared`.
 
     Raises
     ------
     BundleError
-        If the bundle is damaged, or if the hub does not take it.
-    MissingExtra
-        If ``huggingface_hub`` is not installed.
+        If the bundle is damaged, or if the upload fails.
     """
-    hub = _client("Uploading to the hub")
+    hub = _import_client("Uploading to the hub")
     hub_id = hub_id.removeprefix(SCHEME)
     bundle = Bundle.open(folder)
     card = folder / CARD
@@ -144,7 +140,7 @@ def push(folder: Path, hub_id: str, *, private: bool = False, checkpoint: Mappin
     return str(address)
 
 
-def _client(doing: str) -> Any:
+def _import_client(doing: str) -> Any:
     try:
         import huggingface_hub
     except ImportError as error:
@@ -153,13 +149,13 @@ def _client(doing: str) -> Any:
 
 
 def _metadata(spec: ModelSpec) -> str:
-    """Return what the hub reads at the beginning of a card: YAML, of which JSON is a part."""
-    facts: dict[str, Any] = {
+    """Return the YAML metadata at the beginning of a hub card; JSON values are valid YAML."""
+    metadata: dict[str, Any] = {
         "library_name": "looksay",
         "pipeline_tag": "image-to-text",
         "tags": ["image-captioning", "cnn", "lstm", "onnx", spec.encoder, spec.decoder],
     }
-    plain = re.fullmatch(r"[a-z0-9.-]+", spec.licence.lower())  # as the hub writes those it knows
-    facts |= {"license": spec.licence.lower()} if plain else {"license": "other", "license_name": spec.licence}
-    lines = "".join(f"{name}: {json.dumps(value, ensure_ascii=False)}\n" for name, value in facts.items())
+    is_identifier = re.fullmatch(r"[a-z0-9.-]+", spec.licence.lower())  # the form of the licences that the hub knows
+    licence = {"license": spec.licence.lower()} if is_identifier else {"license": "other", "license_name": spec.licence}
+    lines = "".join(f"{key}: {json.dumps(value, ensure_ascii=False)}\n" for key, value in (metadata | licence).items())
     return f"---\n{lines}---\n\n"

@@ -112,7 +112,7 @@ class Batcher:
                         job.found.set_result(captions)
 
     def _say(self, images: list[Prepared], options: DecodingOptions, attention: bool) -> list[list[Caption]]:
-        return self._captioner.say(images, options, attention=attention)
+        return self._captioner.generate(images, options, attention=attention)
 
     def _take(self) -> list[_Job]:
         """Take the image that has waited longest, and those that can be captioned with it."""

@@ -1,1 +1,1 @@
-"""Concepts that the encoder recognises."""
+"""Concepts that the encoder recognises, and captions that mention them."""

@@ -1,8 +1,7 @@
-"""What the CNN itself recognises: nouns with probabilities, and which of them a caption ought to have.
+"""The concepts that an encoder recognises, with calibrated probabilities.
 
-The encoder was trained to tell ImageNet's classes apart before it learned to caption. A table in the bundle says what
-people call these classes. A noun that is seen with confidence and that a caption lacks is asked for: `guided` searches
-for the best caption that has it.
+The encoder was trained on ImageNet's classes before it was trained on captions. A table in the bundle gives these
+classes the names that people use, and tells which of them a caption should mention.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,31 +19,31 @@ from numpy.typing import NDArray
 from looksay.errors import BundleError
 from looksay.types import Tag
 
-MOST = 2
-"""Nouns that a caption is asked for, at most: the search costs as many times more as there are sets of them."""
+MAX_MISSING = 2
+"""Missing concepts for which a caption is decoded again: the time doubles with each of them."""
 
-_SHOWN = 0.1  # probability; less likely nouns are not told
+_MIN_TAG_PROBABILITY = 0.1
 _TINY = 1e-6
 
 
 @dataclass(frozen=True)
 class Concept:
-    """A noun that the CNN may recognise.
+    """A noun that the encoder may recognise.
 
     Attributes
     ----------
     words : tuple of str
-        The noun, its plural and words for the same thing.
+        The noun, its plural and its synonyms.
     named_by : tuple of str
-        All words with which a caption has named it: a duck is named by ``bird``, and a bird by ``duck``.
+        All words by which a caption mentions the concept: a duck is mentioned by ``bird``, and a bird by ``duck``.
     group : str
-        Nouns of one group exclude each other; empty for none.
+        Concepts of one group exclude each other; empty for none.
     classes : tuple of int
-        The encoder's classes that it covers; none for a noun that is there for what it excludes.
+        The classes of the encoder that it covers; none for a concept that is only excluded by others.
     bias : float
         See `ConceptTable`.
     homonyms : tuple of str
-        Those of its words that mean something else, too, and are never excluded: an orange shirt.
+        Words of the concept that also mean something else and are never excluded: an orange shirt.
     """
 
     words: tuple[str, ...]
@@ -60,28 +59,21 @@ class Concept:
         return self.words[0]
 
 
-class Wish(NamedTuple):
-    """What a caption should have: a word of each of `wanted`, and none of `unwanted`."""
-
-    wanted: list[tuple[str, ...]]
-    unwanted: set[str]
-
-
 @dataclass(frozen=True)
 class ConceptTable:
-    """From the scores of classes to nouns.
+    """Concepts and their calibration.
 
-    A noun's share is the sum of the softmax of its classes. Its probability is
-    ``sigmoid(scale * logit(share) + bias)``, fitted to be how often people mention the noun (Platt 1999).
+    The share of a concept is the sum of the softmax over its classes. Its probability is
+    ``sigmoid(scale * logit(share) + bias)``, fitted to the frequency with which people mention it (Platt 1999).
 
     Attributes
     ----------
     concepts : tuple of Concept
     scale : float
     threshold : float
-        A noun of this probability ought to be in the caption; chosen on the val split.
+        The probability from which on a caption should mention a concept; chosen on the val split.
     rare_words : tuple of str
-        Words that hardly any training caption had, and that are only said where they are asked for.
+        Words of almost no training caption, which are decoded only where they are required.
     """
 
     concepts: tuple[Concept, ...]
@@ -91,68 +83,77 @@ class ConceptTable:
 
     @property
     def classes(self) -> int:
-        """How many of the encoder's classes are needed: up to the last one that has a noun."""
-        return 1 + max((each for noun in self.concepts for each in noun.classes), default=-1)
+        """Number of the encoder's classes that are used: up to the last one of a concept."""
+        return 1 + max((index for concept in self.concepts for index in concept.classes), default=-1)
 
     @cached_property
-    def _covers(self) -> NDArray[np.float64]:
-        """Which classes the nouns cover, as ones: (classes, nouns)."""
-        covers = np.zeros((self.classes, len(self.concepts)))
-        for place, noun in enumerate(self.concepts):
-            covers[list(noun.classes), place] = 1
-        return covers
+    def _class_matrix(self) -> NDArray[np.float64]:
+        """One where a concept covers a class, else zero: (classes, concepts)."""
+        matrix = np.zeros((self.classes, len(self.concepts)))
+        for column, concept in enumerate(self.concepts):
+            matrix[list(concept.classes), column] = 1
+        return matrix
 
     def shares(self, scores: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Return the share of each noun: (images, nouns), from scores (images, classes) before the softmax."""
-        likely = np.exp(scores.astype(np.float64) - scores.max(axis=1, keepdims=True))
-        likely /= likely.sum(axis=1, keepdims=True)
-        seen: NDArray[np.float64] = likely[:, : self.classes] @ self._covers
-        return seen
+        """Return the shares of concepts (images, concepts) from the logits of classes (images, classes)."""
+        softmax = np.exp(scores.astype(np.float64) - scores.max(axis=1, keepdims=True))
+        softmax /= softmax.sum(axis=1, keepdims=True)
+        shares: NDArray[np.float64] = softmax[:, : self.classes] @ self._class_matrix
+        return shares
 
     def probabilities(self, scores: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Return the probability of each noun: (images, nouns)."""
-        bias = np.array([noun.bias for noun in self.concepts])
-        seen: NDArray[np.float64] = 1 / (1 + np.exp(-(self.scale * logit(self.shares(scores)) + bias)))
-        return seen
+        """Return the probabilities of concepts (images, concepts) from the logits of classes (images, classes)."""
+        bias = np.array([concept.bias for concept in self.concepts])
+        probabilities: NDArray[np.float64] = 1 / (1 + np.exp(-(self.scale * logit(self.shares(scores)) + bias)))
+        return probabilities
 
     def tags(self, probabilities: NDArray[np.float64], caption: Iterable[str]) -> tuple[Tag, ...]:
-        """Return the likely nouns of an image, the likeliest first, and whether its caption names them."""
-        said = set(caption)
-        likely = [place for place in np.argsort(-probabilities) if probabilities[place] >= _SHOWN]
+        """Return the recognised concepts of an image, by their probabilities (concepts,) and its caption's tokens."""
+        words = set(caption)
         return tuple(
-            Tag(noun.name, float(probabilities[place]), not said.isdisjoint(noun.named_by))
-            for place in likely
-            if (noun := self.concepts[place])
+            Tag(concept.name, float(probabilities[index]), not words.isdisjoint(concept.named_by))
+            for index in np.argsort(-probabilities)
+            if probabilities[index] >= _MIN_TAG_PROBABILITY and (concept := self.concepts[index])
         )
 
-    def wish(self, probabilities: NDArray[np.float64], caption: Iterable[str]) -> Wish:
-        """Return what a caption lacks: at most `MOST` nouns, one of a group, and nothing that these exclude.
+    def missing(
+        self, probabilities: NDArray[np.float64], caption: Iterable[str]
+    ) -> tuple[list[tuple[str, ...]], set[str]]:
+        """Return the concepts that a caption lacks, and the words that these concepts exclude.
 
-        What the caption says already stays where the encoder is sure of it, too, or has no class for it: a giraffe.
+        A concept of the caption that excludes others is kept if it is recognised too, or if the encoder has no class
+        for it, as for a giraffe.
+
+        Returns
+        -------
+        missing : list of tuple of str
+            The words of at most `MAX_MISSING` concepts, of different groups; one word of each is required.
+        excluded : set of str
         """
-        said = set(caption)
-        wish = Wish([], set())
+        words = set(caption)
+        missing: list[tuple[str, ...]] = []
+        excluded: set[str] = set()
         groups = {
-            noun.group
-            for noun, probability in zip(self.concepts, probabilities, strict=True)
-            if not said.isdisjoint(noun.words) and (probability >= self.threshold or not noun.classes)
+            concept.group
+            for concept, probability in zip(self.concepts, probabilities, strict=True)
+            if not words.isdisjoint(concept.words) and (probability >= self.threshold or not concept.classes)
         }
-        for place in np.argsort(-probabilities):
-            noun = self.concepts[place]
-            if probabilities[place] < self.threshold or len(wish.wanted) == MOST:
+        for index in np.argsort(-probabilities):
+            concept = self.concepts[index]
+            if probabilities[index] < self.threshold or len(missing) == MAX_MISSING:
                 break
-            if (noun.group and noun.group in groups) or not said.isdisjoint(noun.named_by):
+            if (concept.group and concept.group in groups) or not words.isdisjoint(concept.named_by):
                 continue
-            groups.add(noun.group)
-            said.update(noun.words)  # so that a laptop is not asked for beside a computer
-            wish.wanted.append(noun.words)
-            wish.unwanted.update(self._rivals(noun))
-        return wish
+            groups.add(concept.group)
+            words.update(concept.words)  # a computer makes up for a laptop
+            missing.append(concept.words)
+            excluded.update(self._excluded_by(concept))
+        return missing, excluded
 
-    def _rivals(self, noun: Concept) -> set[str]:
-        """Return the words of the nouns that a noun excludes."""
-        others = (other for other in self.concepts if noun.group and other.group == noun.group)
-        return {word for other in others for word in other.words if word not in other.homonyms} - set(noun.named_by)
+    def _excluded_by(self, concept: Concept) -> set[str]:
+        others = (other for other in self.concepts if concept.group and other.group == concept.group)
+        words = {word for other in others for word in other.words if word not in other.homonyms}
+        return words - set(concept.named_by)
 
     def save(self, path: Path) -> None:
         """Write the table as JSON."""
@@ -160,33 +161,24 @@ class ConceptTable:
 
     @classmethod
     def load(cls, path: Path) -> ConceptTable:
-        """Read what `save` wrote.
-
-        Raises
-        ------
-        BundleError
-            If the file is missing or is no such table.
-        """
+        """Read a file that `save` wrote; raise a `BundleError` if it is missing or is not a concept table."""
         try:
-            told = json.loads(path.read_text(encoding="utf-8"))
-            nouns = tuple(
-                Concept(
-                    tuple(noun["words"]),
-                    tuple(noun["named_by"]),
-                    str(noun["group"]),
-                    tuple(map(int, noun["classes"])),
-                    float(noun["bias"]),
-                    tuple(noun["homonyms"]),
-                )
-                for noun in told["concepts"]
-            )
-            return cls(nouns, float(told["scale"]), float(told["threshold"]), tuple(told["rare_words"]))
+            table = json.loads(path.read_text(encoding="utf-8"))
+            concepts = tuple(map(_concept_from_json, table["concepts"]))
+            return cls(concepts, float(table["scale"]), float(table["threshold"]), tuple(table["rare_words"]))
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise BundleError(f"{path} is no table of nouns that looksay wrote: {error!r}") from error
+            raise BundleError(
+                f"{path} is not a concept table that looksay wrote: {error!r}; export the model again"
+            ) from error
 
 
-def logit(shares: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return ``log(p / (1 - p))``, for probabilities that may be 0 or 1."""
-    inner = np.clip(shares, _TINY, 1 - _TINY)
-    odds: NDArray[np.float64] = np.log(inner) - np.log1p(-inner)
+def _concept_from_json(data: dict[str, Any]) -> Concept:
+    words, named_by, homonyms = (tuple(data[name]) for name in ("words", "named_by", "homonyms"))
+    return Concept(words, named_by, str(data["group"]), tuple(map(int, data["classes"])), float(data["bias"]), homonyms)
+
+
+def logit(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return ``log(p / (1 - p))``; 0 and 1 give finite values."""
+    clipped = np.clip(probabilities, _TINY, 1 - _TINY)
+    odds: NDArray[np.float64] = np.log(clipped) - np.log1p(-clipped)
     return odds

@@ -1,1 +1,1 @@
-"""Tokens of captions and the vocabulary of a model."""
+"""The tokenizer, the vocabulary and English function words."""

@@ -1,8 +1,8 @@
-"""Caption text ↔ words, as coco-caption's tokeniser splits it.
+"""The tokenizer: caption text ↔ tokens, equal to that of coco-caption.
 
 coco-caption runs Stanford's PTBTokenizer 3.4.1 (``-preserveLines -lowerCase``) and drops a list of punctuation. The
-rules below were found by asking the Java tokeniser, and ``tests/test_words.py`` holds them to its answers. Scripts that
-are written without spaces, which it leaves in one piece, are split into characters.
+rules below reproduce the output of the Java program, against which ``tests/text/test_tokenizer.py`` checks them.
+Scripts that are written without spaces, which it does not split, are split into characters.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
-# Han, kana, Thai, Lao, Myanmar, Khmer: nothing marks where a word ends, so each character stands for itself.
+# Han, kana, Thai, Lao, Myanmar, Khmer: nothing marks the end of a word, so each character is a token.
 _SPACELESS = re.compile(
     "([\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
     "\U00020000-\U0003ffff]\ua78f*)"
 )
-_MARK = "\ua78f"  # a letter that stands for accents and vowel signs while tokens are found: `re` has no class for them
-_EMOJI = re.compile("[\U00010000-\U0001ffff\ufe0f]")  # which PTBTokenizer cannot read, and leaves out
+_MARK = "\ua78f"  # a letter in place of accents and vowel signs while tokens are matched: `re` has no class for them
+_EMOJI = re.compile("[\U00010000-\U0001ffff\ufe0f]")  # PTBTokenizer cannot read these and drops them
 _JOINERS = "\u200c\u200d"  # between the letters of a word, in Persian and in Indian scripts
 
 _L = r"[^\W\d_]"  # a letter of any script
@@ -33,17 +33,17 @@ _ABBREVIATION = "|".join(
     adm rev maj sgt cpl pvt capt pres lieut hon brig co?mdr pfc spc supts? det insp msgr alex wm jos cie treas natl
     """.split()
 )
-# After "A." these words begin a new sentence, so the point is the sentence's.
+# After "A." these words begin a new sentence, so the point ends the sentence before.
 _OPENERS = (
     "The|An?|In|At|He|She|It|They|We|You|Her|Their|Our|This|That|These|But|If|When|While|As|There|Here|One|Some|Many|"
     "What|So|Then|After|However|Since"
 )
 _ACRONYM = rf"{_L}(?:\.{_L})+\.(?!{_LD})"
 _SUFFIX = rf"{_A}(?:s|m|d|re|ve|ll)(?!{_LD})"  # dog|'s  we|'re
-_SENTENCES = rf"{_L}{_LD}*(?:[.!?]{_L}{_LD}*)+"  # no space between two sentences: one word
+_SENTENCES = rf"{_L}{_LD}*(?:[.!?]{_L}{_LD}*)+"  # no space between two sentences: one token
 _THING = rf"(?:[dol]{_A}{_L})?{_LD}+(?:[-_‑](?:[dol]{_A}{_L})?{_LD}+)*"  # t-shirt  o'clock  1990
-_HOST = r"""[^\s"`'<>|.!?(){},_$-]{1,63}"""  # bounded, or a long text without spaces would take for ever
-# The first alternative that fits wins, so the order is part of the rule.
+_HOST = r"""[^\s"`'<>|.!?(){},_$-]{1,63}"""  # bounded: a long text without spaces would take quadratic time
+# The first alternative that matches wins, so their order matters.
 _TOKEN = re.compile(
     rf"""
       (?!(?:cannot|gonna|gotta|wanna|lemme|gimme)\b)[a-z]+(?!\S)        # nearly every word
@@ -81,7 +81,7 @@ _TOKEN = re.compile(
 _DROPPED = frozenset(
     "' ` . ? ! , : - ; \" “ ” ‘ ’ … – — ‐ 。 ， 、 ！ ？ ； ： 「 」 『 』 （ ） 《 》 । ॥ ؟ ، ؛ ۔".split()
 )
-# PTBTokenizer's own spellings; lower case by the time that coco-caption drops brackets, which so stay.
+# PTBTokenizer's spellings; coco-caption lowers their case before it drops brackets in capitals, so they remain.
 _BRACKETS = {"(": "-lrb-", ")": "-rrb-", "[": "-lsb-", "]": "-rsb-", "{": "-lcb-", "}": "-rcb-"}
 _BRACKETS_BACK = {word: bracket for bracket, word in _BRACKETS.items()}
 _SPELLING = str.maketrans(_BRACKETS)
@@ -90,12 +90,12 @@ _OWNED = re.compile(_SUFFIX)
 
 
 def tokenize(text: str) -> list[str]:
-    """Split a caption into lower-case words without punctuation.
+    """Split a caption into lower-case tokens without punctuation.
 
     Parameters
     ----------
     text : str
-        A caption, as people wrote it, in any script.
+        A caption in any script.
 
     Returns
     -------
@@ -104,15 +104,15 @@ def tokenize(text: str) -> list[str]:
 
     Notes
     -----
-    Equal to PTBTokenizer as ``pycocoevalcap`` 1.2 calls it, but for rare cases that ``docs/reference/scores.md``
-    lists, and for Chinese and other scripts without spaces, of which each character is a word here.
+    Equal to PTBTokenizer as ``pycocoevalcap`` 1.2 calls it, except for rare cases listed in
+    ``docs/reference/scores.md`` and for Chinese and other scripts without spaces, which are split into characters.
     """
-    found = _TOKEN.findall(text) if text.isascii() else _any_script(text)
-    return [_spelled(token) for token in found if token not in _DROPPED]
+    tokens = _TOKEN.findall(text) if text.isascii() else _split_any_script(text)
+    return [_normalise(token) for token in tokens if token not in _DROPPED]
 
 
-def _any_script(text: str) -> list[str]:
-    """Find the tokens in a copy of the text that `re` understands, and return those pieces of the text itself."""
+def _split_any_script(text: str) -> list[str]:
+    """Match tokens in a copy of the text without accents and vowel signs, and return those spans of the text itself."""
     text = _EMOJI.sub(" ", unicodedata.normalize("NFC", text)).translate(_REWRITTEN)
     shadow = "".join(_MARK if unicodedata.category(c)[0] == "M" or c in _JOINERS else c for c in text)
     pieces, start = [], 0
@@ -126,7 +126,7 @@ def _any_script(text: str) -> list[str]:
     return pieces
 
 
-def _spelled(token: str) -> str:
+def _normalise(token: str) -> str:
     token = token.lower()
     if token.isalnum():
         return token
@@ -135,15 +135,14 @@ def _spelled(token: str) -> str:
     return token.translate(_SPELLING)
 
 
-def join(words: Sequence[str]) -> str:
-    """Write words as a person would; `tokenize` splits the result into the same words again.
+def join(tokens: Sequence[str]) -> str:
+    """Return tokens as text; `tokenize` splits the result into the same tokens.
 
-    (Save for an abbreviation at the very end, ``mr.``, whose point is then taken for the end of the sentence.)
-
-    ``a dog 's ball is n't it`` gives ``a dog's ball isn't it``; Chinese characters stand together.
+    ``a dog 's ball is n't it`` gives ``a dog's ball isn't it``; Chinese characters are joined without spaces. An
+    abbreviation at the very end, ``mr.``, is an exception: its point then ends the sentence.
     """
     text, previous = "", ""
-    for word in words:
+    for word in tokens:
         if word == "n't":
             attached = previous.isalpha() and not previous.endswith("n")
         elif _OWNED.fullmatch(word):
