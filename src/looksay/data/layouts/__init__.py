@@ -1,1 +1,1 @@
-"""The layouts of caption data sets that are recognised."""
+"""Layouts of caption data sets."""
