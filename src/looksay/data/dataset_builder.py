@@ -27,15 +27,7 @@ class _Image:
 
 @dataclass
 class DatasetBuilder:
-    """Collects the captions of a data set; every layout uses it, so that all are checked alike.
-
-    Parameters
-    ----------
-    folder : Path
-        Folder that holds the images, at any depth.
-    layout : str
-        Name of the recognised layout.
-    """
+    """Collects the captions of a data set; all layouts use it, so that all are checked alike."""
 
     folder: Path
     layout: str
@@ -49,19 +41,14 @@ class DatasetBuilder:
         Parameters
         ----------
         name : str
-            Path of the image within the data set.
+            Path relative to the folder; any other path is a `DataError`.
         captions : iterable of str
         place : str
             File and row, for messages.
         split : str
-            Any usual name of a split, or empty.
+            Any usual name of a split, or empty; it must not change.
         id : str
             See `Record`.
-
-        Raises
-        ------
-        DataError
-            If the image is outside the data set, or if its split is unknown or differs from an earlier one.
         """
         name = self._normalise_name(name, place)
         if not name:
@@ -118,19 +105,7 @@ class DatasetBuilder:
             self.add_problem(kind, name)
 
     def build(self, options: ReadOptions, *, images: bool = True) -> Dataset:
-        """Locate the images and return the data set.
-
-        Parameters
-        ----------
-        options : ReadOptions
-        images : bool
-            Whether the images must exist.
-
-        Raises
-        ------
-        DataError
-            If there is no caption or none of the images exists.
-        """
+        """Locate the images and return the data set; without `images` they need not exist."""
         self._exclude_uncaptioned()
         if not self._images:
             reason = "; ".join(self._problem_lines()) or "it is empty"

@@ -113,13 +113,6 @@ class Table:
         self._rows = chain([first], rows)
 
     def __iter__(self) -> Iterator[TableRow]:
-        """Yield the rows.
-
-        Raises
-        ------
-        DataError
-            If one is broken.
-        """
         for place, values in self._rows:
             captions = [text for column in self.columns.captions for text in _captions(values.get(column), place)]
             if len(self.columns.captions) > 1:  # an image may have fewer captions than there are columns

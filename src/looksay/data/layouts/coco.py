@@ -14,13 +14,7 @@ FILES = "captions_*.json"
 
 
 def read(folder: Path) -> DatasetBuilder | None:
-    """Read the caption files of a folder, one for each split; return None if there are none.
-
-    Raises
-    ------
-    DataError
-        If two files are of the same split (of two years, for example), or if one is broken.
-    """
+    """Read the caption files of a folder, one for each split; return None if there are none."""
     files = sorted((folder / "annotations").glob(FILES)) or sorted(folder.glob(FILES))
     if not files:
         return None

@@ -21,13 +21,7 @@ _COPY_NUMBER = re.compile(r"\.\d+$")  # the official file names one image 225827
 
 
 def read_with_lists(folder: Path) -> DatasetBuilder | None:
-    """Read Flickr8k's token file and its official lists of images; return None if they do not exist.
-
-    Raises
-    ------
-    DataError
-        If a line is broken, or if a listed image has no caption or is in two lists.
-    """
+    """Read Flickr8k's token file and its official lists of images; return None if they do not exist."""
     file = _token_file(folder)
     if file is None or not (file.parent / LISTS["train"]).is_file():
         return None
@@ -57,13 +51,7 @@ def read_tokens(folder: Path) -> DatasetBuilder | None:
 
 
 def read_file(file: Path, folder: Path) -> DatasetBuilder:
-    """Read a token file.
-
-    Raises
-    ------
-    DataError
-        If a line is broken.
-    """
+    """Read a token file."""
     builder = DatasetBuilder(folder, f"{TOKENS.get(file.name, 'Flickr')} tokens {file.name}")
     for name, captions in _captions(file).items():
         for line, caption in captions:

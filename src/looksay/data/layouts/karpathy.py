@@ -13,13 +13,7 @@ FILES = "dataset*.json"
 
 
 def read(folder: Path) -> DatasetBuilder | None:
-    """Read the ``dataset*.json`` of a folder; return None if there is none.
-
-    Raises
-    ------
-    DataError
-        If there are several, or if the file is broken.
-    """
+    """Read the ``dataset*.json`` of a folder; return None if there is none."""
     files = sorted(folder.glob(FILES))
     if len(files) > 1:
         names = ", ".join(file.name for file in files)
@@ -34,13 +28,7 @@ def matches(content: dict[str, Any]) -> bool:
 
 
 def read_file(file: Path, content: dict[str, Any], folder: Path) -> DatasetBuilder:
-    """Read one file from its parsed content.
-
-    Raises
-    ------
-    DataError
-        If a key is missing or a value is of another type.
-    """
+    """Read one file from its parsed content."""
     if not matches(content):
         raise DataError(
             f'{file}: expected {{"images": [{{"filename": …, "split": …, "sentences": …}}]}} (Karpathy\'s JSON)'

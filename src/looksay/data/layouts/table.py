@@ -18,13 +18,7 @@ _KAGGLE_FILES = {name for name, _ in _KAGGLE}
 
 
 def read(folder: Path, options: ReadOptions) -> DatasetBuilder | None:
-    """Read the table of a folder, or its tables named by split (train.csv, val.csv); return None if there is none.
-
-    Raises
-    ------
-    DataError
-        If there are several other tables, or if one is broken.
-    """
+    """Read the table of a folder, or its tables named by split (train.csv, val.csv); return None if there is none."""
     files = [
         file for file in sorted(folder.iterdir()) if file.suffix.lower() in SUFFIXES or file.name == "captions.txt"
     ]
@@ -45,13 +39,7 @@ def read(folder: Path, options: ReadOptions) -> DatasetBuilder | None:
 
 
 def read_file(file: Path, folder: Path, options: ReadOptions) -> DatasetBuilder:
-    """Read one table.
-
-    Raises
-    ------
-    DataError
-        If its columns are not recognised, or if a row is broken.
-    """
+    """Read one table."""
     builder = DatasetBuilder(folder, f"table {file.name}")
     _add(builder, file, options, splits.from_name(file.stem))
     return builder
