@@ -35,19 +35,12 @@ class ImageCache:
     The folder's name is a hash of the spec and of every image's path, size and modification time, so that a changed
     image or another spec makes another cache.
 
-    Parameters
-    ----------
-    paths : sequence of Path
-    spec : ImageSpec
-    folder : Path, optional
-        Parent folder of the caches; by default `default_folder`.
-
     Attributes
     ----------
     folder : Path
-        Folder of this cache.
+        Folder of this cache, in the given one or in `default_folder`.
     problems : dict of int to str
-        Errors of the images that cannot be read, by index in `paths`. Each is logged.
+        Errors of the images that cannot be read, by index in `paths`; they are logged.
 
     Raises
     ------

@@ -44,20 +44,12 @@ class Shards:
     ----------
     folder : Path
         Its name must identify the content.
-    count : int
-        Number of rows.
-    shape : tuple of int
-        Shape of a row.
-    dtype : numpy dtype
+    count, shape, dtype
+        Number of rows, and shape and type of a row.
     write : callable
-        See `Write`.
+        See `Write`; the problems it returns are stored as the attribute `problems`.
     label : str
         Label of the progress bar.
-
-    Attributes
-    ----------
-    problems : dict of int to str
-        Problems by index.
 
     Raises
     ------
@@ -113,16 +105,10 @@ def is_writer() -> bool:
 def wait_for(file: Path, limit: float | None = None) -> None:
     """Wait until another process has written a file with `new_rows`.
 
-    Parameters
-    ----------
-    file : Path
-    limit : float, optional
-        Seconds without a sign of life of the writer; by default `WAIT_LIMIT`.
-
     Raises
     ------
     DataError
-        After this time.
+        After `limit` seconds (by default `WAIT_LIMIT`) without a sign of life of that process.
     """
     limit = WAIT_LIMIT if limit is None else limit
     last_sign, deadline = 0.0, time.monotonic() + limit
@@ -150,12 +136,7 @@ def new_rows(file: Path, row: np.dtype[Any], shape: tuple[int, ...]) -> Iterator
     """Yield a memory-mapped array to fill, and rename it to `file` if there was no error.
 
     The array must not be used afterwards. Disk space is reserved first: a write to a mapped file on a full disk would
-    kill the process without a message.
-
-    Raises
-    ------
-    DataError
-        If the file cannot be written.
+    kill the process without a message; so it is a `DataError`.
     """
     try:
         with replacing(file) as temporary:

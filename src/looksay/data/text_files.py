@@ -1,4 +1,7 @@
-"""UTF-8 text files with or without a BOM and with any line ends, JSON, and printable messages."""
+"""UTF-8 text files with or without a BOM and with any line ends, JSON, and printable messages.
+
+The readers raise `DataError` with the file and line if a file cannot be read or is not valid.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +17,7 @@ _MAX_PLACES = 5  # listed in a message
 
 
 def read(path: Path) -> str:
-    """Return a UTF-8 text without its BOM.
-
-    Raises
-    ------
-    DataError
-        If the file cannot be read or is not UTF-8.
-    """
+    """Return a UTF-8 text without its BOM."""
     try:
         content = path.read_bytes()
         return content.decode("utf-8-sig")
@@ -38,13 +35,7 @@ def lines(path: Path) -> list[tuple[int, str]]:
 
 
 def parse_json(text: str, place: str) -> Any:
-    """Parse a JSON text; `place` names it in errors.
-
-    Raises
-    ------
-    DataError
-        If it is not JSON, or if an object has a key twice.
-    """
+    """Parse a JSON text without repeated keys; `place` names it in errors."""
     try:
         return json.loads(text, object_pairs_hook=_unique_keys)
     except (ValueError, RecursionError) as error:
@@ -60,13 +51,7 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def read_json_object(path: Path) -> dict[str, Any]:
-    """Return the JSON object in a file.
-
-    Raises
-    ------
-    DataError
-        If the file holds no JSON object.
-    """
+    """Return the JSON object in a file."""
     content = parse_json(read(path), str(path))
     if not isinstance(content, dict):
         raise DataError(f"{path}: expected a JSON object of images and captions, got a {type(content).__name__}")

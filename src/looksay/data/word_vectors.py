@@ -45,13 +45,7 @@ def read(file: Path, words: Sequence[str], seed: int = 0) -> tuple[NDArray[np.fl
 
 
 def known(file: Path, words: Sequence[str]) -> dict[int, NDArray[np.float32]]:
-    """Return the vectors of the words that a file has, by their indices in `words`.
-
-    Raises
-    ------
-    DataError
-        If the file cannot be read, or if a line is broken.
-    """
+    """Return the vectors of the words that a file has, by their indices in `words`; for errors see `read`."""
     indices = {word: index for index, word in enumerate(words)}
     vectors: dict[int, NDArray[np.float32]] = {}
     size = number = 0

@@ -21,18 +21,9 @@ PERCENTILES = (50, 90, 99)
 
 @dataclass(frozen=True)
 class Latency:
-    """Time for one image, without loading the model.
+    """Seconds for one image at `PERCENTILES`, without loading the model, and those of its `PARTS`.
 
-    Attributes
-    ----------
-    whole : tuple of float
-        Seconds at `PERCENTILES`.
-    parts : dict of str to tuple of float
-        The same for `PARTS`: reading and preparing the image, encoder, decoding.
-    words : float
-        Mean number of words of a caption.
-    images : int
-        Number of measurements.
+    Also the mean number of words of a caption, and the number of images measured.
     """
 
     whole: tuple[float, ...]

@@ -16,16 +16,7 @@ _SUFFIXES = (*SUFFIXES, ".json", ".txt", ".token")
 
 @dataclass(frozen=True)
 class Predictions:
-    """Captions and their images.
-
-    Attributes
-    ----------
-    records : list of Record
-        Images of the split that have a caption, in the order of the data set.
-    captions : list of str
-    problems : list of str
-        Captions without an image and images without a caption.
-    """
+    """Images of a split that have a caption, in the order of the data set, their captions, and what did not match."""
 
     records: list[Record]
     captions: list[str]
@@ -110,13 +101,7 @@ class _ImageMatcher:
             _register(stems, path.stem, record)
 
     def find(self, image: str, place: str) -> Record | None:
-        """Return the image of that name, or None.
-
-        Raises
-        ------
-        DataError
-            If several images have the name.
-        """
+        """Return the image of that name, or None; a name of several images is an error."""
         ids, paths, names, stems = self._maps
         path = PurePosixPath(image.replace("\\", "/"))
         candidates = [(ids, image), (paths, image), (paths, str(Path(image).absolute()))]

@@ -92,20 +92,9 @@ def score_captions(
     spice: bool = False,
     problems: Sequence[str] = (),
 ) -> Evaluation:
-    """Score one caption of each image.
+    """Score one caption of each image; for the arguments see `Evaluation` and `looksay.metrics.score`.
 
-    Parameters
-    ----------
-    records : sequence of Record
-    captions : sequence of str
-    facts : dict
-        See `Evaluation`; the split is required.
-    dataset : Dataset, optional
-        Its train split is used to find novel captions, unless that is the split scored.
-    decoding : DecodingOptions, optional
-        See `Evaluation`.
-    meteor, spice : bool
-        See `looksay.metrics.score`.
+    Novel captions are those that are not in the train split of `dataset`, unless `facts` names that split.
 
     Raises
     ------

@@ -19,8 +19,8 @@ MEANING = {
     "dangling endings %": "captions that end in an article, a preposition or a conjunction",
     "repeated words %": "captions with the same word twice in a row",
     "novel captions %": "captions that do not occur, word for word, in the data set's train split",
-    "word accuracy %": "how often the most probable next word is the reference's, given its words before",
-    "perplexity": "exp of the mean negative log-probability of the references' words, given the words before",
+    "word accuracy %": "how often the most probable next word is that of the reference, given the words before it",
+    "perplexity": "exp of the mean negative log-probability of reference words, given the words before them",
 }
 """Meaning of the measures of `diversity`, and of those that `looksay.evaluation` adds for a model."""
 

@@ -27,14 +27,9 @@ def human_agreement(references: Sequence[Sequence[Caption]], score: ScoreFunctio
 
     Parameters
     ----------
-    references : for each image, its references, each a sequence of tokens
+    references : for each image, the tokens of its references
     score : callable
-        Returns scores of captions against references.
-
-    Returns
-    -------
-    HumanAgreement
-        Without scores if no image has two references.
+        Returns scores of captions against references; it is not called if no image has two references.
     """
     images = [captions for captions in references if len(captions) > 1]
     if not images:

@@ -1,5 +1,7 @@
 """METEOR 1.5 and SPICE, by the Java programs that pycocoevalcap contains.
 
+All functions raise `MissingExtra` without pycocoevalcap, and `MetricError` without Java or if a program fails.
+
 Its Python wrappers are not used. Spice writes caches into its package folder and downloads CoreNLP when it is created.
 Meteor starts Java in the locale's encoding, where captions with accents score differently, keeps its lock when Java
 ends, and does not read Java's error stream, which blocks when the pipe is full.
@@ -32,15 +34,7 @@ _OPEN_MODULES = " ".join(
 
 
 class Meteor:
-    """METEOR 1.5 (Denkowski and Lavie 2014) in a Java process that is kept alive.
-
-    Raises
-    ------
-    MissingExtra
-        If pycocoevalcap is not installed.
-    MetricError
-        If Java is missing.
-    """
+    """METEOR 1.5 (Denkowski and Lavie 2014) in a Java process that is kept alive."""
 
     def __init__(self) -> None:
         folder, java = _package() / "meteor", _java()
@@ -54,22 +48,12 @@ class Meteor:
     def scores(
         self, predictions: Sequence[Caption], references: Sequence[Sequence[Caption]]
     ) -> tuple[float, list[float]]:
-        """Score one caption for each image.
+        """Return the score of a corpus, which is not the mean, and the scores of its images; 0 to 1.
 
         Parameters
         ----------
-        predictions : sequence of captions, each a sequence of words
-        references : for each caption, its references, each a sequence of words
-
-        Returns
-        -------
-        tuple of float and list of float
-            Score of the corpus, which is not the mean, and scores of the images; 0 to 1.
-
-        Raises
-        ------
-        MetricError
-            If the Java process ends.
+        predictions : for each image, the tokens of a caption
+        references : for each image, the tokens of its references
         """
         statistics = []
         for caption, captions in zip(predictions, references, strict=True):
@@ -117,13 +101,7 @@ def meteor_process() -> Meteor:
 
 
 def check(*, meteor: bool = False, spice: bool = False) -> None:
-    """Check that METEOR and SPICE can run, before captions are generated.
-
-    Raises
-    ------
-    MissingExtra, MetricError
-        If a requested one cannot.
-    """
+    """Raise an error if a requested metric cannot run, before captions are generated."""
     if meteor:
         meteor_process().scores([["a"]], [[["a"]]])
     if spice:
@@ -131,14 +109,9 @@ def check(*, meteor: bool = False, spice: bool = False) -> None:
 
 
 def spice(predictions: Sequence[Caption], references: Sequence[Sequence[Caption]]) -> tuple[float, list[float]]:
-    """Score with SPICE (Anderson et al. 2016), the mean and the images; it takes minutes and gigabytes of memory.
+    """Return SPICE (Anderson et al. 2016) as its mean and the scores of the images; see `Meteor.scores`.
 
-    Raises
-    ------
-    MissingExtra
-        If pycocoevalcap is not installed.
-    MetricError
-        If Java or Stanford CoreNLP 3.6.0 is missing, or if SPICE fails.
+    It takes minutes and gigabytes of memory, and needs Stanford CoreNLP 3.6.0.
     """
     folder, java = _spice_folder(), _java()
     rows = [

@@ -29,11 +29,9 @@ def count_mentions(
 
     Parameters
     ----------
-    captions : sequence of str
-        One for each image.
+    captions : for each image, a caption
     references : for each image, its references
-    objects : mapping of str to sequence of str
-        Words that mention each object, by its name.
+    objects : for each name of an object, the words that mention it
     """
     caption_words = [set(tokenize(caption)) for caption in captions]
     reference_words = [{word for caption in image for word in tokenize(caption)} for image in references]

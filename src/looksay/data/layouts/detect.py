@@ -22,7 +22,7 @@ def read(source: Path, options: ReadOptions | None = None, *, images: bool = Tru
     Parameters
     ----------
     source : Path
-        A folder in the layout of Flickr8k, Flickr30k, COCO or Karpathy, with a table of images and captions, or with
+        A folder in the layout of Flickr8k, Karpathy, COCO or Flickr30k, with a table of images and captions, or with
         images and sidecar text files; or the file that holds the captions. Of several layouts in a folder the first in
         this order is read, so that official splits are used.
     options : ReadOptions, optional
