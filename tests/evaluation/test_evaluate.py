@@ -36,6 +36,7 @@ def test_the_captions_scored_are_those_that_users_get(captioner: Captioner, smal
     assert result.diversity["novel captions %"] == 100
 
 
+@pytest.mark.slow
 def test_teacher_forced_measures_equal_those_of_training(small_bundle: Path, small_data: Path, small_run: Path) -> None:
     result = evaluation.evaluate(looksay.load(small_bundle), data.read(small_data), "val")
     best = max(checkpoint.read(small_run), key=lambda row: (row["val_CIDEr-D"], row["epoch"]))

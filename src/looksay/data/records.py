@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from looksay.errors import DataError
 from looksay.option_fields import option
@@ -83,5 +84,6 @@ class ReadOptions:
     split_seed: int = option(0, "Seed for drawing splits by image where a data set has none.")
 
     def __post_init__(self) -> None:
-        if isinstance(self.caption_column, str):
-            object.__setattr__(self, "caption_column", (self.caption_column,) if self.caption_column else ())
+        columns: Any = self.caption_column
+        if isinstance(columns, str):
+            object.__setattr__(self, "caption_column", (columns,) if columns else ())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,7 +56,7 @@ def count_histogram(title: str, values: Sequence[int], human_values: Sequence[in
     return _chart(title, values, edges, labels, (labels[0], labels[-1]), outline)
 
 
-def _shares(values: Sequence[float] | NDArray[np.int64], edges: NDArray[np.float64]) -> list[float]:
+def _shares(values: Sequence[float] | NDArray[np.int64], edges: NDArray[np.floating[Any]]) -> list[float]:
     counts, _ = np.histogram(values, edges)
     shares: list[float] = (counts / len(values)).tolist()
     return shares
@@ -64,7 +65,7 @@ def _shares(values: Sequence[float] | NDArray[np.int64], edges: NDArray[np.float
 def _chart(
     title: str,
     values: Sequence[float],
-    edges: NDArray[np.float64],
+    edges: NDArray[np.floating[Any]],
     labels: Sequence[str],
     ends: tuple[str, str],
     outline: Sequence[float] = (),

@@ -128,8 +128,8 @@ def spice(predictions: Sequence[Caption], references: Sequence[Sequence[Caption]
         output = Path(paths["out.json"])
         if result.returncode or not output.is_file():
             raise MetricError(f"SPICE failed: {(result.stderr or result.stdout).strip()[-500:]}")
-        rows = sorted(json.loads(output.read_text(encoding="utf-8")), key=lambda row: int(row["image_id"]))
-    scores = [float(row["scores"]["All"]["f"]) for row in rows]
+        results = sorted(json.loads(output.read_text(encoding="utf-8")), key=lambda row: int(row["image_id"]))
+    scores = [float(row["scores"]["All"]["f"]) for row in results]
     return sum(scores) / len(scores), scores
 
 

@@ -68,7 +68,7 @@ def test_columns_are_guessed_from_usual_names(tmp_path: Path, name: str, text: s
 
 def test_columns_can_be_named_and_others_are_ignored(tmp_path: Path) -> None:
     text = "key,caption,deutsch,phase\na.jpg,a dog,ein Hund,dev\nb.jpg,a cat,eine Katze,train\n"
-    options = ReadOptions(image_column="key", caption_column="deutsch", split_column="phase")
+    options = ReadOptions(image_column="key", caption_column=("deutsch",), split_column="phase")
     dataset = data.read(write(tmp_path, "x.csv", text, "a.jpg", "b.jpg"), options)
     assert [(r.image.name, r.references, r.split) for r in dataset.records] == [
         ("a.jpg", ("ein Hund",), "val"),
