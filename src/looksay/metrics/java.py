@@ -2,9 +2,9 @@
 
 All functions raise `MissingExtra` without pycocoevalcap, and `MetricError` without Java or if a program fails.
 
-Its Python wrappers are not used. Spice writes caches into its package folder and downloads CoreNLP when it is created.
-Meteor starts Java in the locale's encoding, where captions with accents score differently, keeps its lock when Java
-ends, and does not read Java's error stream, which blocks when the pipe is full.
+Its Python wrappers are not used. Spice writes into its package folder and downloads CoreNLP when it is created. Meteor
+holds a lock that it does not release if Java ends, so that its destructor waits forever, and never reads Java's error
+stream.
 """
 
 from __future__ import annotations
