@@ -12,7 +12,7 @@ from pathlib import Path
 
 import looksay
 from looksay import data
-from looksay.metrics.mentions import mentions, together
+from looksay.metrics.object_mentions import count_mentions, total
 
 THINGS = {
     words.split()[0]: words.split()
@@ -36,12 +36,12 @@ def main() -> None:
     records = data.read(chosen.data).split(chosen.split)
     captioner = looksay.load(chosen.model)
     said = [caption.text for caption in captioner.captions([r.image for r in records], tags=chosen.tags == "on")]
-    counts = mentions(said, [record.references for record in records], THINGS)
+    counts = count_mentions(said, [record.references for record in records], THINGS)
     for name, count in counts.items():
-        each = f"both {count.both}, captions {count.captions_only}, people {count.people_only}"
+        each = f"both {count.both}, captions {count.captions_only}, people {count.references_only}"
         print(f"{name:<10} F1 {count.f1:.2f}: {each}")
     named = [count.f1 for count in counts.values() if any(count)]
-    print(f"F1 of all mentions {together(counts).f1:.3f}; mean of {len(named)} things {sum(named) / len(named):.3f}")
+    print(f"F1 of all mentions {total(counts).f1:.3f}; mean of {len(named)} things {sum(named) / len(named):.3f}")
 
 
 if __name__ == "__main__":

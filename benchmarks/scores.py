@@ -100,7 +100,7 @@ def compare(folder: Path, said_in: Path | None) -> dict[str, object]:
     ]
     if said_in:
         found = predictions.read(said_in, dataset, "all")
-        said, references = found.said, [list(record.references) for record in found.records]
+        said, references = found.captions, [list(record.references) for record in found.records]
     else:
         several = [captions for captions in everything if len(captions) > 1]
         said, references = [captions[0] for captions in several], [captions[1:] for captions in several]

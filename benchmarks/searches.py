@@ -16,7 +16,7 @@ import torch
 from looksay import data
 from looksay.decoding.options import DecodingOptions
 from looksay.metrics import Scorer
-from looksay.metrics.diversity import health
+from looksay.metrics.diversity import diversity
 from looksay.text.tokenizer import tokenize
 from looksay.training import batches, build, run_loader
 from looksay.training.batches import CaptionDataset
@@ -25,7 +25,7 @@ from looksay.training.run_loader import Run
 BEAMS = (2, 3, 4, 5)
 EXPONENTS = (0.0, 0.7, 1.0, 1.2)
 SCORES = ("BLEU-4", "ROUGE-L", "CIDEr-D")
-HEALTH = ("unique captions %", "dangling endings %", "repeated words %")
+DIVERSITY = ("unique captions %", "dangling endings %", "repeated words %")
 
 
 @torch.inference_mode()
@@ -52,9 +52,9 @@ if __name__ == "__main__":
     images = batches.images(records, run.recipe, run.vocabulary, run.model)
     scorer = Scorer([record.references for record in images.records])
     references = [[tokenize(text) for text in record.references] for record in images.records]
-    print("beam, length exponent |", " | ".join((*SCORES, *HEALTH)))
+    print("beam, length exponent |", " | ".join((*SCORES, *DIVERSITY)))
     for beam, exponent in [(1, 0.0), *product(BEAMS, EXPONENTS)]:  # greedily there is one length to choose from
         said = captions(run, images, replace(run.recipe.decoding, num_beams=beam, length_penalty=exponent))
-        scores, found = scorer.scores(said), health([tokenize(caption) for caption in said], references)
-        figures = [f"{100 * scores[name]:.1f}" for name in SCORES] + [f"{found[name]:.1f}" for name in HEALTH]
+        scores, found = scorer.scores(said), diversity([tokenize(caption) for caption in said], references)
+        figures = [f"{100 * scores[name]:.1f}" for name in SCORES] + [f"{found[name]:.1f}" for name in DIVERSITY]
         print(f"{beam}, {exponent} |", " | ".join(figures), flush=True)

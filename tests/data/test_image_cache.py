@@ -1,4 +1,4 @@
-"""Who trains often wants images decoded once, and never an old version of them."""
+"""The image cache: images are decoded once, and changed images again."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def paths(tmp_path: Path) -> list[Path]:
     return [Path(shutil.copy(EXAMPLES / photo, tmp_path)) for photo in PHOTOS]
 
 
-def test_the_cache_holds_what_the_runtime_would_see(paths: list[Path]) -> None:
+def test_the_cache_holds_the_input_of_the_runtime(paths: list[Path]) -> None:
     cache = ImageCache(paths, SPEC)
     expected = [images.resize(images.read(path, least=SPEC.size), SPEC) for path in paths]
     np.testing.assert_array_equal(cache.pixels(range(4)), expected)
@@ -50,7 +50,7 @@ def test_a_changed_image_order_or_spec_makes_another_cache(paths: list[Path]) ->
     assert len(set(files)) == 6
 
 
-def test_unreadable_images_are_named_each_time(paths: list[Path], caplog: pytest.LogCaptureFixture) -> None:
+def test_unreadable_images_are_logged_on_every_use(paths: list[Path], caplog: pytest.LogCaptureFixture) -> None:
     paths[1].write_bytes(b"broken")
     paths[3].unlink()
     for _ in range(2):
@@ -62,22 +62,22 @@ def test_unreadable_images_are_named_each_time(paths: list[Path], caplog: pytest
     assert caplog.records[0].levelno == logging.WARNING
 
 
-def test_nothing_to_read_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"none of 1 images could be read.*none\.jpg"):
+def test_no_readable_image_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"none of 1 images can be read.*none\.jpg"):
         ImageCache([tmp_path / "none.jpg"], SPEC)
 
 
-def test_a_cache_that_cannot_be_written_says_how_to_move_it(paths: list[Path]) -> None:
+def test_an_unwritable_cache_names_the_option_for_another_folder(paths: list[Path]) -> None:
     with pytest.raises(DataError, match=r"data\.cache=DIR"):
         ImageCache(paths, SPEC, paths[0] / "below a file")
 
 
-def test_a_broken_off_write_leaves_nothing(tmp_path: Path) -> None:
-    def break_off() -> None:
+def test_an_interrupted_write_leaves_no_file(tmp_path: Path) -> None:
+    def interrupted_write() -> None:
         with replacing(tmp_path / "deep" / "file") as temporary:
             temporary.write_text("half", encoding="utf-8")
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        break_off()
+        interrupted_write()
     assert list((tmp_path / "deep").iterdir()) == []

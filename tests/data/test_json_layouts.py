@@ -1,4 +1,4 @@
-"""Who has COCO's or Karpathy's own files reads them as they are."""
+"""COCO's and Karpathy's own files."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_coco_has_a_file_and_a_folder_for_each_split(tmp_path: Path) -> None:
 def test_two_years_of_coco_are_an_error_that_names_them(tmp_path: Path) -> None:
     write(tmp_path / "annotations" / "captions_val2014.json", coco("1.jpg"))
     write(tmp_path / "annotations" / "captions_val2017.json", coco("1.jpg"))
-    with pytest.raises(DataError, match=r"which of captions_val2014\.json, captions_val2017\.json is train"):
+    with pytest.raises(DataError, match=r"the splits of captions_val2014\.json, captions_val2017\.json are ambiguous"):
         data.read(tmp_path)
 
 
@@ -58,8 +58,8 @@ def test_broken_coco_is_counted_or_refused_with_its_place(tmp_path: Path) -> Non
     content["annotations"].append({"image_id": 9, "caption": "lost"})
     folder = write(tmp_path / "captions_val.json", content, "1.jpg", "2.jpg")
     problems = data.read(folder).problems
-    assert "captions for no image, left out: 1 (captions_val.json, annotations[10]: image_id 9)" in problems
-    assert "images that are listed twice: 1 (captions_val.json, images[2]: id 2)" in problems
+    assert "captions without an image, left out: 1 (captions_val.json, annotations[10]: image_id 9)" in problems
+    assert "images listed twice: 1 (captions_val.json, images[2]: id 2)" in problems
     assert "images listed without a caption, left out: 1 (captions_val.json, images[3]: 3.jpg)" in problems
     del content["annotations"][3]["caption"]
     write(tmp_path / "captions_val.json", content)
@@ -86,7 +86,7 @@ def test_karpathys_coco_counts_restval_as_train_and_has_cocos_ids(tmp_path: Path
     assert record.image == tmp_path / "images" / "val2014" / "COCO_val2014_000000391895.jpg"
 
 
-def test_karpathys_flickr8k_has_no_cocoid_and_its_images_may_lie_flat(tmp_path: Path) -> None:
+def test_karpathys_flickr8k_has_no_cocoid_and_its_images_may_be_in_one_folder(tmp_path: Path) -> None:
     content = karpathy(filename="1.jpg", split="val") | {"dataset": "flickr8k"}
     folder = write(tmp_path / "dataset_flickr8k.json", content, "Flicker8k_Dataset/1.jpg")
     (record,) = data.read(folder).records
@@ -114,4 +114,4 @@ def test_the_same_flickr8k_is_read_from_each_of_its_layouts(flickr8k: Path) -> N
     assert from_karpathy.keys() == original.keys()
     assert all(from_karpathy[image][1] == original[image][1] for image in original)
     kaggle = {r.image: set(r.references) for r in data.read(flickr8k / "captions.txt").records}
-    assert kaggle == {image: said for image, (said, _) in original.items()}
+    assert kaggle == {image: captions for image, (captions, _) in original.items()}

@@ -1,4 +1,4 @@
-"""Whatever stands in a file, it is read or refused by name; nothing else ever happens."""
+"""Fuzzing: every file is read or refused with its name."""
 
 from __future__ import annotations
 
@@ -16,26 +16,27 @@ from looksay import BundleError, DataError, data
 from looksay.runtime.bundle import MODEL, Bundle
 from looksay.runtime.hub import locate
 
-EXAMPLES_EACH = int(os.environ.get("LOOKSAY_FUZZ", "400")) // 4
-SAID = "two boats lie in the harbour"
+FUZZ_EXAMPLES = int(os.environ.get("LOOKSAY_FUZZ", "400")) // 4
+CAPTION = "two boats lie in the harbour"
 FILES = {
-    "captions.txt": f"image,caption\nboats.jpg,{SAID}\nalps.jpg,\"high, bright mountains\"\n",
-    "captions.csv": f"image,caption,split\nboats.jpg,{SAID},train\nalps.jpg,mountains,val\n",
-    "captions.tsv": f"image\tcaption\nboats.jpg\t{SAID}\n",
-    "captions.jsonl": json.dumps({"image": "boats.jpg", "caption": SAID}) + "\n",
-    "results.csv": f"image_name| comment_number| comment\nboats.jpg| 0| {SAID}\n",
+    "captions.txt": f"image,caption\nboats.jpg,{CAPTION}\nalps.jpg,\"high, bright mountains\"\n",
+    "captions.csv": f"image,caption,split\nboats.jpg,{CAPTION},train\nalps.jpg,mountains,val\n",
+    "captions.tsv": f"image\tcaption\nboats.jpg\t{CAPTION}\n",
+    "captions.jsonl": json.dumps({"image": "boats.jpg", "caption": CAPTION}) + "\n",
+    "results.csv": f"image_name| comment_number| comment\nboats.jpg| 0| {CAPTION}\n",
     "dataset.json": json.dumps(
-        {"images": [{"filename": "boats.jpg", "split": "train", "sentences": [{"raw": SAID, "tokens": SAID.split()}]}]}
+        {"images": [{"filename": "boats.jpg", "split": "train",
+                     "sentences": [{"raw": CAPTION, "tokens": CAPTION.split()}]}]}
     ),
     "captions_train2014.json": json.dumps(
-        {"images": [{"id": 1, "file_name": "boats.jpg"}], "annotations": [{"image_id": 1, "id": 2, "caption": SAID}]}
+        {"images": [{"id": 1, "file_name": "boats.jpg"}], "annotations": [{"image_id": 1, "id": 2, "caption": CAPTION}]}
     ),
 }  # fmt: skip
 
 
 @st.composite
 def mutants(draw: st.DrawFn, whole: str) -> bytes:
-    """A text with pieces of it lost, repeated or exchanged for others."""
+    """Return a text with parts removed, repeated or replaced."""
     text = bytearray(whole.encode())
     for _ in range(draw(st.integers(1, 4))):
         place, length = draw(st.integers(0, len(text))), draw(st.integers(0, 12))
@@ -53,7 +54,7 @@ def test_captions_are_read_or_refused_by_the_name_of_their_file(name: str, tmp_p
     for photo in ("boats.jpg", "alps.jpg"):
         shutil.copy(EXAMPLES / photo, tmp_path)
 
-    @settings(max_examples=EXAMPLES_EACH, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+    @settings(max_examples=FUZZ_EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), database=None)
     @example(FILES[name].encode())
     @given(mutants(FILES[name]))
     def reads(text: bytes) -> None:
@@ -73,7 +74,7 @@ def test_a_model_is_opened_or_refused_by_its_name(tmp_path: Path) -> None:
     whole = (folder / MODEL).read_text(encoding="utf-8")
     words = len(Bundle.open(folder).vocabulary)
 
-    @settings(max_examples=EXAMPLES_EACH, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+    @settings(max_examples=FUZZ_EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), database=None)
     @given(mutants(whole))
     def opens(text: bytes) -> None:
         (folder / MODEL).write_bytes(text)

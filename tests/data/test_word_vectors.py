@@ -1,4 +1,4 @@
-"""Who starts from GloVe gets GloVe's vectors, and the other words something alike."""
+"""Word vectors of GloVe: known words get theirs, and others random ones."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def write(folder: Path, text: str | bytes) -> Path:
 @pytest.mark.parametrize("head", ["", "2 3\n"])
 def test_words_of_the_file_get_its_vectors_and_others_are_drawn(tmp_path: Path, head: str) -> None:
     file = write(tmp_path, f"{head}the 0 0 0\ndog 1 2 3\nn't -1 -2 -3.5\n")
-    found, count = word_vectors.read(file, WORDS)
-    assert (found.shape, count) == ((4, 3), 2)
-    assert found.dtype == np.float32
-    np.testing.assert_array_equal(found[1:3], [[1, 2, 3], [-1, -2, -3.5]])
-    assert found[0].any()
-    np.testing.assert_array_equal(found, word_vectors.read(file, WORDS)[0])
-    assert (found[3] != word_vectors.read(file, WORDS, seed=1)[0][3]).all()
+    vectors, count = word_vectors.read(file, WORDS)
+    assert (vectors.shape, count) == ((4, 3), 2)
+    assert vectors.dtype == np.float32
+    np.testing.assert_array_equal(vectors[1:3], [[1, 2, 3], [-1, -2, -3.5]])
+    assert vectors[0].any()
+    np.testing.assert_array_equal(vectors, word_vectors.read(file, WORDS)[0])
+    assert (vectors[3] != word_vectors.read(file, WORDS, seed=1)[0][3]).all()
 
 
 @pytest.mark.parametrize(

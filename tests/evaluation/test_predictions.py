@@ -1,4 +1,4 @@
-"""Who has captions of another system scores them as they are, and hears what has no partner."""
+"""Captions of other systems, matched with the images of a data set."""
 
 from __future__ import annotations
 
@@ -42,24 +42,24 @@ def read(tmp_path: Path, name: str, text: str, split: str = "all") -> prediction
         ("r.txt", "COCO_val2014_000000000042.jpg#0\tx\nplain name.jpg#0\ty\n"),
     ],
 )  # fmt: skip
-def test_images_are_found_by_path_name_stem_or_number(tmp_path: Path, name: str, text: str) -> None:
-    found = read(tmp_path, name, text)
-    assert [(record.id, caption) for record, caption in zip(found.records, found.said, strict=True)] == [
+def test_images_are_matched_by_path_name_stem_or_number(tmp_path: Path, name: str, text: str) -> None:
+    matched = read(tmp_path, name, text)
+    assert [(record.id, caption) for record, caption in zip(matched.records, matched.captions, strict=True)] == [
         ("42", "x"),
         ("7", "y"),
     ]
-    assert found.problems[-1] == "images of the split without a caption, not scored: 1 of 3"
+    assert matched.problems[-1] == "images of the split without a caption, not scored: 1 of 3"
 
 
 def test_an_empty_caption_is_scored_as_one(tmp_path: Path) -> None:
-    assert read(tmp_path, "r.csv", 'image,caption\n42,""\n').said == [""]
+    assert read(tmp_path, "r.csv", 'image,caption\n42,""\n').captions == [""]
 
 
-def test_what_has_no_partner_is_counted(tmp_path: Path) -> None:
+def test_unmatched_captions_and_images_are_counted(tmp_path: Path) -> None:
     rows: list[Any] = [{"image_id": number, "caption": "x"} for number in (42, 7, 1000, 1001)]
-    found = read(tmp_path, "r.json", json.dumps(rows), "val")
-    assert [record.id for record in found.records] == ["42"]
-    assert found.problems == [
+    matched = read(tmp_path, "r.json", json.dumps(rows), "val")
+    assert [record.id for record in matched.records] == ["42"]
+    assert matched.problems == [
         "captions of images that are not in the references, not scored: 2 (r.json, [2]: 1000; r.json, [3]: 1001)",
         "captions of other splits, not scored: 1",
         "images of the split without a caption, not scored: 1 of 2",
@@ -69,7 +69,7 @@ def test_what_has_no_partner_is_counted(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "problem"),
     [
-        ("r.json", '[{"image_id": 42, "caption": "x"}, {"image_id": 42, "caption": "y"}]', r"\[1\]: 42 has a caption"),
+        ("r.json", '[{"image_id": 42, "caption": "x"}, {"image_id": 42, "caption": "y"}]', r"\[1\]: 42 has a second"),
         ("r.json", '[{"image_id": 42}]', r"r\.json: no column of captions .*call it caption, or name"),
         ("r.json", '[{"caption": "x"}]', r"r\.json: no column of images"),
         ("r.json", '["x"]', r"r\.json, \[0\]: expected"),
@@ -78,8 +78,8 @@ def test_what_has_no_partner_is_counted(tmp_path: Path) -> None:
         ("r.json", "3", r"r\.json: expected a list"),
         ("r.json", "[", r"r\.json is not JSON"),
         ("r.json", '[{"image_id": 1, "caption": "x"}]', r"no caption is of an image .*r\.json, \[0\]: 1"),
-        ("r.jsonl", '{"image": "42", "captions": ["x", "y"]}', r"r\.jsonl, line 1: 2 captions; one caption"),
-        ("r.doc", "x", r"looksay scores captions in \.csv"),
+        ("r.jsonl", '{"image": "42", "captions": ["x", "y"]}', r"r\.jsonl, line 1: 2 captions; keep one caption"),
+        ("r.doc", "x", r"captions are scored from \.csv"),
     ],
 )  # fmt: skip
 def test_broken_files_are_refused_with_their_row(tmp_path: Path, name: str, text: str, problem: str) -> None:
@@ -92,8 +92,8 @@ def test_the_data_sets_own_ids_come_before_numbers_in_file_names(tmp_path: Path)
     records = tuple(Record(FOLDER / f"{n + 1}.jpg", (f"image {n}",), "val", str(n)) for n in range(6))
     file = tmp_path / "r.json"
     file.write_text(json.dumps([{"image_id": n, "caption": str(n)} for n in range(2, 6)]), encoding="utf-8")
-    found = predictions.read(file, Dataset(FOLDER, "", records), "all")
-    assert [record.id for record in found.records] == found.said == ["2", "3", "4", "5"]
+    matched = predictions.read(file, Dataset(FOLDER, "", records), "all")
+    assert [record.id for record in matched.records] == matched.captions == ["2", "3", "4", "5"]
 
 
 def test_row_numbers_do_not_match_hex_digits_at_the_end_of_flickrs_names(tmp_path: Path) -> None:
@@ -104,19 +104,19 @@ def test_row_numbers_do_not_match_hex_digits_at_the_end_of_flickrs_names(tmp_pat
         predictions.read(file, Dataset(FOLDER, "", records), "all")
 
 
-def test_a_image_found_by_its_file_name_in_another_folder_is_told(tmp_path: Path) -> None:
+def test_a_match_by_file_name_in_another_folder_is_reported(tmp_path: Path) -> None:
     records = (Record(FOLDER / "dogs" / "1.jpg", ("a",), "val"), Record(FOLDER / "dogs" / "2.jpg", ("b",), "val"))
     file = tmp_path / "r.json"
     file.write_text('{"elsewhere/coco/dogs/1.jpg": "x", "cats/2.jpg": "y"}', encoding="utf-8")
-    found = predictions.read(file, Dataset(FOLDER, "", records), "all")
-    assert found.problems == ["captions whose image was found by its file name alone: 1 (r.json, [1]: cats/2.jpg)"]
+    matched = predictions.read(file, Dataset(FOLDER, "", records), "all")
+    assert matched.problems == ["captions whose image was matched by its file name only: 1 (r.json, [1]: cats/2.jpg)"]
 
 
 def test_a_column_of_predictions_wins_over_others_and_can_be_named(tmp_path: Path) -> None:
     file = tmp_path / "r.csv"
     file.write_text("image,caption,prediction,mine\n42,theirs,ours,other\n", encoding="utf-8")
-    assert predictions.read(file, DATASET, "all").said == ["ours"]
-    assert predictions.read(file, DATASET, "all", "mine").said == ["other"]
+    assert predictions.read(file, DATASET, "all").captions == ["ours"]
+    assert predictions.read(file, DATASET, "all", "mine").captions == ["other"]
 
 
 def test_an_ambiguous_name_is_refused_and_a_path_is_not(tmp_path: Path) -> None:
@@ -127,5 +127,5 @@ def test_an_ambiguous_name_is_refused_and_a_path_is_not(tmp_path: Path) -> None:
         predictions.read(file, Dataset(FOLDER, "", records), "all")
     file.write_text('{"val/1.jpg": "x"}', encoding="utf-8")
     assert predictions.read(file, Dataset(FOLDER, "", records), "all").records == [records[1]]
-    with pytest.raises(DataError, match="there is no such file"):
+    with pytest.raises(DataError, match="no such file"):
         predictions.read(tmp_path / "none.json", Dataset(FOLDER, "", records), "all")

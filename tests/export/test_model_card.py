@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from looksay.data import Record
-from looksay.evaluation.scoring import judge
+from looksay.evaluation.scoring import score_captions
 from looksay.export import model_card
 from looksay.tagging.concepts import Concept, ConceptTable
 from looksay.training import run_loader
@@ -54,7 +54,7 @@ def test_it_tells_of_every_run_on_the_way_what_was_not_as_by_default(runs: Path)
 
 def test_it_shows_good_and_bad_captions_if_that_was_asked_for(runs: Path) -> None:
     records = [Record(Path(f"{name}.jpg"), (said, "two dogs"), "val") for name, said in zip("abc", PEOPLE, strict=True)]
-    found = {"": judge(records, ["a man rides a red horse", "a cat", "a bus"], {"split": "val"})}
+    found = {"": score_captions(records, ["a man rides a red horse", "a cat", "a bus"], {"split": "val"})}
     phases = run_loader.history(runs / "last")
     assert "Examples" not in model_card.write(SPEC, phases, "all the same", found)
     asked = replace(phases[-1], recipe=replace(phases[-1].recipe, model=ModelOptions(examples=2)))

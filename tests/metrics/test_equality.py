@@ -1,4 +1,4 @@
-"""Who compares with other people's numbers needs the same arithmetic: held against pycocoevalcap on random captions."""
+"""Equality with pycocoevalcap on random captions."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ Corpus = list[tuple[list[str], list[list[str]]]]
 @settings(deadline=None, max_examples=200)
 @given(corpora, st.booleans())
 def test_every_score_equals_coco_captions(corpus: Corpus, hashed: bool) -> None:
-    said, references = [caption for caption, _ in corpus], [others for _, others in corpus]
-    assume(any(other for others in references for other in others))  # without any word pycocoevalcap crashes
-    results = {image: [" ".join(caption)] for image, caption in enumerate(said)}
-    truths = {image: [" ".join(other) for other in others] for image, others in enumerate(references)}
+    captions, references = [caption for caption, _ in corpus], [image for _, image in corpus]
+    assume(any(reference for image in references for reference in image))  # without any word pycocoevalcap crashes
+    results = {image: [" ".join(caption)] for image, caption in enumerate(captions)}
+    truths = {image: [" ".join(reference) for reference in others] for image, others in enumerate(references)}
     with pytest.MonkeyPatch.context() as patch:
         if hashed:  # as it is beyond 32,768 words
             patch.setattr(ngrams, "_EXACT", 0)
         counted = References(references)
-    own = counted.count(said)
+    own = counted.count(captions)
     assert Bleu(counted).scores(own) == pytest.approx(
         CocoBleu(4).compute_score(truths, results, verbose=0)[0], abs=1e-9
     )
-    assert RougeL(references).image_scores(said) == pytest.approx(
+    assert RougeL(references).image_scores(captions) == pytest.approx(
         CocoRouge().compute_score(truths, results)[1], abs=1e-9
     )
     assert CiderD(counted).image_scores(own) == pytest.approx(CocoCider().compute_score(truths, results)[1], abs=1e-9)
@@ -49,12 +49,14 @@ def test_every_score_equals_coco_captions(corpus: Corpus, hashed: bool) -> None:
 def test_cider_d_of_any_captions_of_any_images_is_that_of_the_whole(corpus: Corpus, draw: object) -> None:
     """As a training reward it scores several ids-as-words captions of some images."""
     ids = {word: number for number, word in enumerate("a dog runs man in red".split())}
-    counted = References([[[ids[word] for word in other] for other in others] for _, others in corpus])
-    said = [[ids[word] for word in caption] for caption, _ in corpus]
+    counted = References([[[ids[word] for word in reference] for reference in image] for _, image in corpus])
+    captions = [[ids[word] for word in caption] for caption, _ in corpus]
     cider = CiderD(counted)
-    whole = cider.image_scores(counted.count(said))
-    images = [place for place in range(len(said)) for _ in range(2)]
-    assert cider.image_scores(counted.count([said[i] for i in images]), images) == pytest.approx(np.repeat(whole, 2))
+    whole = cider.image_scores(counted.count(captions))
+    images = [place for place in range(len(captions)) for _ in range(2)]
+    assert cider.image_scores(counted.count([captions[i] for i in images]), images) == pytest.approx(
+        np.repeat(whole, 2)
+    )
 
 
 def test_bleu_is_what_coco_captions_example_says_of_its_counts() -> None:
@@ -64,9 +66,9 @@ def test_bleu_is_what_coco_captions_example_says_of_its_counts() -> None:
     expected = [math.prod(precisions[:n]) ** (1 / n) for n in (1, 2, 3, 4)]
     assert [round(value, 3) for value in expected] == [0.579, 0.404, 0.279, 0.191]
     # A corpus with these very counts: 1,000 captions of 9 or 10 words whose first words are their reference's.
-    said, references = _corpus(guessed, correct)
+    captions, references = _corpus(guessed, correct)
     counted = References(references)
-    assert Bleu(counted).scores(counted.count(said)) == pytest.approx(expected, abs=1e-9)
+    assert Bleu(counted).scores(counted.count(captions)) == pytest.approx(expected, abs=1e-9)
 
 
 def _corpus(guessed: tuple[int, ...], correct: tuple[int, ...]) -> tuple[list[list[int]], list[list[list[int]]]]:

@@ -1,4 +1,4 @@
-"""Who asks for METEOR gets METEOR 1.5, or is told what is missing."""
+"""METEOR 1.5 and SPICE in Java, and errors where they cannot run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ GOLDEN = json.loads((Path(__file__).parent / "golden.json").read_text(encoding="
 PREDICTIONS = [image["prediction"] for image in GOLDEN["images"]]
 REFERENCES = [image["references"] for image in GOLDEN["images"]]
 
-needs_java = pytest.mark.skipif(shutil.which("java") is None, reason="there is no java here")
+needs_java = pytest.mark.skipif(shutil.which("java") is None, reason="java is not installed")
 
 
 @needs_java
@@ -25,9 +25,9 @@ def test_meteor_equals_pycocoevalcaps_and_its_process_is_kept() -> None:
     first = score(PREDICTIONS, REFERENCES, meteor=True)
     process = java.meteor_process()._process.pid
     assert first == pytest.approx(GOLDEN["scores"], abs=1e-9)
-    said, wanted = [caption.split() for caption in PREDICTIONS], [[c.split() for c in cs] for cs in REFERENCES]
-    corpus, images = java.meteor_process().scores(said, wanted)
-    assert len(images) == len(said)
+    captions, references = [c.split() for c in PREDICTIONS], [[c.split() for c in cs] for cs in REFERENCES]
+    corpus, images = java.meteor_process().scores(captions, references)
+    assert len(images) == len(captions)
     assert 0 < corpus < 1
     assert java.meteor_process().scores([[]], [[["a"]]]) == (0.0, [0.0])
     assert java.meteor_process()._process.pid == process
@@ -40,19 +40,19 @@ def test_meteor_equals_pycocoevalcaps_and_its_process_is_kept() -> None:
 
 
 @needs_java
-def test_spice_says_which_files_it_lacks() -> None:
+def test_spice_names_missing_files() -> None:
     folder = java._package() / "spice" / "lib"
     if all((folder / name).is_file() for name in java._CORENLP):
-        pytest.skip("SPICE is whole here")
-    with pytest.raises(MetricError, match=r"SPICE needs stanford-corenlp-3\.6\.0\.jar .* fetches them"):
+        pytest.skip("SPICE is complete here")
+    with pytest.raises(MetricError, match=r"SPICE needs stanford-corenlp-3\.6\.0\.jar .*; download them with"):
         score(PREDICTIONS, REFERENCES, spice=True)
 
 
-def test_without_java_the_error_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_java_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: None)
     java.meteor_process.cache_clear()
     for metric in ("meteor", "spice"):
-        with pytest.raises(MetricError, match="there is no java on the PATH; install"):
+        with pytest.raises(MetricError, match="need java, which is not on the PATH; install"):
             score(PREDICTIONS, REFERENCES, **{metric: True})
 
 

@@ -1,4 +1,4 @@
-"""Who puts a number beside a paper's needs the paper's number."""
+"""Scores of captions, equal to coco-caption's."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def test_scores_equal_those_of_pycocoevalcap() -> None:
 
 
 def test_scores_of_each_image_equal_those_of_pycocoevalcap() -> None:
-    found = Scorer(REFERENCES).image_scores(PREDICTIONS)
-    assert found["ROUGE-L"] == pytest.approx(GOLDEN["by_image"]["ROUGE-L"], abs=1e-9)
-    assert found["CIDEr-D"] == pytest.approx(GOLDEN["by_image"]["CIDEr-D"], abs=1e-9)
+    scores = Scorer(REFERENCES).image_scores(PREDICTIONS)
+    assert scores["ROUGE-L"] == pytest.approx(GOLDEN["by_image"]["ROUGE-L"], abs=1e-9)
+    assert scores["CIDEr-D"] == pytest.approx(GOLDEN["by_image"]["CIDEr-D"], abs=1e-9)
 
 
 def test_human_captions_of_flickr8k_score_as_coco_caption_says(flickr8k: Path) -> None:
@@ -43,17 +43,17 @@ def test_human_captions_of_flickr8k_score_as_coco_caption_says(flickr8k: Path) -
     assert scores == pytest.approx(expected, abs=1e-9)
 
 
-def test_dicts_by_image_are_scored_whatever_their_order() -> None:
-    said = {f"{number}.jpg": caption for number, caption in enumerate(PREDICTIONS)}
-    wanted = {f"{number}.jpg": captions for number, captions in enumerate(REFERENCES)}
-    assert score(dict(reversed(said.items())), wanted) == pytest.approx(WITHOUT_JAVA, abs=1e-9)
-    with pytest.raises(DataError, match=r"not both: 1, 'new\.jpg' for one"):
-        score({**said, "new.jpg": "a dog"}, wanted)
+def test_dicts_by_image_are_scored_in_any_order() -> None:
+    predictions = {f"{number}.jpg": caption for number, caption in enumerate(PREDICTIONS)}
+    references = {f"{number}.jpg": captions for number, captions in enumerate(REFERENCES)}
+    assert score(dict(reversed(predictions.items())), references) == pytest.approx(WITHOUT_JAVA, abs=1e-9)
+    with pytest.raises(DataError, match=r"1 images have a caption or references but not both, such as 'new\.jpg'"):
+        score({**predictions, "new.jpg": "a dog"}, references)
     with pytest.raises(DataError, match="both lists, or both dicts"):
-        score(said, REFERENCES)
+        score(predictions, REFERENCES)
 
 
-def test_cider_d_of_one_image_is_undefined_and_not_a_number_to_believe() -> None:
+def test_cider_d_of_one_image_is_undefined() -> None:
     scores = score(["a dog runs"], [["a dog runs", "a dog"]])
     assert math.isnan(scores["CIDEr-D"])
     assert scores["ROUGE-L"] == 1
@@ -75,7 +75,7 @@ def test_cider_d_of_one_image_is_undefined_and_not_a_number_to_believe() -> None
         ({"x": ["a dog"]}, {"x": ["a dog"]}),
     ],
 )
-def test_what_cannot_be_scored_is_refused(predictions: Any, references: Any) -> None:
+def test_invalid_captions_and_references_are_refused(predictions: Any, references: Any) -> None:
     with pytest.raises(DataError):
         score(predictions, references)
 
@@ -87,16 +87,16 @@ def test_empty_captions_score_nothing_and_do_not_crash() -> None:
     assert score(["", ""], [["a"], ["b"]])["CIDEr-D"] == 0
 
 
-def test_peoples_captions_are_scored_against_the_others() -> None:
+def test_human_agreement_is_the_mean_over_references() -> None:
     references = [["a b c d", "a b c d", "x"], ["e f g h", "e f g h", "y z"], ["alone"]]
-    people, against, images = Scorer(references).people
-    assert (against, images) == (2, 2)
+    human, others, images = Scorer(references).human_agreement
+    assert (others, images) == (2, 2)
     rounds = [
-        score([others[k] for others in references[:2]], [others[:k] + others[k + 1 :] for others in references[:2]])
+        score([image[k] for image in references[:2]], [image[:k] + image[k + 1 :] for image in references[:2]])
         for k in range(3)
     ]
-    assert people == pytest.approx({name: sum(r[name] for r in rounds) / 3 for name in people})
-    assert Scorer([["one"], ["two"]]).people == ({}, 0, 0)
+    assert human == pytest.approx({name: sum(r[name] for r in rounds) / 3 for name in human})
+    assert Scorer([["one"], ["two"]]).human_agreement == ({}, 0, 0)
 
 
 def test_references_without_any_word_score_nothing_and_do_not_crash() -> None:

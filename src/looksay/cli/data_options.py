@@ -1,33 +1,32 @@
-"""Options of every command that reads a data set."""
+"""Options of every command that reads a data set, from the declarations of `ReadOptions`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import fields
-from typing import TYPE_CHECKING, Any
+from typing import Any, get_origin
 
 import click
 
-if TYPE_CHECKING:
-    from looksay.data import ReadOptions
-
-_OPTIONS = (
-    click.option("--image-column", default="", help="Column of the data set's CSV, TSV or JSONL.  [default: guessed]"),
-    click.option("--caption-column", default="", help="The same."),
-    click.option("--split-column", default="", help="The same."),
-    click.option("--split-seed", default=0, show_default=True, help="Draws splits by image where a data set has none."),
-)
+from looksay.data import ReadOptions
+from looksay.option_fields import declared
 
 
 def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the options that `read_options` collects."""
-    for option in reversed(_OPTIONS):
-        command = option(command)
+    """Add the options that `read_options` collects to a command."""
+    for field in reversed(list(declared(ReadOptions))):
+        is_repeatable = get_origin(field.type) is tuple
+        command = click.option(
+            f"--{field.name.replace('_', '-')}",
+            type=str if is_repeatable else field.type,
+            multiple=is_repeatable,
+            default=field.default,
+            show_default=field.type is int,
+            metavar="N" if field.type is int else "NAME",
+            help=field.help + " Repeatable." * is_repeatable,
+        )(command)
     return command
 
 
 def read_options(values: dict[str, Any]) -> ReadOptions:
-    """Take the reading options out of a command's other values."""
-    from looksay.data import ReadOptions
-
-    return ReadOptions(**{field.name: values.pop(field.name) for field in fields(ReadOptions)})
+    """Remove the reading options from a command's values and return them."""
+    return ReadOptions(**{field.name: values.pop(field.name) for field in declared(ReadOptions)})

@@ -1,4 +1,4 @@
-"""``looksay evaluate``: a model and a data set in, scores out."""
+"""``looksay evaluate``: score a model on a data set."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import click
 from looksay.cli.data_options import data_options, read_options
 from looksay.cli.decoding_options import decoding_options, decoding_overrides
 from looksay.cli.model_options import device_option
-from looksay.cli.scoring_options import publish, scoring_options, wants_meteor
+from looksay.cli.scoring_options import publish, resolve_meteor, scoring_options
 from looksay.types import Device
 
 
 @click.command()
 @click.argument("models", nargs=-1, required=True, metavar="MODEL...")
-@click.option("--data", type=click.Path(path_type=Path), required=True, help="The data set; see looksay data --help.")
-@click.option("--split", default="val", show_default=True, help="train, val, test or all.")
+@click.option("--data", type=click.Path(path_type=Path), required=True, help="Data set; see looksay data --help.")
+@click.option("--split", default="val", show_default=True, help="Split: train, val, test or all.")
 @click.option("--batch", type=click.IntRange(min=1), default=8, show_default=True, help="Images captioned together.")
 @device_option
 @decoding_options
@@ -32,12 +32,14 @@ def evaluate(
     device: Device,
     report: Path | None,
     output: Path | None,
+    meteor: bool | None,
+    spice: bool,
     **options: Any,
 ) -> None:
     """Caption a split of a data set and score the captions.
 
-    MODEL is a shipped model's name, a model folder or a hub id; several caption together, as an ensemble. The scores
-    are coco-caption's; the line "people" says how people's own captions score. It also goes to scores.json.
+    MODEL is a shipped model's name, a model folder or a hub id; several models form an ensemble. Scores equal
+    coco-caption's; the row "human" scores the reference captions against each other.
 
     \b
     looksay evaluate default --data flickr8k
@@ -47,9 +49,10 @@ def evaluate(
     from looksay import captioner, evaluation
     from looksay import data as datasets
 
-    meteor, spice = options.pop("meteor"), options.pop("spice")
     dataset = datasets.read(data, read_options(options))
     loaded = captioner.load(*models, device=device)
-    search = decoding_overrides(options)
-    found = evaluation.evaluate(loaded, dataset, split, batch=batch, meteor=wants_meteor(meteor), spice=spice, **search)
-    publish(found, report, output, loaded)
+    overrides = decoding_overrides(options)
+    result = evaluation.evaluate(
+        loaded, dataset, split, batch=batch, meteor=resolve_meteor(meteor), spice=spice, **overrides
+    )
+    publish(result, report, output, loaded)

@@ -1,4 +1,4 @@
-"""``looksay score``: captions from any system in, scores out."""
+"""``looksay score``: score captions of any system."""
 
 from __future__ import annotations
 
@@ -8,16 +8,18 @@ from typing import Any
 import click
 
 from looksay.cli.data_options import data_options, read_options
-from looksay.cli.scoring_options import publish, scoring_options, wants_meteor
+from looksay.cli.scoring_options import publish, resolve_meteor, scoring_options
 
 
 @click.command()
 @click.argument("predictions", type=click.Path(path_type=Path))
 @click.option(
-    "--references", type=click.Path(path_type=Path), required=True, help="The data set that has people's captions."
+    "--references", type=click.Path(path_type=Path), required=True, help="Data set with the reference captions."
 )
-@click.option("--prediction-column", default="", help="Column of PREDICTIONS with the captions.  [default: guessed]")
-@click.option("--split", default="all", show_default=True, help="train, val, test, or all that have a caption.")
+@click.option(
+    "--prediction-column", default="", metavar="NAME", help="Column of captions in PREDICTIONS.  [default: guessed]"
+)
+@click.option("--split", default="all", show_default=True, help="Split: train, val, test or all.")
 @scoring_options
 @data_options
 def score(
@@ -33,8 +35,8 @@ def score(
 ) -> None:
     """Score captions as coco-caption does.
 
-    PREDICTIONS is what looksay caption wrote (JSONL or CSV), COCO's results, or any such file of images and captions.
-    CaptionDataset are not needed, unless for the report.
+    PREDICTIONS is a file that looksay caption wrote (JSONL or CSV), COCO's results, or another file of images and
+    captions. Images without a caption are not scored. The image files are needed only for thumbnails in a report.
 
     \b
     looksay caption flickr8k/Images --output captions.jsonl --format jsonl
@@ -42,18 +44,17 @@ def score(
     looksay score results.json --references annotations/captions_val2014.json
     """
     from looksay import data, evaluation
-    from looksay.evaluation import predictions as files
+    from looksay.evaluation import predictions as prediction_files
 
     dataset = data.read(references, read_options(options), images=False)
-    found = files.read(predictions, dataset, split, prediction_column)
-    facts = {"model": predictions.name, "data": dataset.layout, "split": split}
-    judged = evaluation.judge(
-        found.records,
-        found.said,
-        facts,
+    matched = prediction_files.read(predictions, dataset, split, prediction_column)
+    result = evaluation.score_captions(
+        matched.records,
+        matched.captions,
+        {"model": predictions.name, "data": dataset.layout, "split": split},
         dataset=dataset,
-        meteor=wants_meteor(meteor),
+        meteor=resolve_meteor(meteor),
         spice=spice,
-        problems=[*dataset.problems, *found.problems],
+        problems=[*dataset.problems, *matched.problems],
     )
-    publish(judged, report, output)
+    publish(result, report, output)

@@ -1,4 +1,4 @@
-"""What ``looksay evaluate`` and ``looksay score`` share: options, and where results go."""
+"""Options and output of ``looksay evaluate`` and ``looksay score``."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 SCORES, PAGE, CAPTIONS = "scores.json", "report.html", "captions.jsonl"
 
 
-def wants_meteor(asked: bool | None) -> bool:
-    """Run METEOR where it can run, and say so where it cannot; if it is asked for, its absence is an error."""
+def resolve_meteor(meteor: bool | None) -> bool:
+    """Return the value of ``--meteor``; by default, whether METEOR can run, with a warning if it cannot."""
     from looksay.metrics import java
 
-    if asked is not None:
-        return asked
+    if meteor is not None:
+        return meteor
     try:
         java.check(meteor=True)
     except (MissingExtra, MetricError) as error:
@@ -32,19 +32,23 @@ def wants_meteor(asked: bool | None) -> bool:
     return True
 
 
-def _report(_: click.Context, __: click.Parameter, folder: Path | None) -> Path | None:
-    """Make the folder now: no one should wait for scores that then have no place."""
+def _prepare_report(_: click.Context, __: click.Parameter, folder: Path | None) -> Path | None:
+    """Check before any captions are generated that the report can be written."""
+    if folder is None:
+        return None
+    from looksay.evaluation import html_page
+
+    html_page.environment()
     try:
-        if folder:
-            folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise click.BadParameter(f"{folder} cannot be made: {error.strerror}") from error
+        raise click.BadParameter(f"folder {folder} cannot be created: {error.strerror}") from error
     return folder
 
 
-def _output(_: click.Context, __: click.Parameter, file: Path | None) -> Path | None:
+def _check_output(_: click.Context, __: click.Parameter, file: Path | None) -> Path | None:
     if file and not file.parent.is_dir():
-        raise click.BadParameter(f"there is no folder {file.parent}")
+        raise click.BadParameter(f"folder {file.parent} does not exist; create it first")
     return file
 
 
@@ -52,55 +56,59 @@ _OPTIONS = (
     click.option(
         "--report",
         type=click.Path(path_type=Path, file_okay=False, writable=True),
-        callback=_report,
+        callback=_prepare_report,
         metavar="DIR",
-        help=f"Write a page with images ({PAGE}), {CAPTIONS} and {SCORES} there.",
+        help=f"Write a page with images ({PAGE}), {CAPTIONS} and {SCORES} into a folder.",
     ),
     click.option(
         "--output",
         type=click.Path(path_type=Path, dir_okay=False, writable=True),
-        callback=_output,
+        callback=_check_output,
         metavar="FILE",
-        help=f"Where the scores go, as JSON.  [default: {SCORES}, in --report's folder if given]",
+        help=f"Write the scores as JSON.  [default: {SCORES} of the report]",
     ),
     click.option(
         "--meteor/--no-meteor",
         default=None,
-        help="METEOR 1.5, in Java.  [default: if Java and pycocoevalcap are there]",
+        help="Compute METEOR 1.5 in Java.  [default: if Java and pycocoevalcap are installed]",
     ),
-    click.option("--spice", is_flag=True, help="SPICE, in Java: slow, and needs Stanford CoreNLP."),
+    click.option("--spice", is_flag=True, help="Compute SPICE in Java; slow, needs Stanford CoreNLP."),
 )
 
 
 def scoring_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the options that both share."""
+    """Add the shared options to a command."""
     for option in reversed(_OPTIONS):
         command = option(command)
     return command
 
 
-def publish(found: Evaluation, report: Path | None, output: Path | None, captioner: Captioner | None = None) -> None:
-    """Print the table on standard output, and write the files."""
+def publish(
+    evaluation: Evaluation, report: Path | None, output: Path | None, captioner: Captioner | None = None
+) -> None:
+    """Print the table on standard output and write the requested files."""
     from looksay.evaluation import text_table
 
-    for problem in found.problems:
+    for problem in evaluation.problems:
         click.echo(f"looksay: {problem}", err=True)
-    for line in text_table.table(found):
+    for line in text_table.table(evaluation):
         click.echo(line)
     if report:
         from looksay.evaluation.report import page
 
-        rows = ({"image": str(r.image), "caption": said} for r, said in zip(found.records, found.said, strict=True))
-        _write(report / CAPTIONS, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
-        _write(report / PAGE, page(found, captioner))
-        click.echo(f"looksay: the report is in {report / PAGE}", err=True)
-    file = output or (report or Path()) / SCORES
-    _write(file, json.dumps(found.to_json(), indent=2, ensure_ascii=False) + "\n")
-    click.echo(f"looksay: the scores are in {file}", err=True)
+        pairs = zip(evaluation.records, evaluation.captions, strict=True)
+        rows = [json.dumps({"image": str(r.image), "caption": text}, ensure_ascii=False) for r, text in pairs]
+        _write(report / CAPTIONS, "".join(f"{row}\n" for row in rows))
+        _write(report / PAGE, page(evaluation, captioner))
+        click.echo(f"looksay: report written to {report / PAGE}", err=True)
+        output = output or report / SCORES
+    if output:
+        _write(output, json.dumps(evaluation.to_json(), indent=2, ensure_ascii=False) + "\n")
+        click.echo(f"looksay: scores written to {output}", err=True)
 
 
 def _write(file: Path, text: str) -> None:
     try:
-        file.write_text(text, encoding="utf-8", errors="backslashreplace")  # file names may be of any bytes
+        file.write_text(text, encoding="utf-8", errors="backslashreplace")  # file names may contain any bytes
     except OSError as error:
         raise click.UsageError(f"{file} cannot be written: {error.strerror}") from error

@@ -1,4 +1,4 @@
-"""Images + captions → records."""
+"""Data sets of images and captions."""
 
 from looksay.data.layouts.detect import read
 from looksay.data.records import ALL, SPLITS, Dataset, ReadOptions, Record

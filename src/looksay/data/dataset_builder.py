@@ -1,9 +1,9 @@
-"""Captions one by one → records, and a count of all that was wrong."""
+"""Builder of data sets: it checks captions and images and collects problems."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -14,7 +14,7 @@ from looksay.errors import DataError
 from looksay.images import EXTENSIONS
 
 _EMPTY = "empty captions, left out"
-_SAMPLE = 50  # images looked for to find the folder they are in
+_SAMPLE_SIZE = 50  # images looked up to choose the folder of images
 
 
 @dataclass
@@ -27,193 +27,175 @@ class _Image:
 
 @dataclass
 class DatasetBuilder:
-    """Collects the captions of a data set; every layout is read through it, so all are checked alike.
-
-    Parameters
-    ----------
-    folder : Path
-        Where the data set is: its images are in it or below.
-    layout : str
-        What it was recognised as.
-    """
+    """Collects the captions of a data set; all layouts use it, so that all are checked alike."""
 
     folder: Path
     layout: str
     _images: dict[str, _Image] = field(default_factory=dict)
     _problems: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
-    _set_aside: set[str] = field(default_factory=set)
+    _excluded: set[str] = field(default_factory=set)
 
     def add(self, name: str, captions: Iterable[str], place: str, split: str = "", id: str = "") -> None:  # noqa: A002
-        """Take captions of an image.
+        """Add captions of an image.
 
         Parameters
         ----------
         name : str
-            The image's path within the data set.
+            Path relative to the folder; any other path is a `DataError`.
         captions : iterable of str
         place : str
-            File and row, for people to find what is wrong with it.
+            File and row, for messages.
         split : str
-            As the data set calls it; empty if it has no splits.
+            Any usual name of a split, or empty; it must not change.
         id : str
             See `Record`.
-
-        Raises
-        ------
-        DataError
-            If the image would lie outside the data set, or if the split is unknown or another than before.
         """
-        name = self._inside(name, place)
+        name = self._normalise_name(name, place)
         if not name:
-            self.problem("captions for no image, left out", place)
+            self.add_problem("captions without an image, left out", place)
             return
-        known = splits.named(split) if split else ""
-        if split and not known:
-            raise DataError(f"{place}: there is no split {split!r}; looksay knows {splits.KNOWN}")
-        image = self._images.setdefault(name, _Image([], known, id, place))
-        if image.split != known:
-            here, there = (f"the {each} split" if each else "no split" for each in (known, image.split))
+        standard_split = splits.standard_name(split) if split else ""
+        if split and not standard_split:
+            raise DataError(f"{place}: unknown split {split!r}; use one of {splits.KNOWN}")
+        image = self._images.setdefault(name, _Image([], standard_split, id, place))
+        if image.split != standard_split:
+            here, there = (f"the {known} split" if known else "no split" for known in (standard_split, image.split))
             raise DataError(f"{place}: {name} is in {here}, and in {there} at {image.place}")
         if id and image.id != id:
-            self.problem("images listed twice, joined", f"{place}: {name}")
+            self.add_problem("images listed twice, merged", f"{place}: {name}")
         for caption in captions:
-            text = self._text(caption, place)
+            text = self._clean(caption, place)
             if not text:
-                self.problem(_EMPTY, place)
+                self.add_problem(_EMPTY, place)
                 continue
-            if text in image.references:  # kept, as coco-caption counts them
-                self.problem("duplicate captions of an image, kept", place)
+            if text in image.references:
+                self.add_problem("duplicate captions of an image, kept", place)  # coco-caption counts both
             image.references.append(text)
 
-    def _inside(self, name: Any, place: str) -> str:
-        """Return an image's path within the data set, which a data set from anywhere must not leave."""
+    def _normalise_name(self, name: Any, place: str) -> str:
+        """Return the relative path of an image; untrusted data sets must not name files outside their folder."""
         if not isinstance(name, str):
             raise DataError(f"{place}: expected the name of an image, got {name!r}")
         path = PurePosixPath(name.strip().replace("\\", "/"))
         if path.is_absolute() and path.is_relative_to(self.folder.absolute()):
             path = path.relative_to(self.folder.absolute())
         if path.is_absolute() or ".." in path.parts:
-            raise DataError(f"{place}: the image {name!r} would lie outside {self.folder}; name it relative to that")
+            raise DataError(f"{place}: image {name!r} is outside {self.folder}; use a path relative to that folder")
         return "" if path == PurePosixPath() else str(path)
 
-    def _text(self, caption: Any, place: str) -> str:
+    def _clean(self, caption: Any, place: str) -> str:
         if caption is None:
             return ""
         if not isinstance(caption, str):
             raise DataError(f"{place}: expected a caption, got {caption!r}")
         text = " ".join(caption.split())
-        whole = text.encode(errors="replace").decode()
-        if whole != text:
-            self.problem("captions with broken characters, which became ?", place)
-        return whole
+        valid = text.encode(errors="replace").decode()
+        if valid != text:
+            self.add_problem("captions with invalid characters, replaced by ?", place)
+        return valid
 
-    def problem(self, kind: str, place: str) -> None:
-        """Count something that is wrong: ``"empty captions, left out"`` at ``"captions.txt, line 5"``."""
+    def add_problem(self, kind: str, place: str) -> None:
+        """Count a problem: ``"empty captions, left out"`` at ``"captions.txt, line 5"``."""
         self._problems[kind].append(place)
 
-    def set_aside(self, kind: str, names: Sequence[str]) -> None:
-        """Count images that have captions and yet are no part of the data set."""
-        self._set_aside.update(names)
+    def exclude(self, kind: str, names: Sequence[str]) -> None:
+        """Count images that are no part of the data set although they have captions or are in its folder."""
+        self._excluded.update(names)
         for name in names:
-            self.problem(kind, name)
+            self.add_problem(kind, name)
 
-    def dataset(self, options: ReadOptions, *, images: bool = True) -> Dataset:
-        """Find the images and return the records.
-
-        Parameters
-        ----------
-        options : ReadOptions
-        images : bool
-            False where captions alone are wanted: then images may be absent.
-
-        Raises
-        ------
-        DataError
-            If no caption, or none of the images, is there.
-        """
-        told = set(self._problems.get(_EMPTY, ()))
-        for name, image in list(self._images.items()):
-            if not image.references:
-                if image.place not in told:
-                    self.problem("images listed without a caption, left out", f"{image.place}: {name}")
-                self._set_aside.add(name)
-                del self._images[name]
+    def build(self, options: ReadOptions, *, images: bool = True) -> Dataset:
+        """Locate the images and return the data set; without `images` they need not exist."""
+        self._exclude_uncaptioned()
         if not self._images:
-            why = "; ".join(self._told()) or "it is empty"
-            raise DataError(f"{self.folder} has no captions; {why} [{self.layout}]")
+            reason = "; ".join(self._problem_lines()) or "it is empty"
+            raise DataError(f"{self.folder} has no captions; {reason} [{self.layout}]")
         self._check_splits()
-        paths = self._paths(thorough=images)
+        paths = self._locate(search_all=images)
         if images:
-            self._check(paths)
+            self._check_images(paths)
         layout, drawn = text_files.printable(self.layout), {}
         if not any(image.split for image in self._images.values()):
             drawn = splits.draw(paths, options.split_seed)
             layout += f"; no splits of its own, so drawn by image with seed {options.split_seed}"
-        records = tuple(
-            Record(path, tuple(found.references), found.split or drawn[name], found.id)
-            for name, path in paths.items()
-            if (found := self._images[name])
-        )
-        return Dataset(self.folder, layout, records, tuple(self._told()))
+        records = []
+        for name, path in paths.items():
+            image = self._images[name]
+            records.append(Record(path, tuple(image.references), image.split or drawn[name], image.id))
+        return Dataset(self.folder, layout, tuple(records), tuple(self._problem_lines()))
+
+    def _problem_lines(self) -> list[str]:
+        return [text_files.describe_problem(kind, places) for kind, places in self._problems.items()]
+
+    def _exclude_uncaptioned(self) -> None:
+        empty_places = set(self._problems.get(_EMPTY, ()))
+        for name, image in list(self._images.items()):
+            if not image.references:
+                if image.place not in empty_places:
+                    self.add_problem("images listed without a caption, left out", f"{image.place}: {name}")
+                self._excluded.add(name)
+                del self._images[name]
 
     def _check_splits(self) -> None:
-        without = [name for name, image in self._images.items() if not image.split]
-        if without and len(without) < len(self._images):
-            place = self._images[without[0]].place
-            raise DataError(f"{place}: {without[0]} is in no split, but others are; give each a split, or none")
+        unassigned = [name for name, image in self._images.items() if not image.split]
+        if unassigned and len(unassigned) < len(self._images):
+            name = unassigned[0]
+            raise DataError(
+                f"{self._images[name].place}: {name} is in no split, but others are; assign every image or none"
+            )
 
-    def _told(self) -> Iterator[str]:
-        for kind, places in self._problems.items():
-            yield text_files.counted(kind, places)
+    def _locate(self, *, search_all: bool) -> dict[str, Path]:
+        """Return the path of each image: in the folder that holds most of a sample, or, if `search_all`, any other."""
+        folders = _candidate_folders(self.folder)
+        relative = {name: name for name in self._images}
+        flat = {name: PurePosixPath(name).name for name in relative}  # x.jpg for Karpathy's val2014/x.jpg
+        if len(set(flat.values())) < len(flat):
+            flat = relative
+        sample = list(relative)[:: max(1, len(relative) // _SAMPLE_SIZE)]
+        candidates = [(names, folder) for names in (relative, flat) for folder in folders]
+        names, main_folder = max(
+            candidates, key=lambda candidate: sum(_is_file(candidate[1] / candidate[0][name]) for name in sample)
+        )
 
-    def _paths(self, *, thorough: bool) -> dict[str, Path]:
-        """Return each image's path: in the folder that holds most of a sample, or, if thorough, in any other."""
-        folders = _folders(self.folder)
-        whole = {name: name for name in self._images}
-        short = {name: PurePosixPath(name).name for name in whole}  # Karpathy's val2014/x.jpg may lie as x.jpg
-        if len(set(short.values())) < len(short):
-            short = whole
-        sample = list(whole)[:: max(1, len(whole) // _SAMPLE)]
-        found = [(names, folder) for names in (whole, short) for folder in folders]
-        names, best = max(found, key=lambda each: sum(_is_file(each[1] / each[0][name]) for name in sample))
-
-        def path(name: str) -> Path:
-            own = best / names[name]
+        def locate(name: str) -> Path:
+            path = main_folder / names[name]
             others = (folder / names[name] for folder in folders)
-            return own if not thorough or _is_file(own) else next(filter(_is_file, others), own)
+            return path if not search_all or _is_file(path) else next(filter(_is_file, others), path)
 
-        return {name: path(name) for name in whole}
+        return {name: locate(name) for name in relative}
 
-    def _check(self, paths: dict[str, Path]) -> None:
-        """Leave out images that are not there; count images that are there and have no caption."""
+    def _check_images(self, paths: dict[str, Path]) -> None:
+        """Remove images that do not exist from `paths`; count images that exist and have no caption."""
         for name in [name for name, path in paths.items() if not _is_file(path)]:
-            self.problem("images that are named but not there, left out", f"{self._images[name].place}: {name}")
+            self.add_problem("missing images, left out", f"{self._images[name].place}: {name}")
             del paths[name]
         if not paths:
-            first, looked = next(iter(self._images)), ", ".join(map(str, _folders(self.folder)))
-            raise DataError(f"none of the {len(self._images)} images is there, {first} for one; looked in {looked}")
-        known = {path.name for path in paths.values()} | {PurePosixPath(name).name for name in self._set_aside}
+            folders = ", ".join(map(str, _candidate_folders(self.folder)))
+            raise DataError(
+                f"none of the {len(self._images)} images exists, such as {next(iter(self._images))}; searched {folders}"
+            )
+        known = {path.name for path in paths.values()} | {PurePosixPath(name).name for name in self._excluded}
         for folder in sorted({path.parent for path in paths.values()}):
             for file in sorted(folder.iterdir()):
                 if file.suffix.lower() in EXTENSIONS and file.name not in known:
-                    self.problem("images without a caption", str(file.relative_to(self.folder)))
+                    self.add_problem("images without a caption", str(file.relative_to(self.folder)))
 
 
-def _folders(root: Path) -> list[Path]:
-    """Return where images may be: the folder itself, those in it, and those of the same name in these (Kaggle)."""
-    below = sorted(path for path in _listed(root) if path.is_dir() and not path.name.startswith("."))
-    return [root, *(inner for folder in below for inner in (folder, folder / folder.name) if inner.is_dir())]
+def _candidate_folders(root: Path) -> list[Path]:
+    """Return the root, its folders, and their folders of the same name (Kaggle's images/images)."""
+    folders = sorted(path for path in _entries(root) if path.is_dir() and not path.name.startswith("."))
+    return [root, *(inner for folder in folders for inner in (folder, folder / folder.name) if inner.is_dir())]
 
 
-def _listed(folder: Path) -> list[Path]:
+def _entries(folder: Path) -> list[Path]:
     try:
         return list(folder.iterdir())
-    except OSError:  # a folder that may not be looked into holds no images for us
+    except OSError:  # an unreadable folder holds no usable images
         return []
 
 
 def _is_file(path: Path) -> bool:
-    """Is there such a file? No for names that no file can have."""
+    """Return whether a file exists; False for names that no file can have."""
     try:
         return path.is_file()
     except (OSError, ValueError):

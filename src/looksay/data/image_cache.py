@@ -1,4 +1,4 @@
-"""Images decoded once, into memory-mapped files."""
+"""Cache of decoded and resized images in memory-mapped files."""
 
 from __future__ import annotations
 
@@ -24,49 +24,42 @@ log = logging.getLogger(__name__)
 
 def default_folder() -> Path:
     """Return ``$LOOKSAY_CACHE``, or the user's cache folder."""
-    if chosen := os.environ.get("LOOKSAY_CACHE"):
-        return Path(chosen)
+    if folder := os.environ.get("LOOKSAY_CACHE"):
+        return Path(folder)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "looksay"
 
 
 class ImageCache:
-    """Images at the size of an `ImageSpec`, read from disk without decoding.
+    """Images at the size of an `ImageSpec`, decoded once.
 
-    The folder's name is a hash of the spec and of every image's path, size and time of change, so that a changed
+    The folder's name is a hash of the spec and of every image's path, size and modification time, so that a changed
     image or another spec makes another cache.
-
-    Parameters
-    ----------
-    paths : sequence of Path
-    spec : ImageSpec
-    folder : Path, optional
-        Where caches are kept; by default `default_folder`.
 
     Attributes
     ----------
     folder : Path
-        Of this cache.
+        Folder of this cache, in the given one or in `default_folder`.
     problems : dict of int to str
-        The images that could not be read, by their place in `paths`. Each is logged by name.
+        Errors of the images that cannot be read, by index in `paths`; they are logged.
 
     Raises
     ------
     DataError
-        If the cache cannot be written, or if no image at all could be read.
+        If the cache cannot be written, or if no image can be read.
     """
 
     def __init__(self, paths: Sequence[Path], spec: ImageSpec, folder: Path | None = None) -> None:
-        self.folder = (folder or default_folder()) / f"images-{_key(paths, spec)}"
+        self.folder = (folder or default_folder()) / f"images-{_hash(paths, spec)}"
 
-        def write(places: range, rows: Rows, done: Callable[[int], None]) -> Problems:
+        def write(indices: range, rows: Rows, advance: Callable[[int], None]) -> Problems:
             problems = {}
-            results = _decode([paths[place] for place in places], spec)
-            for row, (place, result) in enumerate(zip(places, results, strict=True)):
+            results = _decode([paths[index] for index in indices], spec)
+            for row, (index, result) in enumerate(zip(indices, results, strict=True)):
                 if isinstance(result, ImageError):
-                    problems[place] = str(result)
+                    problems[index] = str(result)
                 else:
                     rows[row] = result
-                done(1)
+                advance(1)
             return problems
 
         shape = (spec.size, spec.size, 3)
@@ -75,26 +68,26 @@ class ImageCache:
         for problem in self.problems.values():
             log.warning("left out: %s", problem)
         if len(self.problems) == len(paths):
-            raise DataError(f"none of {len(paths)} images could be read; the first problem: {self.problems.get(0)}")
+            raise DataError(f"none of {len(paths)} images can be read; the first problem: {self.problems.get(0)}")
 
     def __len__(self) -> int:
         return len(self._rows)
 
     def pixels(self, indices: Sequence[int]) -> NDArray[np.uint8]:
-        """Return images by their places in `paths`: (len(indices), size, size, 3)."""
+        """Return images by their indices in `paths`, shape (len(indices), size, size, 3)."""
         return np.stack([self._rows[index] for index in indices])
 
 
-def _key(paths: Sequence[Path], spec: ImageSpec) -> str:
-    def stamp(path: Path) -> list[Any]:
+def _hash(paths: Sequence[Path], spec: ImageSpec) -> str:
+    def facts(path: Path) -> list[Any]:
         try:
             status = path.stat()
         except OSError:
             return [str(path.absolute()), None, None]
         return [str(path.absolute()), status.st_size, status.st_mtime_ns]
 
-    facts = [repr(spec), [stamp(path) for path in paths]]
-    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
+    text = json.dumps([repr(spec), [facts(path) for path in paths]])
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _decode(paths: Sequence[Path], spec: ImageSpec) -> Iterator[NDArray[np.uint8] | ImageError]:
@@ -104,5 +97,5 @@ def _decode(paths: Sequence[Path], spec: ImageSpec) -> Iterator[NDArray[np.uint8
         except ImageError as error:
             return error
 
-    with ThreadPoolExecutor() as pool:  # Pillow decodes outside Python's lock
+    with ThreadPoolExecutor() as pool:  # Pillow releases the GIL
         yield from pool.map(decode, paths)

@@ -1,10 +1,11 @@
-"""Rows of equal shape in memory-mapped files: as many as the disk holds, in as little memory as is asked for."""
+"""Arrays of equal shape in memory-mapped files, computed once and read without loading them into memory."""
 
 from __future__ import annotations
 
 import json
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -19,120 +20,161 @@ from looksay.atomic_files import replacing
 from looksay.errors import DataError
 
 SHARD = 512 * 1024**2
-"""At most so many bytes in a file, if a row is not larger."""
+"""Maximum bytes of a file, unless a single row is larger."""
+
+WAIT_LIMIT = 30 * 60.0
+"""Seconds that a process waits for the writer without a sign of life."""
+
+_HEARTBEAT = 10.0  # seconds between two signs of life of the writer
 
 T = TypeVar("T")
 Rows = NDArray[Any]
 Problems = dict[int, str]
 Write = Callable[[range, Rows, Callable[[int], None]], Problems | None]
-"""Fills the rows of some places, tells how many are done now and then, and returns what went wrong at which place."""
+"""Fills the rows of a range of indices, reports progress as numbers of rows, and returns problems by index."""
 
 
 class Shards:
-    """Rows that are computed once, each in one of several files.
+    """Rows computed once and stored in several files.
 
-    A file that is there is kept, so that a broken-off beginning is gone on with. Of several processes on a machine that
-    train together the first one writes, and the others wait.
+    Existing files are kept, so interrupted builds resume. Of the processes that train together on a machine, the first
+    writes and the others wait.
 
     Parameters
     ----------
     folder : Path
-        Its name tells what is in it.
-    count : int
-        Number of rows.
-    shape : tuple of int
-        Of a row.
-    dtype : numpy dtype
+        Its name must identify the content.
+    count, shape, dtype
+        Number of rows, and shape and type of a row.
     write : callable
-        See `Write`.
+        See `Write`; the problems it returns are stored as the attribute `problems`.
     label : str
-        What stands before the progress bar.
-
-    Attributes
-    ----------
-    problems : dict of int to str
-        What went wrong, by its place.
+        Label of the progress bar.
 
     Raises
     ------
     DataError
-        If a file cannot be written, for want of space or of rights.
+        If a file cannot be written, or if the process that writes it has stopped.
     """
 
     def __init__(
         self, folder: Path, count: int, shape: tuple[int, ...], dtype: DTypeLike, write: Write, label: str
     ) -> None:
         self.count = count
-        self._each = max(1, SHARD // max(1, int(np.prod(shape)) * np.dtype(dtype).itemsize))
-        starts = range(0, count, self._each)
+        self._rows_per_file = max(1, SHARD // max(1, int(np.prod(shape)) * np.dtype(dtype).itemsize))
+        starts = range(0, count, self._rows_per_file)
         self._files = [folder / f"{number:05}.npy" for number in range(len(starts))]
         missing = [start for start, file in zip(starts, self._files, strict=True) if not file.is_file()]
-        if missing and writes():
-            places = [range(start, min(start + self._each, count)) for start in missing]
-            with progress(None, sum(map(len, places)), label) as bar:
-                for some in places:
-                    file = self._files[some.start // self._each]
-                    with new_rows(file, np.dtype(dtype), (len(some), *shape)) as rows:
-                        problems = write(some, rows, bar.update)
+        if missing and is_writer():
+            ranges = [range(start, min(start + self._rows_per_file, count)) for start in missing]
+            with progress(None, sum(map(len, ranges)), label) as bar:
+                for indices in ranges:
+                    file = self._files[indices.start // self._rows_per_file]
+                    with new_rows(file, np.dtype(dtype), (len(indices), *shape)) as rows:
+                        problems = write(indices, rows, bar.update)
                         if problems:
-                            with replacing(file.with_suffix(".json")) as new:
-                                new.write_text(json.dumps(problems), encoding="utf-8")
+                            with replacing(file.with_suffix(".json")) as temporary:
+                                temporary.write_text(json.dumps(problems), encoding="utf-8")
         for file in self._files:
             wait_for(file)
-        self._open: list[Rows | None] = [None] * len(self._files)
-        notes = [file.with_suffix(".json") for file in self._files]
-        told = [json.loads(note.read_text(encoding="utf-8")) for note in notes if note.is_file()]
-        self.problems: Problems = {int(place): problem for each in told for place, problem in each.items()}
+        self._memmaps: list[Rows | None] = [None] * len(self._files)
+        self.problems: Problems = {}
+        for file in self._files:
+            if (note := file.with_suffix(".json")).is_file():
+                problems_by_index = json.loads(note.read_text(encoding="utf-8"))
+                self.problems |= {int(index): problem for index, problem in problems_by_index.items()}
 
     def __len__(self) -> int:
         return self.count
 
-    def __getitem__(self, place: int) -> Rows:
-        """Return a row, read from disk when it is used."""
-        shard, row = divmod(place, self._each)
-        rows = self._open[shard]
+    def __getitem__(self, index: int) -> Rows:
+        """Return a row; it is read from disk when it is used."""
+        shard, row = divmod(index, self._rows_per_file)
+        rows = self._memmaps[shard]
         if rows is None:
-            rows = self._open[shard] = np.load(self._files[shard], mmap_mode="r")
-        found: Rows = rows[row]
-        return found
+            rows = self._memmaps[shard] = np.load(self._files[shard], mmap_mode="r")
+        values: Rows = rows[row]
+        return values
 
 
-def writes() -> bool:
-    """Return whether this process is the one that writes, among those that train together on this machine."""
+def is_writer() -> bool:
+    """Return whether this process writes for those that train together on this machine: the first local rank."""
     return os.environ.get("LOCAL_RANK", os.environ.get("SLURM_LOCALID", "0")) == "0"
 
 
-def wait_for(file: Path) -> None:
-    """Wait until another process has written a file."""
-    while not file.is_file():
-        time.sleep(0.1)
-
-
-@contextmanager
-def new_rows(file: Path, row: np.dtype[Any], shape: tuple[int, ...]) -> Iterator[np.memmap[Any, Any]]:
-    """Give a memory-mapped array to fill, and put it in place as `file` in one step if all went well.
-
-    The space is taken at once: a disk that fills up later would end the process without a word.
+def wait_for(file: Path, limit: float | None = None) -> None:
+    """Wait until another process has written a file with `new_rows`.
 
     Raises
     ------
     DataError
-        If the file cannot be written, for want of space or of rights.
+        After `limit` seconds (by default `WAIT_LIMIT`) without a sign of life of that process.
+    """
+    limit = WAIT_LIMIT if limit is None else limit
+    last_sign, deadline = 0.0, time.monotonic() + limit
+    while not file.is_file():
+        sign = max(map(_modification_time, file.parent.glob(f".*-{file.name}")), default=0.0)
+        if sign != last_sign:
+            last_sign, deadline = sign, time.monotonic() + limit
+        if time.monotonic() > deadline:
+            raise DataError(
+                f"{file} was not written: the first process on this machine gave no sign of life for {limit:.0f} "
+                "seconds; see its log, and start all processes again"
+            )
+        time.sleep(0.1)
+
+
+def _modification_time(file: Path) -> float:
+    try:
+        return file.stat().st_mtime
+    except OSError:  # the writer has just renamed it
+        return 0.0
+
+
+@contextmanager
+def new_rows(file: Path, row: np.dtype[Any], shape: tuple[int, ...]) -> Iterator[np.memmap[Any, Any]]:
+    """Yield a memory-mapped array to fill, and rename it to `file` if there was no error.
+
+    The array must not be used afterwards. Disk space is reserved first: a write to a mapped file on a full disk would
+    kill the process without a message; so it is a `DataError`.
     """
     try:
         with replacing(file) as temporary:
             rows = np.lib.format.open_memmap(temporary, mode="w+", dtype=row, shape=shape)
-            if hasattr(os, "posix_fallocate"):
-                with temporary.open("r+b") as reserved:
-                    os.posix_fallocate(reserved.fileno(), 0, temporary.stat().st_size)
-            yield rows
-            rows.flush()
+            try:
+                if hasattr(os, "posix_fallocate"):
+                    with temporary.open("r+b") as reserved:
+                        os.posix_fallocate(reserved.fileno(), 0, temporary.stat().st_size)
+                with _heartbeat(temporary):
+                    yield rows
+                rows.flush()
+            finally:
+                rows._mmap.close()  # type: ignore[attr-defined]  # Windows cannot rename or delete a mapped file
     except OSError as error:
+        reason = error.strerror or error
         raise DataError(
-            f"the cache {file} cannot be written: {error.strerror or error}; name another place with data.cache=DIR"
+            f"cache file {file} cannot be written: {reason}; use another folder with data.cache=DIR"
         ) from error
 
 
+@contextmanager
+def _heartbeat(file: Path) -> Iterator[None]:
+    """Set a file's modification time every few seconds, as writes to a mapped file need not change it."""
+    is_done = threading.Event()
+
+    def beat() -> None:
+        while not is_done.wait(_HEARTBEAT):
+            os.utime(file)
+
+    thread = threading.Thread(target=beat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        is_done.set()
+        thread.join()
+
+
 def progress(items: Iterable[T] | None, length: int, label: str) -> AbstractContextManager[Any]:
-    """Show a bar on standard error while `items` are worked through; none where it is no terminal."""
+    """Return a progress bar on standard error, hidden where that is no terminal."""
     return click.progressbar(items, length=length, label=label, file=sys.stderr, hidden=not sys.stderr.isatty())

@@ -1,12 +1,14 @@
-"""What a data set is."""
+"""The records of a data set, and the options of reading it."""
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from looksay.errors import DataError
+from looksay.option_fields import option
 
 SPLITS = ("train", "val", "test")
 ALL = "all"
@@ -14,18 +16,18 @@ ALL = "all"
 
 @dataclass(frozen=True)
 class Record:
-    """An image and the captions that people wrote for it.
+    """An image and its reference captions.
 
     Attributes
     ----------
     image : Path
     references : tuple of str
-        Its captions, as written.
+        Captions as their authors wrote them.
     split : {"train", "val", "test"}
     id : str
         The data set's own number for the image (COCO's image id), or empty.
     source : str
-        In a mixture of data sets, the one it is from; else empty.
+        In a mixture of data sets, the name of the record's data set; else empty.
     """
 
     image: Path
@@ -37,17 +39,16 @@ class Record:
 
 @dataclass(frozen=True)
 class Dataset:
-    """The records of a folder.
+    """A data set that was read.
 
     Attributes
     ----------
     folder : Path
-        Or the file that was read.
     layout : str
-        What the folder was recognised as, for the log.
+        Name of the recognised layout, for the log.
     records : tuple of Record
     problems : tuple of str
-        What was left out and why, a line each.
+        Parts of the data set that were left out and why, one line for each kind.
     """
 
     folder: Path
@@ -56,7 +57,7 @@ class Dataset:
     problems: tuple[str, ...] = ()
 
     def split(self, name: str) -> list[Record]:
-        """Return the records of a split, or those of ``all``.
+        """Return the records of a split, or all records for ``all``.
 
         Raises
         ------
@@ -66,24 +67,23 @@ class Dataset:
         records = [record for record in self.records if name in (record.split, ALL)]
         if not records:
             counts = Counter(record.split for record in self.records)
-            there = ", ".join(f"{split} ({counts[split]:,} images)" for split in SPLITS if counts[split])
-            raise DataError(f"{self.folder} has no {name} split; it has {there} [{self.layout}]")
+            splits = ", ".join(f"{split} ({counts[split]:,} images)" for split in SPLITS if counts[split])
+            raise DataError(f"{self.folder} has no {name} split; it has {splits} [{self.layout}]")
         return records
 
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """What a data set's own files may not say.
+    """Options of reading a data set. A single caption column may be given as a string."""
 
-    Attributes
-    ----------
-    image_column, caption_column, split_column : str
-        Columns of a CSV, TSV or JSONL file; empty to guess them from the header.
-    split_seed : int
-        Where a data set has no splits, each image's is drawn from its name and this number.
-    """
+    image_column: str = option(
+        "", "Column of image names in a CSV, TSV or JSONL file; by default guessed from its name."
+    )
+    caption_column: tuple[str, ...] = option((), "Columns of captions; by default guessed from their names.")
+    split_column: str = option("", "Column of splits; by default guessed from its name.")
+    split_seed: int = option(0, "Seed for drawing splits by image where a data set has none.")
 
-    image_column: str = ""
-    caption_column: str = ""
-    split_column: str = ""
-    split_seed: int = 0
+    def __post_init__(self) -> None:
+        columns: Any = self.caption_column
+        if isinstance(columns, str):
+            object.__setattr__(self, "caption_column", (columns,) if columns else ())

@@ -1,4 +1,4 @@
-"""What is in a data set, in figures."""
+"""Statistics of a data set."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from looksay.text.tokenizer import tokenize
 
 @dataclass(frozen=True)
 class Summary:
-    """The figures of a data set.
+    """Statistics of a data set.
 
     Attributes
     ----------
     images, captions : dict of str to int
-        By split; splits without images are not in it.
+        Counts by split, without empty splits.
     references : dict of int to int
-        How many captions an image has, to how many images have so many.
+        Number of images by their number of captions.
     lengths : dict of int to int
-        How many words a caption has, to how many captions have so many.
+        Number of captions by their number of words.
     words : dict of str to int
-        How often each word occurs, the most frequent first.
+        Number of occurrences of each word, the most frequent first.
     """
 
     images: dict[str, int]
@@ -38,11 +38,9 @@ class Summary:
 
 def summarise(dataset: Dataset) -> Summary:
     """Count images, captions and words."""
-    images = Counter(record.split for record in dataset.records)
-    captions: Counter[str] = Counter()
-    lengths: Counter[int] = Counter()
-    words: Counter[str] = Counter()
+    images, captions, lengths, words = Counter[str](), Counter[str](), Counter[int](), Counter[str]()
     for record in dataset.records:
+        images[record.split] += 1
         captions[record.split] += len(record.references)
         for caption in record.references:
             tokens = tokenize(caption)
@@ -57,10 +55,10 @@ def summarise(dataset: Dataset) -> Summary:
     )
 
 
-def broken_images(dataset: Dataset) -> list[str]:
-    """Open every image, and say what is wrong with those that cannot be read."""
+def find_broken_images(dataset: Dataset) -> list[str]:
+    """Open every image and return the errors of those that cannot be read."""
 
-    def problem(record: Record) -> str:
+    def error_of(record: Record) -> str:
         try:
             images.read(record.image)
         except ImageError as error:
@@ -68,6 +66,6 @@ def broken_images(dataset: Dataset) -> list[str]:
         return ""
 
     with ThreadPoolExecutor() as pool:
-        found = pool.map(problem, dataset.records)
-        with progress(found, len(dataset.records), "opening images") as results:
-            return [each for each in results if each]
+        errors = pool.map(error_of, dataset.records)
+        with progress(errors, len(dataset.records), "opening images") as bar:
+            return [error for error in bar if error]

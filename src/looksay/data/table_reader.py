@@ -1,4 +1,4 @@
-"""Rows of images and captions in a file: CSV, TSV, JSONL or JSON."""
+"""Reader of tables of images and captions: CSV, TSV, JSONL and JSON files."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import io
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,261 +16,244 @@ from looksay.data.records import ReadOptions
 from looksay.errors import DataError
 from looksay.images import EXTENSIONS
 
-ENDINGS = (".csv", ".tsv", ".jsonl", ".ndjson")
+SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson")
+MADE_BY = "made_by"
+"""Key of the provenance row that ``looksay caption --output`` writes first; that row has no caption."""
+
 _JSON_LINES = (".jsonl", ".ndjson")
 _DELIMITERS = {",": "comma", "\t": "tab", ";": "semicolon", "|": "|"}
-# What people call their columns, the surest first; letters only, as image_name, Image Name and imageName are alike.
+# Usual names of columns in order of preference. Only letters are compared: image_name, Image Name, imageName.
 _IMAGE = "image imagename imagefile imagepath filename filepath file path img imgname imgpath photo image imageid id"
-_NUMBER = re.compile(r"#\d+$")  # of a caption, in Flickr's own files: NAME.jpg#0
 _SPLIT = "split subset partition"
-_MAYBE_SPLIT = "set part phase fold"  # if the first row holds the name of a split
+_POSSIBLE_SPLIT = "set part phase fold"  # columns of splits only if the first row holds the name of a split
+_CAPTION_NUMBER = re.compile(r"#\d+$")  # in Flickr's own files: NAME.jpg#0
 
-Row = tuple[str, dict[str, Any]]  # where it stands, what it holds
+Row = tuple[str, dict[str, Any]]  # place in the file, values by column
 
 
-class Wanted(NamedTuple):
-    """What a table is read for: names of its column of captions, the surest first, and what to do if none is there."""
+class CaptionNames(NamedTuple):
+    """Usual names of a column of captions in order of preference, and the advice if there is none."""
 
-    captions: str
+    names: str
     advice: str
 
 
-REFERENCES = Wanted(
+REFERENCES = CaptionNames(
     "caption captions text description sentence sentences comment reference references alttext alt raw title",
     "name it: --{0}-column NAME, or data.{0}_column=NAME to train",
 )
-MADE_BY = "made_by"
-"""What the first row of ``looksay caption --output`` has, beside ``looksay``; it is about the other rows."""
-
-PREDICTIONS = Wanted(
+PREDICTIONS = CaptionNames(
     "prediction predictions hypothesis generated output caption captions text description sentence",
     "call it {0}, or name the column of captions: --prediction-column NAME",
 )
 
 
 class Columns(NamedTuple):
-    """The names of the columns that matter; `split` is empty where there is none."""
+    """Names of the columns in use; empty where there is none."""
 
     image: str
     captions: tuple[str, ...]
     split: str
 
 
-class Entry(NamedTuple):
-    """What a row says: its place in the file, an image, its captions, its split, and the whole row."""
+class TableRow(NamedTuple):
+    """A row: its place in the file, image, captions, split and all its values by column."""
 
     place: str
     image: str
     captions: list[str]
     split: str
-    row: dict[str, Any]
+    values: dict[str, Any]
 
 
 class Table:
-    """The rows of a file.
-
-    Parameters
-    ----------
-    file : Path
-    options : ReadOptions
-    wanted : Wanted
+    """The rows of a file, to be iterated once.
 
     Attributes
     ----------
     header : tuple of str
         All columns.
     columns : Columns
-        Those named in the options, or guessed.
-    mended : list of str
-        The places of rows that were broken in a way that is known.
+        Columns that the options name, or else guessed from the header and the first row.
+    mended_rows : list of str
+        Places of rows with a known defect that was mended.
 
     Raises
     ------
     DataError
-        If the columns are not recognised.
+        If the columns are not recognised, if there is no row, or if a row is broken.
     """
 
-    def __init__(self, file: Path, options: ReadOptions, wanted: Wanted = REFERENCES) -> None:
+    def __init__(self, file: Path, options: ReadOptions, captions: CaptionNames = REFERENCES) -> None:
         self.file = file
-        self.mended: list[str] = []
+        self.mended_rows: list[str] = []
         rows: Iterable[Row]
-        if file.suffix.lower() == ".json":
-            rows = list(_json_rows(file))
-            self.header = _names(rows, file)
-        elif file.suffix.lower() in _JSON_LINES:
-            rows = list(_json_lines(file))
-            self.header = _names(rows, file)
+        if file.suffix.lower() in (".json", *_JSON_LINES):
+            rows = list(_json_rows(file) if file.suffix.lower() == ".json" else _json_lines(file))
+            if not rows:
+                raise DataError(f"{file} has no rows")
+            self.header = tuple(dict.fromkeys(name for _, row in rows for name in row))
         else:
             text = text_files.read(file)
-            delimiter = _delimiter(text, file, options, wanted)
-            first = next(cells for _, cells in _parted(text, delimiter, file))
-            self._has_header = not _is_image(first)
-            self.header = tuple(first) if self._has_header else ("image", "caption")
-            rows = self._named(text, delimiter)
+            delimiter = _detect_delimiter(text, file, options, captions)
+            _, first_cells = next(_parse(text, delimiter, file), (0, []))
+            self._has_header = not _is_image_row(first_cells)
+            self.header = tuple(first_cells) if self._has_header else ("image", "caption")
+            rows = self._delimited_rows(text, delimiter)
+        self.columns = _find_columns(self.header, options, captions)
+        if problem := _column_problem(self.header, self.columns, options, captions):
+            raise DataError(f"{file}{problem}")
         rows = iter(rows)
-        start = list(islice(rows, 1))
-        self.columns = _columns(self.header, start[0][1] if start else {}, options, file, wanted)
-        self._rows = chain(start, rows)
+        first = next(rows, None)
+        if first is None:
+            raise DataError(f"{file} has no rows")
+        possible_split = _guess(self.header, _POSSIBLE_SPLIT)
+        if not self.columns.split and splits.standard_name(str(first[1].get(possible_split, ""))):
+            self.columns = self.columns._replace(split=possible_split)
+        self._rows = chain([first], rows)
 
-    def __iter__(self) -> Iterator[Entry]:
-        """Yield what the rows say, once.
-
-        Raises
-        ------
-        DataError
-            If one is broken, or if there is none.
-        """
-        empty = True
-        for place, row in self._rows:
-            empty = False
-            captions = [text for column in self.columns.captions for text in _captions(row.get(column), place)]
-            if len(self.columns.captions) > 1:  # an image may have fewer than others
+    def __iter__(self) -> Iterator[TableRow]:
+        for place, values in self._rows:
+            captions = [text for column in self.columns.captions for text in _captions(values.get(column), place)]
+            if len(self.columns.captions) > 1:  # an image may have fewer captions than there are columns
                 captions = [caption for caption in captions if caption.strip()]
-            image, split = row.get(self.columns.image), row.get(self.columns.split) if self.columns.split else None
+            image = values.get(self.columns.image)
             if not isinstance(image, str | int | None):
                 raise DataError(f"{place}: expected the name of an image, got {image!r}")
-            yield Entry(place, "" if image is None else str(image).strip(), captions, str(split or ""), row)
-        if empty:
-            raise DataError(f"{self.file} has no rows")
+            split = values.get(self.columns.split) if self.columns.split else None
+            yield TableRow(place, "" if image is None else str(image).strip(), captions, str(split or ""), values)
 
-    def _named(self, text: str, delimiter: str) -> Iterator[Row]:
-        for number, (line, cells) in enumerate(_parted(text, delimiter, self.file)):
+    def _delimited_rows(self, text: str, delimiter: str) -> Iterator[Row]:
+        for number, (line, cells) in enumerate(_parse(text, delimiter, self.file)):
             place = f"{self.file.name}, line {line}"
             if self._has_header and number == 0:
                 continue
             if not self._has_header:
-                cells[0] = _NUMBER.sub("", cells[0])
+                cells[0] = _CAPTION_NUMBER.sub("", cells[0])
             lacks_one = delimiter == "|" and len(cells) == len(self.header) - 1
-            if lacks_one and (found := re.match(r"(\d+)\s+(.+)", cells[-1])):  # one row of Kaggle's Flickr30k
-                self.mended.append(place)
-                cells[-1:] = found.groups()
+            if lacks_one and (match := re.match(r"(\d+)\s+(.+)", cells[-1])):  # in one row of Kaggle's Flickr30k
+                self.mended_rows.append(place)
+                cells[-1:] = match.groups()
             if len(cells) != len(self.header):
-                mark = _DELIMITERS[delimiter]
-                quotes = f"; a caption with a {mark} in it stands in double quotes" * (len(cells) > len(self.header))
+                name = _DELIMITERS[delimiter]
+                advice = f"; put captions that contain a {name} in double quotes" * (len(cells) > len(self.header))
                 raise DataError(
-                    f"{self.file}, line {line}: {len(cells)} cells, parted by {mark}, where the header has "
-                    f"{len(self.header)}: {cells}{quotes}"
+                    f"{self.file}, line {line}: {len(cells)} cells, separated by {name}, where the header has "
+                    f"{len(self.header)}: {cells}{advice}"
                 )
             yield place, dict(zip(self.header, cells, strict=True))
 
 
-def _names(rows: Sequence[Row], file: Path) -> tuple[str, ...]:
-    if not rows:
-        raise DataError(f"{file} has no rows")
-    return tuple(dict.fromkeys(name for _, row in rows for name in row))
-
-
-def _parted(text: str, delimiter: str, file: Path) -> Iterator[tuple[int, list[str]]]:
+def _parse(text: str, delimiter: str, file: Path) -> Iterator[tuple[int, list[str]]]:
     """Yield line numbers and cells of the rows that are not blank."""
     lines = io.StringIO(text, newline="")
-    if delimiter == "|":  # as Kaggle's Flickr30k is written: a quote is a quote
+    if delimiter == "|":  # Kaggle's Flickr30k does not quote cells
         rows = csv.reader(lines, strict=True, delimiter=delimiter, quoting=csv.QUOTE_NONE)
     else:
         rows = csv.reader(lines, strict=True, delimiter=delimiter, skipinitialspace=True)
-    before = 0
+    last_line = 0
     try:
         for row in rows:
             if any(cells := [cell.strip() for cell in row]):
                 yield rows.line_num, cells
-            before = rows.line_num
+            last_line = rows.line_num
     except csv.Error as error:
-        unclosed = "end of data" in str(error)
-        what = "a double quote is opened and never closed" if unclosed else f"look at the double quotes: {error}"
-        raise DataError(f"{file}, line {before + 1}: {what}") from error
+        is_unclosed = "end of data" in str(error)
+        reason = "a double quote is opened and never closed" if is_unclosed else f"check the double quotes: {error}"
+        raise DataError(f"{file}, line {last_line + 1}: {reason}") from error
 
 
 def _json_rows(file: Path) -> Iterator[Row]:
-    """Yield the objects of a list, as COCO's results are, or of one object of image to caption."""
-    content = text_files.json_value(text_files.read(file), str(file))
+    """Yield the objects of a list, as in COCO's results, or the items of one object of image to caption."""
+    content = text_files.parse_json(text_files.read(file), str(file))
     if isinstance(content, dict) and all(isinstance(value, str | list | None) for value in content.values()):
         content = [{"image": image, "caption": caption} for image, caption in content.items()]
     if not isinstance(content, list):
         raise DataError(f'{file}: expected a list, [{{"image_id": …, "caption": …}}, …], or {{image: caption, …}}')
     for number, row in enumerate(content):
-        yield f"{file.name}, [{number}]", _object(row, f"{file}, [{number}]")
+        yield f"{file.name}, [{number}]", _require_object(row, f"{file}, [{number}]")
 
 
 def _json_lines(file: Path) -> Iterator[Row]:
     for number, line in text_files.lines(file):
-        place = f"line {number}"
-        row = _object(text_files.json_value(line, f"{file}, {place}"), f"{file}, {place}")
+        place = f"{file}, line {number}"
+        row = _require_object(text_files.parse_json(line, place), place)
         if not (MADE_BY in row and "looksay" in row and "image" not in row):
-            yield f"{file.name}, {place}", row
+            yield f"{file.name}, line {number}", row
 
 
-def _object(row: Any, place: str) -> dict[str, Any]:
+def _require_object(row: Any, place: str) -> dict[str, Any]:
     if not isinstance(row, dict):
-        got = json.dumps(row, ensure_ascii=False)[:80]
-        raise DataError(f'{place}: expected {{"image": …, "caption": …}}, got {got}')
+        value = json.dumps(row, ensure_ascii=False)[:80]
+        raise DataError(f'{place}: expected {{"image": …, "caption": …}}, got {value}')
     return row
 
 
 def _captions(value: Any, place: str) -> Iterator[str]:
     if isinstance(value, list):
-        for each in value:
-            yield from _captions(each, place)
+        for item in value:
+            yield from _captions(item, place)
     elif isinstance(value, str):
         yield value
     elif value is not None:
         raise DataError(f"{place}: expected a caption or a list of captions, got {value!r}")
 
 
-def _delimiter(text: str, file: Path, options: ReadOptions, wanted: Wanted) -> str:
-    """Return what parts the first line into columns that are known."""
+def _detect_delimiter(text: str, file: Path, options: ReadOptions, captions: CaptionNames) -> str:
+    """Return the first delimiter that splits the first line into known columns, or else into the most cells."""
     first = next((line for line in text.splitlines() if line.strip()), "")
     if not first:
         raise DataError(f"{file} is empty")
-    parted = {each: [cell.strip(' "') for cell in first.split(each)] for each in _DELIMITERS}
-    for each, cells in parted.items():
-        if len(cells) > 1 and (_is_image(cells) or _known(cells, options, file, wanted)):
-            return each
-    _columns(max(parted.values(), key=len), {}, options, file, wanted)  # says what is missing
-    return ","
+    headers = {delimiter: [cell.strip(' "') for cell in first.split(delimiter)] for delimiter in _DELIMITERS}
+    for delimiter, header in headers.items():
+        columns = _find_columns(header, options, captions)
+        is_known = _is_image_row(header) or not _column_problem(header, columns, options, captions)
+        if len(header) > 1 and is_known:
+            return delimiter
+    return max(headers, key=lambda delimiter: len(headers[delimiter]))
 
 
-def _is_image(cells: Sequence[str]) -> bool:
-    """Is this a row of an image and a caption, of a table without a header?"""
-    return len(cells) == 2 and Path(_NUMBER.sub("", cells[0])).suffix.lower() in EXTENSIONS
+def _is_image_row(cells: Sequence[str]) -> bool:
+    """Return whether this is an image and a caption, the first row of a table without a header."""
+    return len(cells) == 2 and Path(_CAPTION_NUMBER.sub("", cells[0])).suffix.lower() in EXTENSIONS
 
 
-def _known(names: Sequence[str], options: ReadOptions, file: Path, wanted: Wanted) -> bool:
-    try:
-        return bool(_columns(names, {}, options, file, wanted))
-    except DataError:
-        return False
+def _find_columns(header: Sequence[str], options: ReadOptions, captions: CaptionNames) -> Columns:
+    """Return the columns that the options name, or else guessed from the header; empty where there is none."""
+    return Columns(
+        options.image_column or _guess(header, _IMAGE),
+        options.caption_column or _guess_captions(header, captions.names),
+        options.split_column or _guess(header, _SPLIT),
+    )
 
 
-def _columns(names: Sequence[str], first: dict[str, Any], options: ReadOptions, file: Path, wanted: Wanted) -> Columns:
-    """Return the columns that are named in the options, or else guessed from their names and the first row."""
-    if twice := next((name for name in names if names.count(name) > 1), None):
-        raise DataError(f"{file} has two columns {twice!r}; give each a name of its own")
-    for name in filter(None, (options.image_column, options.caption_column, options.split_column)):
-        if name not in names:
-            raise DataError(f"{file} has no column {name!r}; it has {', '.join(names) or 'none'}")
-    image = options.image_column or _guess(names, _IMAGE)
-    captions = [options.caption_column] if options.caption_column else _guess_captions(names, wanted.captions)
-    if not (image and captions):
-        words, column = (wanted.captions, "caption") if image else (_IMAGE, "image")
-        raise DataError(
-            f"{file}: no column of {column}s among {', '.join(names) or 'none'}; looked for "
-            f"{words.replace(' ', ', ')}; {wanted.advice.format(column)}"
-        )
-    split = options.split_column or _guess(names, _SPLIT)
-    if not split and splits.named(str(first.get(_guess(names, _MAYBE_SPLIT), ""))):
-        split = _guess(names, _MAYBE_SPLIT)
-    return Columns(image, tuple(captions), split)
+def _column_problem(header: Sequence[str], columns: Columns, options: ReadOptions, captions: CaptionNames) -> str:
+    """Return what is wrong with the columns, to follow the file's name in an error; empty if nothing is."""
+    existing = ", ".join(header) or "none"
+    if repeated := next((name for name in header if header.count(name) > 1), None):
+        return f" has two columns {repeated!r}; rename one"
+    for name in filter(None, (options.image_column, *options.caption_column, options.split_column)):
+        if name not in header:
+            return f" has no column {name!r}; it has {existing}"
+    if columns.image and columns.captions:
+        return ""
+    names, missing = (captions.names, "caption") if columns.image else (_IMAGE, "image")
+    expected = names.replace(" ", ", ")
+    return f": no column of {missing}s among {existing}; expected {expected}; {captions.advice.format(missing)}"
 
 
-def _plain(name: str) -> str:
+def _letters(name: str) -> str:
     return re.sub(r"[^a-z]", "", name.lower())
 
 
-def _guess(names: Sequence[str], words: str) -> str:
-    plain = {_plain(name): name for name in reversed(names)}
-    return next((plain[word] for word in words.split() if word in plain), "")
+def _guess(header: Sequence[str], names: str) -> str:
+    columns = {_letters(name): name for name in reversed(header)}
+    return next((columns[name] for name in names.split() if name in columns), "")
 
 
-def _guess_captions(names: Sequence[str], words: str) -> list[str]:
-    """Return the column of captions, with those of the same name and a number: caption, caption_2."""
-    one = _guess(names, words)
-    return [name for name in names if name == one or (re.search(r"\d$", name) and _plain(name) == _plain(one))]
+def _guess_captions(header: Sequence[str], names: str) -> tuple[str, ...]:
+    """Return the column of captions and those of the same name with a number: caption, caption_2."""
+    first = _guess(header, names)
+    return tuple(
+        name for name in header if name == first or (re.search(r"\d$", name) and _letters(name) == _letters(first))
+    )

@@ -1,4 +1,4 @@
-"""Word vectors in GloVe's text format (Pennington et al. 2014): a word and its numbers, a line each."""
+"""Word vectors in GloVe's text format (Pennington et al. 2014): one line with a word and its numbers."""
 
 from __future__ import annotations
 
@@ -12,68 +12,61 @@ from looksay.errors import DataError
 
 
 def read(file: Path, words: Sequence[str], seed: int = 0) -> tuple[NDArray[np.float32], int]:
-    """Read the vectors of some words.
+    """Return vectors for words; words that the file lacks get random ones of the file's mean and deviation.
 
     Parameters
     ----------
     file : Path
-        As GloVe's are; a first line of two numbers, as word2vec and fastText write it, is passed over.
+        In GloVe's format; a first line of two numbers, as word2vec and fastText write it, is skipped.
     words : sequence of str
     seed : int
-        Draws the vectors of words that the file lacks, as wide as those it has.
+        Seed of the random vectors.
 
     Returns
     -------
     vectors : ndarray of float32, shape (words, size)
-    found : int
-        How many of the words are in the file.
+    known : int
+        Number of words that the file has.
 
     Raises
     ------
     DataError
         If the file cannot be read, if a line is broken, or if it has none of the words.
     """
-    found = known(file, words)
-    if not found:
+    vectors_by_index = known(file, words)
+    if not vectors_by_index:
         raise DataError(f"{file} has none of the {len(words)} words; is it in GloVe's text format?")
-    given = np.stack(list(found.values()))
-    draw = np.random.default_rng(seed)
-    vectors = draw.normal(given.mean(), given.std(), (len(words), given.shape[1])).astype(np.float32)
-    vectors[list(found)] = given
-    return vectors, len(found)
+    known_vectors = np.stack(list(vectors_by_index.values()))
+    generator = np.random.default_rng(seed)
+    shape = (len(words), known_vectors.shape[1])
+    vectors = generator.normal(known_vectors.mean(), known_vectors.std(), shape).astype(np.float32)
+    vectors[list(vectors_by_index)] = known_vectors
+    return vectors, len(vectors_by_index)
 
 
 def known(file: Path, words: Sequence[str]) -> dict[int, NDArray[np.float32]]:
-    """Return the vectors of those words that a file has, by their places among `words`.
-
-    Raises
-    ------
-    DataError
-        If the file cannot be read, or if a line is broken.
-    """
-    places = {word: place for place, word in enumerate(words)}
-    found: dict[int, NDArray[np.float32]] = {}
-    size = 0
+    """Return the vectors of the words that a file has, by their indices in `words`; for errors see `read`."""
+    indices = {word: index for index, word in enumerate(words)}
+    vectors: dict[int, NDArray[np.float32]] = {}
+    size = number = 0
     try:
         with file.open(encoding="utf-8") as lines:
             for number, line in enumerate(lines, 1):
                 word, *numbers = line.rstrip().split(" ")
-                if number == 1 and len(numbers) == 1:
+                if word not in indices or (number == 1 and len(numbers) == 1):
                     continue
-                if word in places:
-                    vector = np.array(numbers, dtype=np.float32)
-                    size = size or len(vector)
-                    if len(vector) != size:
-                        raise DataError(f"{file}, line {number}: {len(vector)} numbers where the others have {size}")
-                    found[places[word]] = vector
+                vector = np.array(numbers, dtype=np.float32)
+                size = size or len(vector)
+                if len(vector) != size:
+                    raise DataError(f"{file}, line {number}: {len(vector)} numbers where the others have {size}")
+                vectors[indices[word]] = vector
+    except DataError:
+        raise
     except UnicodeDecodeError as error:
         raise DataError(f"{file} is not UTF-8, as word vectors are: {error.reason}") from error
     except ValueError as error:
-        if isinstance(error, DataError):
-            raise
         raise DataError(f"{file}, line {number}: expected a word and numbers; {error}") from error
     except OSError as error:
-        raise DataError(
-            f"{file} cannot be read: {error.strerror}; embedding.vectors names a file in GloVe's format"
-        ) from error
-    return found
+        advice = "embedding.vectors names a file in GloVe's format"
+        raise DataError(f"{file} cannot be read: {error.strerror}; {advice}") from error
+    return vectors

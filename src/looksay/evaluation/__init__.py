@@ -1,6 +1,6 @@
-"""A model, or captions from anywhere, and a data set → scores and a report."""
+"""Evaluation of models and of captions: scores, tables and reports."""
 
 from looksay.evaluation.evaluate import evaluate
-from looksay.evaluation.scoring import Evaluation, judge
+from looksay.evaluation.scoring import Evaluation, score_captions
 
-__all__ = ["Evaluation", "evaluate", "judge"]
+__all__ = ["Evaluation", "evaluate", "score_captions"]

@@ -1,4 +1,4 @@
-"""How fast a captioner is on this machine."""
+"""Latency, throughput and memory of a captioner on this machine."""
 
 from __future__ import annotations
 
@@ -15,24 +15,15 @@ from looksay.captioner import Captioner
 from looksay.decoding.options import DecodingOptions
 from looksay.images import ImageSource
 
-PARTS = ("read", "look", "say")
+PARTS = ("read", "encode", "decode")
 PERCENTILES = (50, 90, 99)
 
 
 @dataclass(frozen=True)
 class Latency:
-    """How long one image takes, alone and with the model loaded.
+    """Seconds for one image at `PERCENTILES`, without loading the model, and those of its `PARTS`.
 
-    Attributes
-    ----------
-    whole : tuple of float
-        Seconds, at `PERCENTILES`.
-    parts : dict of str to tuple of float
-        The same of each of `PARTS`: to read and prepare the image, to run the encoder, to search the words.
-    words : float
-        Mean number of words of a caption.
-    images : int
-        How many were timed.
+    Also the mean number of words of a caption, and the number of images measured.
     """
 
     whole: tuple[float, ...]
@@ -42,51 +33,49 @@ class Latency:
 
 
 def latency(captioner: Captioner, sources: Sequence[ImageSource], options: DecodingOptions, seconds: float) -> Latency:
-    """Caption images one by one for some seconds, each of them once at least."""
+    """Caption images one by one for some seconds, each at least once."""
     times: list[list[float]] = []
     words: list[int] = []
     end = 0.0
     for source in cycle(sources):
         marks = [time.perf_counter()]
-        images = [captioner.prepare(source)]
+        prepared = [captioner.prepare(source)]
         marks.append(time.perf_counter())
-        state = captioner.encode(images)
+        state = captioner.encode(prepared)
         marks.append(time.perf_counter())
         ((best, *_),) = captioner.decode(state, options)
         marks.append(time.perf_counter())
-        if end:  # the first one warms up
+        if end:  # the first image is for warming up
             times.append(np.diff(marks).tolist())
             words.append(len(best.tokens))
         end = end or marks[-1] + seconds
         if marks[-1] > end and len(times) >= len(sources):
             break
-    whole, *parts = (_percentiles(part) for part in (np.sum(times, axis=1), *np.transpose(times)))
+    rows = (np.sum(times, axis=1), *np.transpose(times))
+    whole, *parts = (tuple(np.percentile(row, PERCENTILES).tolist()) for row in rows)
     return Latency(whole, dict(zip(PARTS, parts, strict=True)), float(np.mean(words)), len(times))
-
-
-def _percentiles(times: Any) -> tuple[float, ...]:
-    return tuple(np.percentile(times, PERCENTILES).tolist())
 
 
 def throughput(
     captioner: Captioner, sources: Sequence[ImageSource], batch: int, options: dict[str, Any], seconds: float
 ) -> float:
-    """Return how many images a second are captioned in a stream of them, for about so many seconds."""
-    count = max(16 * batch, len(sources))  # two batches for each of as many workers as there can be
-    for _ in captioner.captions(islice(cycle(sources), 2 * batch), batch=batch, **options):
-        pass  # which loads the workers' own copy of the model
-    while True:
+    """Return the images captioned per second in a stream of about this many seconds."""
+
+    def caption(count: int) -> float:
         start = time.perf_counter()
         for _ in captioner.captions(islice(cycle(sources), count), batch=batch, **options):
             pass
-        taken = time.perf_counter() - start
-        if taken > seconds / 2:
-            return count / taken
-        count *= max(2, round(seconds / taken))
+        return time.perf_counter() - start
+
+    caption(2 * batch)  # loads the workers' copies of the model
+    count = max(16 * batch, len(sources))  # at least two batches for each worker
+    while (elapsed := caption(count)) <= seconds / 2:
+        count *= max(2, round(seconds / elapsed))
+    return count / elapsed
 
 
 def peak_memory() -> float | None:
-    """Return the most memory that this process has had, in MB; None where the system does not say."""
+    """Return the peak memory of this process in MB, or None where the system does not report it."""
     try:
         import resource
     except ImportError:  # Windows

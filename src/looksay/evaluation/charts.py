@@ -1,66 +1,82 @@
-"""Histograms as SVG, drawn in the page's own colours."""
+"""Histograms for a report, drawn as SVG by ``templates/chart.svg``."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-_WIDTH, _HEIGHT, _HEAD, _FOOT = 320, 130, 14, 20
+WIDTH, HEIGHT = 320, 130
 _BINS = 20
 
 
-def histogram(title: str, values: Sequence[float], high: float) -> str:
-    """Draw how many values lie where from 0 to `high`, with their mean as a line."""
+@dataclass(frozen=True)
+class Chart:
+    """A histogram.
+
+    Attributes
+    ----------
+    title : str
+    mean : float
+    mean_x : float
+        Position of the mean, 0 to `WIDTH`.
+    bars : list of (str, float, float, float, float, float)
+        Label, share in percent, x, y, width and height.
+    outline : list of (float, float)
+        Corners of a second histogram, drawn as a line.
+    ends : (str, str)
+        Labels of the axis.
+    """
+
+    title: str
+    mean: float
+    mean_x: float
+    bars: list[tuple[str, float, float, float, float, float]]
+    outline: list[tuple[float, float]]
+    ends: tuple[str, str]
+
+
+def score_histogram(title: str, values: Sequence[float], high: float) -> Chart:
+    """Return the histogram of values from 0 to `high`."""
     edges = np.linspace(0, high, _BINS + 1)
-    names = [f"{low:g} to {up:g}" for low, up in pairwise(edges.tolist())]
-    return _draw(title, _shares(values, edges), names, float(np.mean(values)), 0, high, ("0", f"{high:g}"))
+    labels = [f"{lower:g} to {upper:g}" for lower, upper in pairwise(edges.tolist())]
+    return _chart(title, values, edges, labels, ("0", f"{high:g}"))
 
 
-def counts(title: str, values: Sequence[int], others: Sequence[int], most: int) -> str:
-    """Draw how often each whole number occurs, with others' as an outline; `most` and above share a bar."""
-    high = min(most, max(*values, *others))
+def count_histogram(title: str, values: Sequence[int], human_values: Sequence[int], limit: int) -> Chart:
+    """Return the histogram of whole numbers with a second one as its outline; the last bar is `limit` and above."""
+    high = min(limit, max(*values, *human_values))
     edges = np.arange(high + 2) - 0.5
-    names = [f"{number}{'+' if number == most else ''}" for number in range(high + 1)]
-    own, outline = (_shares(np.minimum(each, high), edges) for each in (values, others))
-    return _draw(title, own, names, float(np.mean(values)), -0.5, high + 0.5, (names[0], names[-1]), outline)
+    labels = [f"{number}{'+' if number == limit else ''}" for number in range(high + 1)]
+    outline = _shares(np.minimum(human_values, high), edges)
+    return _chart(title, values, edges, labels, (labels[0], labels[-1]), outline)
 
 
-def _shares(values: Sequence[float] | np.ndarray, edges: np.ndarray) -> list[float]:
-    found, _ = np.histogram(values, edges)
-    shares: list[float] = (found / len(values)).tolist()
+def _shares(values: Sequence[float] | NDArray[np.int64], edges: NDArray[np.floating[Any]]) -> list[float]:
+    counts, _ = np.histogram(values, edges)
+    shares: list[float] = (counts / len(values)).tolist()
     return shares
 
 
-def _draw(
+def _chart(
     title: str,
-    shares: Sequence[float],
-    names: Sequence[str],
-    mean: float,
-    low: float,
-    high: float,
+    values: Sequence[float],
+    edges: NDArray[np.floating[Any]],
+    labels: Sequence[str],
     ends: tuple[str, str],
     outline: Sequence[float] = (),
-) -> str:
-    top, step = max(*shares, *outline, 1e-9), _WIDTH / len(shares)
-    bars = "".join(
-        f'<rect x="{n * step + 0.5:.1f}" y="{_HEIGHT * (1 - share / top):.1f}" width="{step - 1:.1f}" '
-        f'height="{_HEIGHT * share / top:.1f}"><title>{name}: {100 * share:.1f} %</title></rect>'
-        for n, (share, name) in enumerate(zip(shares, names, strict=True))
-    )
-    corners = " ".join(
-        f"{x * step:.1f},{_HEIGHT * (1 - share / top):.1f}" for n, share in enumerate(outline) for x in (n, n + 1)
-    )
-    line = f'<polyline points="{corners}"/>' if corners else ""
-    at = _WIDTH * min(1.0, (mean - low) / (high - low))
-    anchor = "end" if at > _WIDTH * 0.7 else "start"
-    return (
-        f'<figure class="chart"><svg viewBox="0 {-_HEAD} {_WIDTH} {_HEAD + _HEIGHT + _FOOT}" role="img" '
-        f'aria-label="{title}, mean {mean:.1f}">{bars}{line}'
-        f'<line x1="{at:.1f}" x2="{at:.1f}" y1="-2" y2="{_HEIGHT}"/>'
-        f'<text x="{at:.1f}" y="-4" text-anchor="{anchor}">mean {mean:.1f}</text>'
-        f'<text x="0" y="{_HEIGHT + 16}">{ends[0]}</text>'
-        f'<text x="{_WIDTH}" y="{_HEIGHT + 16}" text-anchor="end">{ends[1]}</text></svg>'
-        f"<figcaption>{title}</figcaption></figure>"
-    )
+) -> Chart:
+    low, high = float(edges[0]), float(edges[-1])
+    shares = _shares(np.clip(values, low, high), edges)
+    step, scale = WIDTH / len(shares), HEIGHT / max(*shares, *outline, 1e-9)
+    bars = [
+        (label, 100 * share, index * step + 0.5, HEIGHT - scale * share, step - 1, scale * share)
+        for index, (share, label) in enumerate(zip(shares, labels, strict=True))
+    ]
+    corners = [(x * step, HEIGHT - scale * share) for index, share in enumerate(outline) for x in (index, index + 1)]
+    mean = float(np.mean(values))
+    return Chart(title, mean, WIDTH * min(1.0, (mean - low) / (high - low)), bars, corners, ends)

@@ -1,10 +1,10 @@
-"""A model and a data set → captions, and how surely the model would have said what people said."""
+"""Evaluation of a model on a split of a data set."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
@@ -13,10 +13,9 @@ import numpy as np
 from looksay.captioner import Captioner, Prepared
 from looksay.data import Dataset, Record
 from looksay.data.memmap_store import progress
-from looksay.decoding.options import DecodingOptions
 from looksay.decoding.state import DecoderState
 from looksay.errors import DataError, ImageError, require
-from looksay.evaluation.scoring import Evaluation, judge
+from looksay.evaluation.scoring import Evaluation, score_captions
 from looksay.metrics import java
 
 
@@ -30,11 +29,10 @@ def evaluate(
     spice: bool = False,
     **options: Any,
 ) -> Evaluation:
-    """Caption a split as users would, and score it.
+    """Caption a split as users would, and score the best caption of each image.
 
-    SidecarWriter the scores of `looksay.metrics.score`, `health` then has ``word accuracy %`` and ``perplexity`` of the
-    references, each word read after people's own words before it (teacher forcing), ``<end>`` included. A word
-    that the model does not know counts as ``<unk>``.
+    The measures of diversity then include ``word accuracy %`` and ``perplexity`` of the references, by teacher forcing
+    with ``<end>``. Unknown words count as ``<unk>``.
 
     Parameters
     ----------
@@ -42,7 +40,7 @@ def evaluate(
     dataset : Dataset
     split : str
     batch : int
-        CaptionDataset captioned together.
+        Images captioned together.
     meteor, spice : bool
         See `looksay.metrics.score`.
     **options
@@ -53,90 +51,76 @@ def evaluate(
     DataError
         If the split is empty or none of its images can be read.
     OptionError
-        If an option is out of its range.
+        If an option is unknown or out of range.
     MissingExtra, MetricError
-        If METEOR or SPICE cannot run: said before any image is captioned.
+        If METEOR or SPICE cannot run; raised before any image is captioned.
     """
-    search = replace(captioner.bundle.spec.decoding, **options)
-    require(batch >= 1, f"batch is {batch}; it must be 1 or more")
+    decoding = captioner.options(options)
+    require(batch >= 1, f"batch {batch} is out of range: use 1 or more")
     java.check(meteor=meteor, spice=spice)
-    records, said, forced, problems = [], [], _Forced(), list(dataset.problems)
-    wanted = dataset.split(split)
-    with progress(wanted, len(wanted), "captioning") as wanted_images:
-        coming = iter(wanted_images)
-        while group := list(islice(coming, batch)):
-            images, group_records = prepare_readable(captioner, group, problems)
-            if not group_records:
+    records, captions, forcing, problems = [], [], _TeacherForcing(), list(dataset.problems)
+    split_records = dataset.split(split)
+    with progress(split_records, len(split_records), "captioning") as bar:
+        remaining = iter(bar)
+        while group := list(islice(remaining, batch)):
+            prepared, readable = prepare_readable(captioner, group, problems)
+            if not readable:
                 continue
-            state = captioner.encode(images)
-            for record, found in zip(group_records, captioner.decode(state, search), strict=True):
+            state = captioner.encode(prepared)
+            for record, hypotheses in zip(readable, captioner.search(state, decoding), strict=True):
                 records.append(record)
-                said.append(captioner.bundle.vocabulary.decode(found[0].tokens))
-            forced.read(captioner, state, [record.references for record in group_records])
+                captions.append(captioner.bundle.vocabulary.decode(hypotheses[0].tokens))
+            forcing.update(captioner, state, [record.references for record in readable])
     if not records:
-        raise DataError(f"none of the {len(wanted)} images of the {split} split could be read: {problems[-1]}")
-    facts = {
-        "model": captioner.name,
-        "data": dataset.layout,
-        "split": split,
-        "search": _told(search),
-    }
-    judged = judge(records, said, facts, dataset=dataset, meteor=meteor, spice=spice, problems=problems)
-    return replace(judged, health=judged.health | forced.figures())
-
-
-def _told(search: DecodingOptions) -> dict[str, Any]:
-    """Return the options that shape every search, and those that are not as usual."""
-    usual = asdict(DecodingOptions())
-    return {
-        name: value
-        for name, value in asdict(search).items()
-        if name in ("num_beams", "max_length", "length_penalty") or (value != usual[name] and name != "num_captions")
-    }
+        raise DataError(f"none of the {len(split_records)} images of the {split} split can be read: {problems[-1]}")
+    facts = {"model": captioner.name, "data": dataset.layout, "split": split}
+    evaluation = score_captions(
+        records, captions, facts, dataset=dataset, decoding=decoding, meteor=meteor, spice=spice, problems=problems
+    )
+    return replace(evaluation, diversity=evaluation.diversity | forcing.measures())
 
 
 def prepare_readable(
     captioner: Captioner, group: Sequence[Record], problems: list[str]
 ) -> tuple[list[Prepared], list[Record]]:
-    """Prepare those images of a group that can be read; note why the others cannot."""
-    images, records = [], []
+    """Return the prepared images that can be read and their records; append the errors of the others to `problems`."""
+    prepared, readable = [], []
     for record in group:
         try:
-            images.append(captioner.prepare(record.image))
-            records.append(record)
+            prepared.append(captioner.prepare(record.image))
+            readable.append(record)
         except ImageError as error:
             problems.append(f"not scored: {error}")
-    return images, records
+    return prepared, readable
 
 
 @dataclass
-class _Forced:
-    """Teacher-forced figures, summed up batch by batch."""
+class _TeacherForcing:
+    """Word accuracy and perplexity of references, summed over batches."""
 
     words: int = 0
-    right: int = 0
+    correct: int = 0
     log_prob: float = 0.0
 
-    def read(self, captioner: Captioner, state: DecoderState, references: Sequence[Sequence[str]]) -> None:
-        """Let the decoder read the references of images, a row each."""
+    def update(self, captioner: Captioner, state: DecoderState, references: Sequence[Sequence[str]]) -> None:
+        """Add the references of images, one list for each row of the state."""
         vocabulary = captioner.bundle.vocabulary
         rows = np.repeat(np.arange(len(references)), [len(captions) for captions in references])
         targets = [[*vocabulary.encode(caption), vocabulary.end] for captions in references for caption in captions]
         tokens = np.full(len(rows), vocabulary.start)
         state = state.take(rows)
         for step in range(max(map(len, targets))):
-            going = np.array([row for row, target in enumerate(targets) if step < len(target)])
-            if len(going) < len(targets):  # captions that have ended are read no further
-                targets, tokens, state = [targets[row] for row in going], tokens[going], state.take(going)
+            active = np.array([row for row, target in enumerate(targets) if step < len(target)])
+            if len(active) < len(targets):  # drop references that have ended
+                targets, tokens, state = [targets[row] for row in active], tokens[active], state.take(active)
             log_probs, state = captioner.step(tokens, state)
-            wanted = np.array([target[step] for target in targets])
-            self.words += len(wanted)
-            self.right += int((log_probs.argmax(axis=1) == wanted).sum())
-            self.log_prob += float(log_probs[np.arange(len(wanted)), wanted].sum(dtype=np.float64))
-            tokens = wanted
+            tokens = np.array([target[step] for target in targets])
+            self.words += len(tokens)
+            self.correct += int((log_probs.argmax(axis=1) == tokens).sum())
+            self.log_prob += float(log_probs[np.arange(len(tokens)), tokens].sum(dtype=np.float64))
 
-    def figures(self) -> dict[str, float]:
+    def measures(self) -> dict[str, float]:
         return {
-            "word accuracy %": 100 * self.right / self.words,
+            "word accuracy %": 100 * self.correct / self.words,
             "perplexity": math.exp(-self.log_prob / self.words),
         }

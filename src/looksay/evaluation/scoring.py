@@ -1,20 +1,20 @@
-"""Captions of a split → everything that is said of them."""
+"""Scores of the captions of a split."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from looksay.data import ALL, Dataset, Record
+from looksay.decoding.options import DecodingOptions
 from looksay.metrics import Scorer
-from looksay.metrics.diversity import health
+from looksay.metrics.diversity import diversity
 from looksay.metrics.human_agreement import HumanAgreement
 from looksay.text.tokenizer import tokenize
 
-TOKENISER = "coco-caption's words (PTB 3.4.1, without its punctuation)"
+TOKENIZER = "coco-caption (PTB 3.4.1, without its punctuation)"
 
 
 @dataclass(frozen=True)
@@ -24,54 +24,55 @@ class Evaluation:
     Attributes
     ----------
     facts : dict
-        What was scored: model, data set, split, search.
+        Names of the model, the data set and the split.
     records : list of Record
-        The images, with their references.
-    said : list of str
-        Their captions.
+        Images with their references.
+    captions : list of str
+        A caption of each image.
     scores : dict of str to float
-        On the scale of 1.
-    people : HumanAgreement
-        Scores of people's own captions, each against the others of its image.
-    health, people_health : dict of str to float
-        See `looksay.metrics.diversity`; people's are of the first caption of each image.
+        Not multiplied by 100.
+    human_agreement : HumanAgreement
+        Scores of the references against each other.
+    diversity, human_diversity : dict of str to float
+        See `looksay.metrics.diversity`; human diversity is that of the first reference of each image.
     by_image : dict of str to list of float
         ROUGE-L and CIDEr-D of each caption.
+    decoding : DecodingOptions, optional
+        All options that the captions were decoded with, if a model generated them.
     problems : list of str
-        What was not scored, and why.
+        Images that were not scored, and why.
     """
 
     facts: dict[str, Any]
     records: list[Record]
-    said: list[str]
+    captions: list[str]
     scores: dict[str, float]
-    people: HumanAgreement
-    health: dict[str, float]
-    people_health: dict[str, float]
+    human_agreement: HumanAgreement
+    diversity: dict[str, float]
+    human_diversity: dict[str, float]
     by_image: dict[str, list[float]]
+    decoding: DecodingOptions | None = None
     problems: list[str] = field(default_factory=list)
 
-    @cached_property
+    @property
     def references(self) -> tuple[int, int]:
         """The smallest and the largest number of references of an image."""
         counts = [len(record.references) for record in self.records]
         return min(counts), max(counts)
 
     def to_json(self) -> dict[str, Any]:
-        """Return what stands in ``scores.json``; a score that is undefined is null."""
+        """Return the content of ``scores.json``; undefined scores are null."""
+        human = self.human_agreement
         return {
             **self.facts,
+            **({"decoding": asdict(self.decoding)} if self.decoding else {}),
             "images": len(self.records),
             "references": list(self.references),
-            "tokeniser": TOKENISER,
+            "tokenizer": TOKENIZER,
             "scores": _defined(self.scores),
-            "people": {
-                "images": self.people.images,
-                "references": self.people.references,
-                **_defined(self.people.scores),
-            },
-            "captions": _defined(self.health),
-            "people's captions": _defined(self.people_health),
+            "human_agreement": {"images": human.images, "references": human.references, **_defined(human.scores)},
+            "diversity": _defined(self.diversity),
+            "human_diversity": _defined(self.human_diversity),
             "problems": self.problems,
         }
 
@@ -80,29 +81,20 @@ def _defined(scores: dict[str, float]) -> dict[str, float | None]:
     return {name: None if math.isnan(value) else round(value, 6) for name, value in scores.items()}
 
 
-def judge(
+def score_captions(
     records: Sequence[Record],
-    said: Sequence[str],
+    captions: Sequence[str],
     facts: dict[str, Any],
     *,
     dataset: Dataset | None = None,
+    decoding: DecodingOptions | None = None,
     meteor: bool = False,
     spice: bool = False,
     problems: Sequence[str] = (),
 ) -> Evaluation:
-    """Score the captions of some images.
+    """Score one caption of each image; for the arguments see `Evaluation` and `looksay.metrics.score`.
 
-    Parameters
-    ----------
-    records : sequence of Record
-    said : sequence of str
-        A caption for each.
-    facts : dict
-        What is scored, for the report.
-    dataset : Dataset, optional
-        Where they are from: its train split tells which captions are new, unless it is what is scored.
-    meteor, spice : bool
-        See `looksay.metrics.score`.
+    Novel captions are those that are not in the train split of `dataset`, unless `facts` names that split.
 
     Raises
     ------
@@ -112,18 +104,21 @@ def judge(
         If METEOR or SPICE cannot run.
     """
     scorer = Scorer([record.references for record in records], meteor=meteor, spice=spice)
-    scores = scorer.scores(said)
+    scores = scorer.scores(captions)
     train = dataset.records if dataset and facts["split"] not in ("train", ALL) else ()
-    known = [tokenize(caption) for record in train if record.split == "train" for caption in record.references]
-    first = [others[0] for others in scorer.references]
+    training = [tokenize(caption) for record in train if record.split == "train" for caption in record.references]
+    first_references = [image[0] for image in scorer.references]
     return Evaluation(
         facts=facts,
         records=list(records),
-        said=list(said),
+        captions=list(captions),
         scores=scores,
-        people=scorer.people,
-        health=health([tokenize(caption) for caption in said], scorer.references, known),
-        people_health=health(first, scorer.references, known) if scorer.people.scores else {},
-        by_image=scorer.image_scores(said),
+        human_agreement=scorer.human_agreement,
+        diversity=diversity([tokenize(caption) for caption in captions], scorer.references, training),
+        human_diversity=(
+            diversity(first_references, scorer.references, training) if scorer.human_agreement.scores else {}
+        ),
+        by_image=scorer.image_scores(captions),
+        decoding=decoding,
         problems=list(problems),
     )

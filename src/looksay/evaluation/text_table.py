@@ -1,68 +1,76 @@
-"""An evaluation as a table for a terminal."""
+"""Text table of an evaluation, for the terminal."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import asdict
 
-from looksay.evaluation.scoring import TOKENISER, Evaluation
+from looksay.decoding.options import DecodingOptions
+from looksay.evaluation.scoring import TOKENIZER, Evaluation
 
 _WIDTH = 9
+_ALWAYS = ("num_beams", "max_length", "length_penalty")  # options listed even if they are looksay's defaults
 
 
-def table(found: Evaluation) -> Iterator[str]:
-    """Yield the lines of the table: what was scored, the scores with people's beside them, and what captions are like.
-
-    Scores are times 100, as papers write them.
-    """
-    yield from headlines(found)
+def table(evaluation: Evaluation) -> Iterator[str]:
+    """Yield the lines of the table; scores are times 100, as in papers."""
+    human = evaluation.human_agreement
+    yield from headlines(evaluation)
     yield ""
-    yield f"{'':12}" + "".join(f"{name:>{_WIDTH}}" for name in found.scores)
-    yield f"{'captions':12}" + "".join(scaled(value).rjust(_WIDTH) for value in found.scores.values())
-    if found.people.scores:
-        line = "".join(scaled(found.people.scores[name]).rjust(_WIDTH) for name in found.scores)
-        yield f"{'people':12}{line}   {people_note(found)}"
-    yield from undefined(found)
+    yield f"{'':12}" + "".join(f"{name:>{_WIDTH}}" for name in evaluation.scores)
+    yield f"{'captions':12}" + "".join(scaled(value).rjust(_WIDTH) for value in evaluation.scores.values())
+    if human.scores:
+        scores = "".join(scaled(human.scores[name]).rjust(_WIDTH) for name in evaluation.scores)
+        yield f"{'human':12}{scores}   {human_note(evaluation)}"
+    yield from undefined(evaluation)
     yield ""
-    yield f"{'':22}{'captions':>10}{'people':>10}"
-    for name, value in found.health.items():
-        yield f"{name:22}{plain(name, value):>10}{plain(name, found.people_health.get(name, math.nan)):>10}"
+    yield f"{'':22}{'captions':>10}{'human':>10}"
+    for name, value in evaluation.diversity.items():
+        yield f"{name:22}{plain(name, value):>10}{plain(name, evaluation.human_diversity.get(name)):>10}".rstrip()
 
 
-def headlines(found: Evaluation) -> Iterator[str]:
-    """Yield what was scored, a fact a line."""
-    least, most = found.references
+def headlines(evaluation: Evaluation) -> Iterator[str]:
+    """Yield the lines above the table: model, data, references and decoding options."""
+    facts, (least, most) = evaluation.facts, evaluation.references
     references = f"{least}" if least == most else f"{least} to {most}"
-    yield f"{found.facts.get('model', 'captions')}: {len(found.records):,} images, split {found.facts['split']}"
-    yield f"data: {found.facts['data']}"
-    yield f"references: {references} an image; words: {TOKENISER}"
-    if search := found.facts.get("search"):
-        yield "search: " + ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in search.items())
+    yield f"{facts.get('model', 'captions')}: {len(evaluation.records):,} images, split {facts['split']}"
+    yield f"data: {facts['data']}"
+    yield f"references: {references} per image; tokenizer: {TOKENIZER}"
+    if evaluation.decoding:
+        defaults = asdict(DecodingOptions())
+        options = [
+            f"{name.replace('_', ' ')} {value}"
+            for name, value in asdict(evaluation.decoding).items()
+            if name in _ALWAYS or value != defaults[name]
+        ]
+        yield f"decoding: {', '.join(options)}"
 
 
-def people_note(found: Evaluation) -> str:
-    """Say what people's scores are."""
-    people = found.people
-    more = " or more" if found.references[1] > people.references + 1 else ""
-    others = f"{people.references}{more} other" + "s" * (people.references > 1 or bool(more))
-    few = "" if people.images == len(found.records) else f", {people.images:,} of {len(found.records):,} images"
-    return f"one caption against {others}{few}"
+def human_note(evaluation: Evaluation) -> str:
+    """Return what the scores of human agreement are based on."""
+    human = evaluation.human_agreement
+    more = " or more" if evaluation.references[1] > human.references + 1 else ""
+    others = f"{human.references}{more} other" + "s" * (human.references > 1 or bool(more))
+    total = len(evaluation.records)
+    subset = "" if human.images == total else f", {human.images:,} of {total:,} images"
+    return f"one caption against {others}{subset}"
 
 
-def undefined(found: Evaluation) -> list[str]:
-    """Say which scores are undefined, and why."""
-    why = "of one image is undefined: its weights come from comparing images"
-    return [f"{name} {why}" for name, value in found.scores.items() if math.isnan(value)]
+def undefined(evaluation: Evaluation) -> list[str]:
+    """Return a line for each score that is undefined."""
+    reason = "of one image is undefined: its weights come from comparing images"
+    return [f"{name} {reason}" for name, value in evaluation.scores.items() if math.isnan(value)]
 
 
 def scaled(value: float) -> str:
-    """Write a score as papers do."""
+    """Format a score times 100."""
     return "–" if math.isnan(value) else f"{100 * value:.1f}"
 
 
-def plain(name: str, value: float) -> str:
-    """Write a figure of captions in as many digits as it bears; nothing where there is none."""
-    if math.isnan(value):
+def plain(name: str, value: float | None) -> str:
+    """Format a measure of diversity; empty without a value."""
+    if value is None:
         return ""
     if name.startswith("distinct-"):
         return f"{value:.3f}"

@@ -1,4 +1,4 @@
-"""Images inside an HTML page."""
+"""Images in self-contained HTML pages: thumbnails and attention maps."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from looksay import images
 from looksay.errors import ImageError
 from looksay.types import Caption
 
-LOOKS_STYLE = """
-.looks { display: flex; flex-wrap: wrap; gap: .5em; margin: .4em 0 1.8em; }
-.looks span { width: 7.5em; text-align: center; font-size: 13px; }
-.looks i { display: block; aspect-ratio: var(--shape); border-radius: 5px; background-size: 100% 100%; }
+STRIP_STYLE = """
+.attention { display: flex; flex-wrap: wrap; gap: .5em; margin: .4em 0 1.8em; }
+.attention span { width: 7.5em; text-align: center; font-size: 13px; }
+.attention i { display: block; aspect-ratio: var(--shape); border-radius: 5px; background-size: 100% 100%; }
 """
 
 _SIZE = 256  # pixels of the longer side
 
 
 class Thumbnail(NamedTuple):
-    """A small image: its data URL, and its shape in CSS (``4 / 3``)."""
+    """A small image: its data URL and its aspect ratio in CSS (``4 / 3``)."""
 
     url: str
     shape: str
 
 
 def thumbnail(path: Path) -> Thumbnail | None:
-    """Make an image small; None if it cannot be read."""
+    """Return a thumbnail, or None if the image cannot be read."""
     try:
         image = images.read(path)
     except ImageError:
@@ -44,15 +44,15 @@ def thumbnail(path: Path) -> Thumbnail | None:
 
 def data_url(image: Image.Image, format: str = "JPEG") -> str:  # noqa: A002
     """Return an image as a data URL."""
-    memory = io.BytesIO()
-    image.save(memory, format, quality=80)
-    return f"data:image/{format.lower()};base64," + base64.b64encode(memory.getvalue()).decode()
+    buffer = io.BytesIO()
+    image.save(buffer, format, quality=80)
+    return f"data:image/{format.lower()};base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
-def looks(caption: Caption, image: Thumbnail) -> str:
-    """Return HTML that shows the image, and then once a word, bright where the model looked.
+def attention_strip(caption: Caption, image: Thumbnail) -> str:
+    """Return HTML of the image and, for each word, the image darkened where attention is low.
 
-    It is styled by `LOOKS_STYLE`, and empty for a design that looks everywhere alike.
+    It needs `STRIP_STYLE`, and is empty for a decoder without attention.
     """
     if caption.attention is None or not caption.tokens or np.ptp(caption.attention) == 0:
         return ""
@@ -61,16 +61,11 @@ def looks(caption: Caption, image: Thumbnail) -> str:
         f'<span><i style="background-image: {shade}var(--image)"></i>{html.escape(word)}</span>'
         for shade, word in zip(["", *shades], ["", *caption.tokens], strict=True)
     )
-    return f'<div class="looks" style="--image: url(\'{image.url}\'); --shape: {image.shape}">{cells}</div>'
+    return f'<div class="attention" style="--image: url(\'{image.url}\'); --shape: {image.shape}">{cells}</div>'
 
 
 def _shade(attention: NDArray[np.float32]) -> str:
-    """Return a PNG that darkens where attention is low, to lie over the image.
-
-    Parameters
-    ----------
-    attention : ndarray, shape (rows, columns)
-    """
+    """Return a PNG to overlay, opaque where attention (rows, columns) is low."""
     strength = attention / max(float(attention.max()), 1e-9)
     alpha = np.round(200 * (1 - strength)).astype(np.uint8)
     rgba = np.zeros((*alpha.shape, 4), dtype=np.uint8)

@@ -149,12 +149,12 @@ def _evaluate(captioner: Captioner, dataset: Dataset) -> dict[str, Evaluation]:
         records = tuple(record for record in dataset.records if record.source == source)
         of_one = replace(dataset, records=records, problems=())  # which were told when it was read
         found[source] = evaluate(captioner, of_one, SPLIT)
-        if len(found[source].said) < 2:
+        if len(found[source].captions) < 2:
             raise DataError(f"one image is too few to score: CIDEr-D compares several; the {SPLIT} split needs more")
         for problem in found[source].problems:
             log.warning("%s", problem)
         shown = ", ".join(f"{name} {100 * value:.1f}" for name, value in found[source].scores.items())
-        log.info("%s of %d images%s: %s", SPLIT, len(found[source].said), f" of {source}" if source else "", shown)
+        log.info("%s of %d images%s: %s", SPLIT, len(found[source].captions), f" of {source}" if source else "", shown)
     return found
 
 
@@ -164,7 +164,7 @@ def _scores(found: Mapping[str, Evaluation], beam: int) -> dict[str, Any]:
         source: {
             **({"set": source} if source else {}),
             "split": SPLIT,
-            "images": len(one.said),
+            "images": len(one.captions),
             "references": one.references[1],
             "num_beams": beam,
             **{name: round(value, 6) for name, value in one.scores.items()},

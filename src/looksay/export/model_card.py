@@ -103,7 +103,7 @@ def _examples(found: Mapping[str, Evaluation], wanted: int) -> str:
             place = ranked[round(at * (len(ranked) - 1) / max(1, count - 1))]
             record = one.records[place]
             image = f"{source}, `{record.image.name}`".lstrip(", ")
-            said, person = (text.replace("|", "\\|") for text in (one.said[place], record.references[0]))
+            said, person = (text.replace("|", "\\|") for text in (one.captions[place], record.references[0]))
             lines.append(f"| {100 * scores[place]:.0f} | {said} | {person} | {image} |")
     return f"""## Examples
 

@@ -1,4 +1,4 @@
-"""Judging captions, as coco-caption does and without Java."""
+"""Caption metrics, equal to coco-caption's and without Java."""
 
 from looksay.metrics.scores import Scorer, score
 

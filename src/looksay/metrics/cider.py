@@ -17,16 +17,16 @@ _Floats = NDArray[np.float64]
 class CiderD:
     """CIDEr-D against a fixed set of references, whose n-gram weights are computed once.
 
-    Words may be strings or integer ids, so the same scores serve as a reward in training.
+    Tokens may be strings or integer ids, so that the score can be a reward in training.
 
     Parameters
     ----------
     references : References
-        The document frequencies come from these, as in coco-caption.
+        Also the source of document frequencies, as in coco-caption.
 
     Notes
     -----
-    As ``pycocoevalcap`` 1.2 computes it: n = 1 to 4, raw counts times ``log(images) - log(images with the n-gram)``,
+    As in ``pycocoevalcap`` 1.2: n = 1 to 4, raw counts times ``log(images) - log(images with the n-gram)``,
     a prediction's weight clipped to the reference's, a Gaussian penalty (sigma 6) on the difference in bigrams, mean
     over references and n, times 10. With one image every weight is 0 and so is the score.
     """
@@ -38,47 +38,47 @@ class CiderD:
         self._weights = references.ngrams.hits * self._rarity[references.ngrams.kind]
         self._norms = _norms(references.ngrams, self._weights)
 
-    def image_scores(self, said: NGrams, images: Sequence[int] | None = None) -> list[float]:
-        """Score captions, each against the references of its image; 0 to 10.
+    def image_scores(self, captions: NGrams, images: Sequence[int] | None = None) -> list[float]:
+        """Return the score of each caption against the references of its image, 0 to 10.
 
         Parameters
         ----------
-        said : NGrams
-            Captions as ``references.count`` counts them.
+        captions : NGrams
+            From ``references.count``.
         images : sequence of int, optional
-            The places of their images among the references; by default one caption for each image, in order.
+            Index of each caption's image among the references; by default one caption for each image, in order.
         """
         references = self._references
-        places = np.arange(len(said.lengths)) if images is None else np.asarray(images)
-        rarity = np.append(self._rarity, self._log_images)[references.kinds(said)]  # -1, the last, for new n-grams
-        weights = said.hits.astype(np.float64) * rarity[said.kind]
+        indices = np.arange(len(captions.lengths)) if images is None else np.asarray(images)
+        rarity = np.append(self._rarity, self._log_images)[references.kinds(captions)]  # index -1: new n-grams
+        weights = captions.hits.astype(np.float64) * rarity[captions.kind]
 
-        # A pair is a caption and one reference of its image; `pair` numbers them, caption by caption.
-        sizes = references.sizes[places]
-        caption = np.repeat(np.arange(len(places)), sizes)
+        # A pair is a caption and a reference of its image; pairs are numbered caption by caption.
+        sizes = references.sizes[indices]
+        caption = np.repeat(np.arange(len(indices)), sizes)
         first = np.cumsum(sizes) - sizes
-        reference = np.arange(len(caption)) + np.repeat(references.first[places] - first, sizes)
+        reference = np.arange(len(caption)) + np.repeat(references.first[indices] - first, sizes)
 
-        rows, theirs = references.matches(said, places)
-        within = references.ngrams.caption[theirs] - references.first[places[said.caption[rows]]]
-        pair = first[said.caption[rows]] + within
-        shared = np.minimum(weights[rows], self._weights[theirs]) * self._weights[theirs]
-        cell = pair * LONGEST + said.n[said.kind[rows]]
+        rows, reference_rows = references.matches(captions, indices)
+        offset = references.ngrams.caption[reference_rows] - references.first[indices[captions.caption[rows]]]
+        pair = first[captions.caption[rows]] + offset
+        shared = np.minimum(weights[rows], self._weights[reference_rows]) * self._weights[reference_rows]
+        cell = pair * LONGEST + captions.n[captions.kind[rows]]
         products = np.bincount(cell, shared, minlength=len(caption) * LONGEST).reshape(-1, LONGEST)
 
-        norms = _norms(said, weights)[caption] * self._norms[reference]
+        norms = _norms(captions, weights)[caption] * self._norms[reference]
         cosines = np.divide(products, norms, out=np.zeros(products.shape), where=norms > 0)
         bigrams = [
-            np.maximum(0, lengths - 1) for lengths in (said.lengths[caption], references.ngrams.lengths[reference])
+            np.maximum(0, lengths - 1) for lengths in (captions.lengths[caption], references.ngrams.lengths[reference])
         ]
         penalty = np.exp(-((bigrams[0] - bigrams[1]) ** 2) / (2 * _SIGMA**2))
-        totals = np.bincount(caption, cosines.sum(axis=1) * penalty, minlength=len(places))
+        totals = np.bincount(caption, cosines.sum(axis=1) * penalty, minlength=len(indices))
         scores: list[float] = (10 * totals / LONGEST / sizes).tolist()
         return scores
 
 
 def _norms(ngrams: NGrams, weights: _Floats) -> _Floats:
-    """Return the norm of each caption's weights for each n: (captions, 4)."""
+    """Return the norms of the weights, shape (captions, 4)."""
     cell = ngrams.caption * LONGEST + ngrams.n[ngrams.kind]
     squares = np.bincount(cell, weights * weights, minlength=len(ngrams.lengths) * LONGEST)
     norms: _Floats = np.sqrt(squares).reshape(-1, LONGEST)

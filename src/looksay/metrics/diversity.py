@@ -1,4 +1,4 @@
-"""What captions are like, beside how right they are: their variety, and how they end."""
+"""Diversity and form of captions, independent of their correctness."""
 
 from __future__ import annotations
 
@@ -8,84 +8,82 @@ from itertools import pairwise
 
 from looksay.text.stopwords import DANGLING
 
-_Words = Sequence[str]
+_Tokens = Sequence[str]
 MEANING = {
-    "mean words": "words a caption",
-    "distinct-1": "part of all words that are different (Li et al. 2016), 0 to 1",
-    "distinct-2": "part of all pairs of words that are different, 0 to 1",
-    "distinct words": "different words said at all",
-    "words never said": "words that occur in the references of two images or more, and in no caption",
+    "mean length": "words per caption",
+    "distinct-1": "different words divided by all words (Li et al. 2016), 0 to 1",
+    "distinct-2": "different pairs of words divided by all pairs, 0 to 1",
+    "distinct words": "different words used",
+    "words never used": "words that occur in the references of two images or more, and in no caption",
     "unique captions %": "different captions",
     "dangling endings %": "captions that end in an article, a preposition or a conjunction",
-    "repeated words %": "captions in which a word stands twice in a row",
-    "novel captions %": "captions that are not, word for word, in the data set's train split",
-    "word accuracy %": "how often the likeliest next word is the one people wrote, after their words before it",
-    "perplexity": "exp of the mean negative log-probability of people's words, after their words before them",
+    "repeated words %": "captions with the same word twice in a row",
+    "novel captions %": "captions that do not occur, word for word, in the data set's train split",
+    "word accuracy %": "how often the most probable next word is that of the reference, given the words before it",
+    "perplexity": "exp of the mean negative log-probability of reference words, given the words before them",
 }
-"""What the figures of `health`, and those that `looksay.evaluation` adds for a model, mean."""
+"""Meaning of the measures of `diversity`, and of those that `looksay.evaluation` adds for a model."""
 
 
-def health(
-    said: Sequence[_Words], references: Sequence[Sequence[_Words]], training: Iterable[_Words] = ()
+def diversity(
+    captions: Sequence[_Tokens], references: Sequence[Sequence[_Tokens]], training: Iterable[_Tokens] = ()
 ) -> dict[str, float]:
-    """Measure captions as texts.
+    """Measure the diversity and form of captions.
 
     Parameters
     ----------
-    said : sequence of captions, each a sequence of words
+    captions : sequence of captions, each a sequence of words
     references : for each caption, the references of its image
     training : captions of the train split
-        To tell new captions from repeated ones; without them `novel captions %` is left out.
+        For `novel captions %`, which is left out without them.
 
     Returns
     -------
     dict of str to float
         See `MEANING`.
     """
-    captions = [tuple(words) for words in said]
+    captions = [tuple(caption) for caption in captions]
     words = Counter(word for caption in captions for word in caption)
     pairs = Counter(pair for caption in captions for pair in pairwise(caption))
-    seen = {tuple(caption) for caption in training}
-    images: Counter[str] = Counter()
-    for others in references:
-        images.update({word for reference in others for word in reference})
-    found = {
-        "mean words": words.total() / len(captions),
+    known = {tuple(caption) for caption in training}
+    image_counts = Counter(word for image in references for word in {word for caption in image for word in caption})
+    measures = {
+        "mean length": words.total() / len(captions),
         "distinct-1": len(words) / max(1, words.total()),
         "distinct-2": len(pairs) / max(1, pairs.total()),
         "distinct words": len(words),
-        "words never said": sum(count >= 2 and word not in words for word, count in images.items()),
+        "words never used": sum(count >= 2 and word not in words for word, count in image_counts.items()),
         "unique captions %": 100 * len(set(captions)) / len(captions),
-        "dangling endings %": _percent(bool(caption) and caption[-1] in DANGLING for caption in captions),
-        "repeated words %": _percent(any(a == b for a, b in pairwise(caption)) for caption in captions),
+        "dangling endings %": _percentage(bool(caption) and caption[-1] in DANGLING for caption in captions),
+        "repeated words %": _percentage(any(a == b for a, b in pairwise(caption)) for caption in captions),
     }
-    if seen:
-        found["novel captions %"] = _percent(caption not in seen for caption in captions)
-    return found
+    if known:
+        measures["novel captions %"] = _percentage(caption not in known for caption in captions)
+    return measures
 
 
-def _percent(answers: Iterable[bool]) -> float:
-    listed = list(answers)
-    return 100 * sum(listed) / len(listed)
+def _percentage(conditions: Iterable[bool]) -> float:
+    values = list(conditions)
+    return 100 * sum(values) / len(values)
 
 
-def over_and_under_said(
-    said: Sequence[_Words], references: Sequence[Sequence[_Words]], most: int
+def overused_and_underused_words(
+    captions: Sequence[_Tokens], references: Sequence[Sequence[_Tokens]], limit: int
 ) -> tuple[list[tuple[str, float, float]], list[tuple[str, float, float]]]:
-    """Return the words that captions have more often, and less often, than references.
+    """Return the words that are more, and less, frequent in captions than in references.
 
     Returns
     -------
     tuple of two lists
-        Each of at most `most` words with the percent of captions and of references that have it, the largest
-        difference first.
+        At most `limit` words each, with the percentages of captions and of references that contain them, sorted by the
+        difference, the largest first.
     """
-    own = Counter(word for caption in said for word in set(caption))
-    other = Counter(word for others in references for reference in others for word in set(reference))
+    own = Counter(word for caption in captions for word in set(caption))
+    human = Counter(word for image in references for caption in image for word in set(caption))
     count = sum(map(len, references))
-    rates = [(word, 100 * own[word] / len(said), 100 * other[word] / count) for word in own.keys() | other.keys()]
+    rates = [(word, 100 * own[word] / len(captions), 100 * human[word] / count) for word in own.keys() | human.keys()]
     rates.sort(key=lambda row: (row[2] - row[1], row[0]))
     return (
-        [row for row in rates[:most] if row[1] > row[2]],
-        [row for row in rates[: -most - 1 : -1] if row[2] > row[1]],
+        [row for row in rates[:limit] if row[1] > row[2]],
+        [row for row in rates[: -limit - 1 : -1] if row[2] > row[1]],
     )

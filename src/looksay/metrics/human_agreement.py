@@ -1,4 +1,4 @@
-"""How well people agree with each other: the line to read a model's scores against."""
+"""Human agreement: reference captions scored against each other."""
 
 from __future__ import annotations
 
@@ -7,43 +7,38 @@ from typing import NamedTuple
 
 from looksay.metrics.ngrams import Caption
 
-Scoring = Callable[[Sequence[Caption], Sequence[Sequence[Caption]]], dict[str, float]]
+ScoreFunction = Callable[[Sequence[Caption], Sequence[Sequence[Caption]]], dict[str, float]]
 
 
 class HumanAgreement(NamedTuple):
-    """Human agreement: scores, the smallest number of references they were scored against, and how many images that is of."""
+    """Scores, the smallest number of references they are based on, and the number of images."""
 
     scores: dict[str, float]
     references: int
     images: int
 
 
-def agreement(references: Sequence[Sequence[Caption]], scoring: Scoring) -> HumanAgreement:
-    """Score people's captions against the other captions of the same image.
+def human_agreement(references: Sequence[Sequence[Caption]], score: ScoreFunction) -> HumanAgreement:
+    """Score reference captions against the other references of their image.
 
-    Caption 0 of every image is scored against the others, then caption 1, and so on as far as every image has one;
-    the scores are averaged. Images with one reference are left out. Such a caption has one reference fewer than a
-    model's: with more references BLEU and ROUGE-L rise, and CIDEr-D falls.
+    Caption 0 of every image is scored against the others, then caption 1, and so on up to the smallest number of
+    references; the scores are averaged. Images with one reference are left out. These captions have one reference fewer
+    than a model's: with more references BLEU and ROUGE-L increase, and CIDEr-D decreases.
 
     Parameters
     ----------
-    references : for each image, its references, each a sequence of words
-    scoring : callable
-        Gives the scores of captions against references.
-
-    Returns
-    -------
-    HumanAgreement
-        Without scores where no image has two references.
+    references : for each image, the tokens of its references
+    score : callable
+        Returns scores of captions against references; it is not called if no image has two references.
     """
-    several = [others for others in references if len(others) > 1]
-    if not several:
+    images = [captions for captions in references if len(captions) > 1]
+    if not images:
         return HumanAgreement({}, 0, 0)
-    rounds = min(map(len, several))
-    total: dict[str, float] = {}
-    for left_out in range(rounds):
-        said = [others[left_out] for others in several]
-        rest = [[*others[:left_out], *others[left_out + 1 :]] for others in several]
-        for name, value in scoring(said, rest).items():
-            total[name] = total.get(name, 0.0) + value / rounds
-    return HumanAgreement(total, rounds - 1, len(several))
+    rounds = min(map(len, images))
+    means: dict[str, float] = {}
+    for index in range(rounds):
+        captions = [image[index] for image in images]
+        others = [[*image[:index], *image[index + 1 :]] for image in images]
+        for name, value in score(captions, others).items():
+            means[name] = means.get(name, 0.0) + value / rounds
+    return HumanAgreement(means, rounds - 1, len(images))

@@ -1,6 +1,10 @@
-"""METEOR 1.5 and SPICE, by the Java programs that pycocoevalcap brings.
+"""METEOR 1.5 and SPICE, by the Java programs that pycocoevalcap contains.
 
-Its own wrappers are not used: they write into its package folder, and start a Java process for every call.
+All functions raise `MissingExtra` without pycocoevalcap, and `MetricError` without Java or if a program fails.
+
+Its Python wrappers are not used. Spice writes into its package folder and downloads CoreNLP when it is created. Meteor
+holds a lock that it does not release if Java ends, so that its destructor waits forever, and never reads Java's error
+stream.
 """
 
 from __future__ import annotations
@@ -15,72 +19,49 @@ import subprocess
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO
 
 from looksay.errors import MetricError, MissingExtra
 from looksay.metrics.ngrams import Caption
 
 _SEPARATOR = " ||| "
-_Captions = Sequence[Caption]
+_METEOR = "-Xmx2G -Dfile.encoding=UTF-8 -jar meteor-1.5.jar - - -stdio -l en -norm".split()
+_SPICE = "-Xmx8G -jar spice-1.0.jar in.json -cache . -out out.json -subset -silent".split()
+_CORENLP = ("stanford-corenlp-3.6.0.jar", "stanford-corenlp-3.6.0-models.jar")
+# SPICE uses classes that Java 16 and later close by default; Java 8 ignores this variable.
+_OPEN_MODULES = " ".join(
+    f"--add-opens=java.base/java.{name}=ALL-UNNAMED" for name in "lang math net text util util.concurrent".split()
+)
 
 
 class Meteor:
-    """METEOR 1.5 (Denkowski and Lavie 2014) in one Java process, which is kept alive.
-
-    Raises
-    ------
-    MissingExtra
-        If pycocoevalcap is not installed.
-    MetricError
-        If Java is missing.
-    """
+    """METEOR 1.5 (Denkowski and Lavie 2014) in a Java process that is kept alive."""
 
     def __init__(self) -> None:
         folder, java = _package() / "meteor", _java()
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (lives as long as the process)
-        command = [
-            java,
-            "-Xmx2G",
-            "-Dfile.encoding=UTF-8",
-            "-jar",
-            "meteor-1.5.jar",
-            "-",
-            "-",
-            "-stdio",
-            "-l",
-            "en",
-            "-norm",
-        ]
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (open as long as the process)
         self._process = subprocess.Popen(  # noqa: S603
-            command, cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, encoding="utf-8"
-        )
+            [java, *_METEOR], cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors,
+            encoding="utf-8",
+        )  # fmt: skip
         atexit.register(self.close)
 
-    def scores(self, predictions: _Captions, references: Sequence[_Captions]) -> tuple[float, list[float]]:
-        """Score one caption for each image.
+    def scores(
+        self, predictions: Sequence[Caption], references: Sequence[Sequence[Caption]]
+    ) -> tuple[float, list[float]]:
+        """Return the score of a corpus, which is not the mean, and the scores of its images; 0 to 1.
 
         Parameters
         ----------
-        predictions : sequence of captions, each a sequence of words
-        references : for each caption, its references, each a sequence of words
-
-        Returns
-        -------
-        tuple of float and list of float
-            The score of the corpus, which is not the mean, and those of the images; 0 to 1.
-
-        Raises
-        ------
-        MetricError
-            If Java ends before its time.
+        predictions : for each image, the tokens of a caption
+        references : for each image, the tokens of its references
         """
         statistics = []
-        for said, others in zip(predictions, references, strict=True):
-            self._write(["SCORE", *map(_text, others), _text(said)])
+        for caption, captions in zip(predictions, references, strict=True):
+            self._write(["SCORE", *map(_text, captions), _text(caption)])
             statistics.append(self._read())
         self._write(["EVAL", *statistics])
-        images = [float(self._read()) for _ in statistics]
-        return float(self._read()), images
+        image_scores = [float(self._read()) for _ in statistics]
+        return float(self._read()), image_scores
 
     def close(self) -> None:
         """End the process."""
@@ -91,103 +72,72 @@ class Meteor:
                 stream.close()
 
     def _write(self, fields: Sequence[str]) -> None:
+        assert self._process.stdin  # noqa: S101 (a pipe)
         try:
-            stdin = _piped(self._process.stdin)
-            stdin.write(_SEPARATOR.join(fields) + "\n")
-            stdin.flush()
+            self._process.stdin.write(_SEPARATOR.join(fields) + "\n")
+            self._process.stdin.flush()
         except OSError as error:
-            raise self._died() from error
+            raise self._end_error() from error
 
     def _read(self) -> str:
-        line = _piped(self._process.stdout).readline().strip()
+        assert self._process.stdout  # noqa: S101 (a pipe)
+        line = self._process.stdout.readline().strip()
         if not line:
-            raise self._died()
+            raise self._end_error()
         return line
 
-    def _died(self) -> MetricError:
+    def _end_error(self) -> MetricError:
         self._process.wait()
         self._errors.seek(0)
-        said = self._errors.read().decode(errors="replace").strip()
+        output = self._errors.read().decode(errors="replace").strip()
         meteor_process.cache_clear()
-        return MetricError(f"METEOR's Java process ended: {said[-500:] or f'exit code {self._process.returncode}'}")
+        return MetricError(f"METEOR's Java process ended: {output[-500:] or f'exit code {self._process.returncode}'}")
 
 
 @functools.cache
 def meteor_process() -> Meteor:
-    """Return the one METEOR process, started on the first call: its tables take seconds to load."""
+    """Return the METEOR process, started on the first call, as loading its tables takes seconds."""
     return Meteor()
 
 
 def check(*, meteor: bool = False, spice: bool = False) -> None:
-    """See that METEOR and SPICE can run, before anyone waits for captions to score.
-
-    Raises
-    ------
-    MissingExtra, MetricError
-        If one that is wanted cannot.
-    """
+    """Raise an error if a requested metric cannot run, before captions are generated."""
     if meteor:
         meteor_process().scores([["a"]], [[["a"]]])
     if spice:
         _spice_folder()
 
 
-def spice(predictions: _Captions, references: Sequence[_Captions]) -> tuple[float, list[float]]:
-    """Score with SPICE (Anderson et al. 2016); see `Meteor.scores`. It takes gigabytes of memory, and minutes.
+def spice(predictions: Sequence[Caption], references: Sequence[Sequence[Caption]]) -> tuple[float, list[float]]:
+    """Return SPICE (Anderson et al. 2016) as its mean and the scores of the images; see `Meteor.scores`.
 
-    Raises
-    ------
-    MissingExtra
-        If pycocoevalcap is not installed.
-    MetricError
-        If Java or Stanford CoreNLP 3.6.0 is missing, or if SPICE fails.
+    It takes minutes and gigabytes of memory, and needs Stanford CoreNLP 3.6.0.
     """
     folder, java = _spice_folder(), _java()
     rows = [
-        {"image_id": place, "test": _text(said), "refs": [_text(other) for other in others]}
-        for place, (said, others) in enumerate(zip(predictions, references, strict=True))
+        {"image_id": index, "test": _text(caption), "refs": [_text(other) for other in captions]}
+        for index, (caption, captions) in enumerate(zip(predictions, references, strict=True))
     ]
     with tempfile.TemporaryDirectory() as temporary:
-        questions, answers = Path(temporary) / "in.json", Path(temporary) / "out.json"
-        questions.write_text(json.dumps(rows), encoding="utf-8")
-        command = [
-            java,
-            "-Xmx8G",
-            "-jar",
-            "spice-1.0.jar",
-            str(questions),
-            "-cache",
-            temporary,
-            "-out",
-            str(answers),
-            "-subset",
-            "-silent",
-        ]
-        ended = subprocess.run(  # noqa: S603
-            command, cwd=folder, env=os.environ | _OPENED, capture_output=True, text=True, check=False
-        )
-        if ended.returncode or not answers.is_file():
-            raise MetricError(f"SPICE failed: {(ended.stderr or ended.stdout).strip()[-500:]}")
-        found = sorted(json.loads(answers.read_text(encoding="utf-8")), key=lambda row: int(row["image_id"]))
-    images = [float(row["scores"]["All"]["f"]) for row in found]
-    return sum(images) / len(images), images
-
-
-_CORENLP = ("stanford-corenlp-3.6.0.jar", "stanford-corenlp-3.6.0-models.jar")
-# SPICE reaches into Java's own classes, which Java 16 and later forbid unless told; Java 8 does not read this variable.
-_OPENED = {
-    "JDK_JAVA_OPTIONS": " ".join(
-        f"--add-opens=java.base/{name}=ALL-UNNAMED"
-        for name in ("java.lang", "java.math", "java.net", "java.text", "java.util", "java.util.concurrent")
-    )
-}
+        paths = {".": temporary, "in.json": f"{temporary}/in.json", "out.json": f"{temporary}/out.json"}
+        Path(paths["in.json"]).write_text(json.dumps(rows), encoding="utf-8")
+        result = subprocess.run(  # noqa: S603
+            [java, *(paths.get(argument, argument) for argument in _SPICE)], cwd=folder,
+            env=os.environ | {"JDK_JAVA_OPTIONS": _OPEN_MODULES}, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        output = Path(paths["out.json"])
+        if result.returncode or not output.is_file():
+            raise MetricError(f"SPICE failed: {(result.stderr or result.stdout).strip()[-500:]}")
+        results = sorted(json.loads(output.read_text(encoding="utf-8")), key=lambda row: int(row["image_id"]))
+    scores = [float(row["scores"]["All"]["f"]) for row in results]
+    return sum(scores) / len(scores), scores
 
 
 def _package() -> Path:
-    found = importlib.util.find_spec("pycocoevalcap")
-    if found is None or not found.submodule_search_locations:
+    package = importlib.util.find_spec("pycocoevalcap")
+    if package is None or not package.submodule_search_locations:
         raise MissingExtra("Scoring with METEOR or SPICE", "metrics")
-    return Path(found.submodule_search_locations[0])
+    return Path(package.submodule_search_locations[0])
 
 
 def _spice_folder() -> Path:
@@ -196,8 +146,8 @@ def _spice_folder() -> Path:
     missing = [name for name in _CORENLP if not (folder / "lib" / name).is_file()]
     if missing:
         raise MetricError(
-            f"SPICE needs {' and '.join(missing)} of Stanford CoreNLP 3.6.0 in {folder / 'lib'}; with a network, "
-            'python -c "from pycocoevalcap.spice.get_stanford_models import *; get_stanford_models()" fetches them'
+            f"SPICE needs {' and '.join(missing)} of Stanford CoreNLP 3.6.0 in {folder / 'lib'}; download them with "
+            'python -c "from pycocoevalcap.spice.get_stanford_models import *; get_stanford_models()"'
         )
     return folder
 
@@ -205,17 +155,9 @@ def _spice_folder() -> Path:
 def _java() -> str:
     java = shutil.which("java")
     if java is None:
-        raise MetricError(
-            "METEOR and SPICE run in Java, and there is no java on the PATH; install a Java runtime (JRE)"
-        )
+        raise MetricError("METEOR and SPICE need java, which is not on the PATH; install a Java runtime (JRE)")
     return java
 
 
 def _text(caption: Caption) -> str:
     return " ".join(map(str, caption))
-
-
-def _piped(stream: IO[str] | None) -> IO[str]:
-    if stream is None:
-        raise MetricError("METEOR's Java process has no pipe")
-    return stream

@@ -1,4 +1,4 @@
-"""Counting n-grams of many captions at once, for BLEU and CIDEr-D."""
+"""Vectorised n-gram counts for BLEU and CIDEr-D."""
 
 from __future__ import annotations
 
@@ -9,31 +9,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 LONGEST = 4
-Caption = Sequence[Hashable]  # words, or their ids
+Caption = Sequence[Hashable]  # tokens or their ids
 _Ints = NDArray[np.int64]
 _Codes = NDArray[np.uint64]
 
-# An n-gram is one 64-bit number: n words of 16 bits each, exactly. Beyond that many words it is a hash instead; that
-# any two of a million n-grams get the same number then has a chance of 3 in a hundred million.
-_EXACT = 1 << 15  # words of the references; as many more may be new in a prediction
+# An n-gram is one 64-bit number: n tokens of 16 bits each. With more different tokens it is a hash; the probability
+# that any two of a million n-grams collide is then 3e-8.
+_EXACT = 1 << 15  # different tokens of the references; a prediction may have as many new ones
 _SHIFT = np.uint64(1 << 16)
 _HASH = np.uint64(0x9E3779B97F4A7C15)
 
 
 @dataclass(frozen=True)
 class NGrams:
-    """The n-grams of several captions, n = 1 to 4, each counted within its caption.
+    """The n-grams of several captions, n = 1 to 4, counted within each caption.
 
     Attributes
     ----------
     lengths : (captions,)
-        Words of each caption.
+        Number of tokens of each caption.
     codes : (kinds,)
-        The n-grams that occur at all, in rising order of their numbers.
+        The different n-grams, sorted.
     n : (kinds,)
-        How long each is, less 1.
+        Length of each n-gram, minus 1.
     caption, kind, hits : (rows,)
-        Which caption, which n-gram (a place in `codes`), and how often; in order of captions.
+        Caption, n-gram (an index of `codes`) and count; sorted by caption.
     """
 
     lengths: _Ints
@@ -45,29 +45,29 @@ class NGrams:
 
 
 class References:
-    """The references of a set of images, counted once.
+    """The n-grams of the references of a set of images.
 
     Parameters
     ----------
-    references : for each image, its references, each a sequence of words or ids
+    references : for each image, its references, each a sequence of tokens or ids
 
     Attributes
     ----------
     ngrams : NGrams
-        Of all references, image after image.
+        Those of all references, image by image.
     image : (references,)
-        The image of each reference.
+        Image of each reference.
     sizes, first : (images,)
-        How many references an image has, and the place of its first one.
+        Number of references of each image, and the index of the first.
     """
 
     def __init__(self, references: Sequence[Sequence[Caption]]) -> None:
-        captions = [caption for others in references for caption in others]
-        self.sizes = np.array([len(others) for others in references])
+        captions = [caption for image in references for caption in image]
+        self.sizes = np.array([len(image) for image in references])
         self.first = np.cumsum(self.sizes) - self.sizes
         self.image = np.repeat(np.arange(len(references)), self.sizes)
         self._ids: dict[Hashable, int] = {}
-        flat = [self._ids.setdefault(word, len(self._ids) + 1) for caption in captions for word in caption]
+        flat = [self._ids.setdefault(token, len(self._ids) + 1) for caption in captions for token in caption]
         self._base = _SHIFT if len(self._ids) < _EXACT else _HASH
         self.ngrams = _count(flat, captions, self._base)
         keys = self._keys(self.image[self.ngrams.caption], self.ngrams.kind)
@@ -75,28 +75,28 @@ class References:
         self._keys_in_order = keys[self._order]
 
     def count(self, captions: Sequence[Caption]) -> NGrams:
-        """Count the n-grams of other captions."""
+        """Return the n-grams of other captions."""
         flat: list[int] = []
         for caption in captions:
-            # No reference has a new word, so its number matters within its caption alone.
+            # No reference has a new token, so its id only needs to be unique within its caption.
             new: dict[Hashable, int] = {}
             first = len(self._ids) + 1
-            flat += [self._ids.get(word) or new.setdefault(word, first + len(new)) for word in caption]
+            flat += [self._ids.get(token) or new.setdefault(token, first + len(new)) for token in caption]
         return _count(flat, captions, self._base)
 
     def images_with(self) -> _Ints:
-        """Return in how many images each n-gram of `ngrams` occurs: its document frequency."""
+        """Return the document frequency of each n-gram: the number of images whose references have it."""
         is_first = np.diff(self._keys_in_order, prepend=-1) > 0  # of its image
         kinds = self._keys_in_order[is_first] % max(1, len(self.ngrams.codes))
         return np.bincount(kinds, minlength=len(self.ngrams.codes))
 
     def kinds(self, other: NGrams) -> _Ints:
-        """Return the place of each n-gram of `other` among those of the references, or -1."""
-        if not len(self.ngrams.codes):  # no reference has a word
+        """Return the index of each n-gram of `other` among those of the references, or -1."""
+        if not len(self.ngrams.codes):  # all references are empty
             return np.full(len(other.codes), -1)
-        places = np.searchsorted(self.ngrams.codes, other.codes)
-        places[places == len(self.ngrams.codes)] = 0
-        return np.where(self.ngrams.codes[places] == other.codes, places, -1)
+        indices = np.searchsorted(self.ngrams.codes, other.codes)
+        indices[indices == len(self.ngrams.codes)] = 0
+        return np.where(self.ngrams.codes[indices] == other.codes, indices, -1)
 
     def matches(self, other: NGrams, images: _Ints) -> tuple[_Ints, _Ints]:
         """Find the n-grams that captions share with the references of their images.
@@ -109,26 +109,26 @@ class References:
         Returns
         -------
         tuple of two arrays
-            Rows of `other` and rows of `ngrams`, a pair for each shared n-gram and reference that has it.
+            Rows of `other` and rows of `ngrams`: a pair for each shared n-gram and reference.
         """
         kinds = self.kinds(other)[other.kind]
         known = np.flatnonzero(kinds >= 0)
         keys = self._keys(images[other.caption[known]], kinds[known])
         start = np.searchsorted(self._keys_in_order, keys, "left")
         spans = np.searchsorted(self._keys_in_order, keys, "right") - start
-        within = np.arange(spans.sum()) - np.repeat(np.cumsum(spans) - spans, spans)
-        return np.repeat(known, spans), self._order[np.repeat(start, spans) + within]
+        offset = np.arange(spans.sum()) - np.repeat(np.cumsum(spans) - spans, spans)
+        return np.repeat(known, spans), self._order[np.repeat(start, spans) + offset]
 
     def _keys(self, image: _Ints, kind: _Ints) -> _Ints:
         keys: _Ints = image * len(self.ngrams.codes) + kind
         return keys
 
 
-def _count(words: Sequence[int], captions: Sequence[Caption], base: np.uint64) -> NGrams:
-    flat = np.array(words, dtype=np.uint64)
+def _count(ids: Sequence[int], captions: Sequence[Caption], base: np.uint64) -> NGrams:
+    flat = np.array(ids, dtype=np.uint64)
     lengths = np.array([len(caption) for caption in captions], dtype=np.int64)
     caption = np.repeat(np.arange(len(captions)), lengths)
-    left = np.repeat(np.cumsum(lengths), lengths) - np.arange(len(flat))  # words from here to the caption's end
+    left = np.repeat(np.cumsum(lengths), lengths) - np.arange(len(flat))  # tokens up to the caption's end
     code, codes, rows, sizes = np.zeros_like(flat), [], [], []
     for n in range(LONGEST):
         end = max(0, len(flat) - n)

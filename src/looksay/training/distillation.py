@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from looksay.data.memmap_store import new_rows, progress, wait_for, writes
+from looksay.data.memmap_store import is_writer, new_rows, progress, wait_for
 from looksay.errors import DataError, RecipeError
 from looksay.training import build, run_loader
 from looksay.training.batches import Batch, CaptionDataset, images
@@ -62,7 +62,7 @@ class SoftTargets:
         ends = iter(np.cumsum([length for of_one in lengths for length in of_one]).tolist())
         self._where = [[slice((end := next(ends)) - length, end) for length in of_one] for of_one in lengths]
         file = learner.cache.folder.with_name(f"soft-{facts.hexdigest()[:16]}.npy")
-        if not file.is_file() and writes():
+        if not file.is_file() and is_writer():
             _write(file, self._where, runs, learner)
         wait_for(file)
         self._rows = np.load(file, mmap_mode="r")

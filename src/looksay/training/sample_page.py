@@ -8,7 +8,7 @@ from typing import Any
 
 from PIL import Image
 
-from looksay.evaluation.thumbnails import LOOKS_STYLE, Thumbnail, data_url, looks
+from looksay.evaluation.thumbnails import STRIP_STYLE, Thumbnail, attention_strip, data_url
 from looksay.training.module import CaptionModule
 
 _STYLE = """
@@ -39,7 +39,7 @@ def page(module: CaptionModule, row: dict[str, Any], file: Path) -> None:
         said = module.said[place]
         references = "".join(f"<li>{html.escape(text)}</li>" for text in images.records[place].references)
         image = Thumbnail(data_url(Image.fromarray(pixels)), "1")
-        looked = looks(said, image)
+        looked = attention_strip(said, image)
         unfold = f"<details><summary>where it looked</summary>{looked}</details>" if looked else ""
         figures.append(
             f'<figure><img alt="" src="{image.url}"><figcaption><b>{html.escape(said.text)}</b>'
@@ -48,7 +48,7 @@ def page(module: CaptionModule, row: dict[str, Any], file: Path) -> None:
     title = f"Epoch {row['epoch']}: CIDEr-D {100 * row['val_CIDEr-D']:.1f}, BLEU-4 {100 * row['val_BLEU-4']:.1f}"
     file.write_text(
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
-        f"<style>{_STYLE}{LOOKS_STYLE}</style><h1>{title}</h1>"
+        f"<style>{_STYLE}{STRIP_STYLE}</style><h1>{title}</h1>"
         f"<p>Bold: what the model says. Below: what people said.</p>"
         f"<main>{''.join(figures)}</main></html>\n",
         encoding="utf-8",

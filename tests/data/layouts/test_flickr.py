@@ -1,4 +1,4 @@
-"""Who downloads Flickr8k, from its authors or from Kaggle, points at the folder and trains."""
+"""Flickr8k and Flickr30k in their authors' layout."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ def test_windows_line_ends_bom_and_the_copy_mark_are_read(tmp_path: Path) -> Non
     assert data.read(folder).split("val")[0].references == (SAID["alps.jpg"],) * 2
 
 
-def test_captions_of_unlisted_images_are_counted_not_dropped_in_silence(tmp_path: Path) -> None:
+def test_captions_of_unlisted_images_are_counted(tmp_path: Path) -> None:
     folder = write_flickr8k(tmp_path / "data")
     with (folder / "Flickr8k.token.txt").open("a", encoding="utf-8") as file:
         file.write("other.jpg#0\ta dog\nval-alps.jpg#2\t \n")
     problems = data.read(folder).problems
-    assert "images that have captions but are in none of the lists that are here: 1 (other.jpg)" in problems
+    assert "images with captions in none of the existing lists: 1 (other.jpg)" in problems
     assert "empty captions, left out: 1 (Flickr8k.token.txt, line 42)" in problems
 
 

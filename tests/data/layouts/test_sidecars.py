@@ -1,4 +1,4 @@
-"""Who keeps captions in text files beside the images trains on the folder as it is."""
+"""Images with captions in sidecar text files."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ def test_folders_may_be_splits(tmp_path: Path) -> None:
     assert [record.split for record in data.read(folder).records] == ["train", "val"]
 
 
-def test_what_has_no_partner_is_counted(tmp_path: Path) -> None:
+def test_unmatched_files_are_counted(tmp_path: Path) -> None:
     folder = write(tmp_path, a_jpg=None, a_txt="x", b_jpg=None, README_txt="z", c_jpg=None, c_txt=" \n")
     assert data.read(folder).problems == (
         "images without a text file, left out: 1 (b.jpg)",
-        "text files that no image is beside: 1 (README.txt)",
+        "text files without an image: 1 (README.txt)",
         "images listed without a caption, left out: 1 (c.txt: c.jpg)",
     )
 
 
-def test_unknown_folders_say_what_was_looked_for_and_found(tmp_path: Path) -> None:
+def test_unknown_folders_list_expected_and_existing_files(tmp_path: Path) -> None:
     (tmp_path / "photos.zip").touch()
-    with pytest.raises(DataError, match=r"Looked for Flickr8k\.token\.txt .* found photos\.zip"):
+    with pytest.raises(DataError, match=r"Expected Flickr8k\.token\.txt .* found photos\.zip"):
         data.read(tmp_path)
     with pytest.raises(DataError, match="no such folder"):
         data.read(tmp_path / "none")

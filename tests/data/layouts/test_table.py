@@ -1,4 +1,4 @@
-"""Who has a table of images and captions, from wherever, trains on it as it is."""
+"""Tables of images and captions from various sources."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def write(folder: Path, name: str, text: str | bytes, *images: str) -> Path:
     return folder
 
 
-def said(dataset: data.Dataset) -> dict[str, tuple[str, ...]]:
+def captions_of(dataset: data.Dataset) -> dict[str, tuple[str, ...]]:
     return {record.image.name: record.references for record in dataset.records}
 
 
@@ -27,7 +27,7 @@ def test_kaggles_flickr8k_with_commas_and_quotes(tmp_path: Path) -> None:
     text = 'image,caption\na.jpg,"A dog , red ball ."\na.jpg,A ""dog""\nb c.jpg,Ein Hund fährt\n'
     dataset = data.read(write(tmp_path, "captions.txt", text, "Images/a.jpg", "Images/b c.jpg"))
     assert dataset.layout.startswith("Flickr8k, Kaggle's layout")
-    assert said(dataset) == {"a.jpg": ("A dog , red ball .", 'A ""dog""'), "b c.jpg": ("Ein Hund fährt",)}
+    assert captions_of(dataset) == {"a.jpg": ("A dog , red ball .", 'A ""dog""'), "b c.jpg": ("Ein Hund fährt",)}
     assert dataset.records[1].image == tmp_path / "Images" / "b c.jpg"
 
 
@@ -40,11 +40,11 @@ def test_kaggles_flickr30k_with_its_one_broken_row(tmp_path: Path) -> None:
     (folder / "flickr30k_images/flickr30k_images/2.jpg").touch()
     dataset = data.read(folder)
     assert dataset.layout.startswith("Flickr30k, Kaggle's layout")
-    assert said(dataset) == {
+    assert captions_of(dataset) == {
         "1.jpg": ('Two "young" guys , a lawn .', "A pipe ."),
         "2.jpg": ("A dog runs across the grass .",),
     }
-    assert dataset.problems == ("rows that lack a |, mended: 1 (results.csv, line 4)",)
+    assert dataset.problems == ("rows without one |, mended: 1 (results.csv, line 4)",)
 
 
 @pytest.mark.parametrize(
@@ -60,15 +60,15 @@ def test_kaggles_flickr30k_with_its_one_broken_row(tmp_path: Path) -> None:
         ("x.jsonl", '{"image": "fotos/ä b.jpg", "caption": "a dog"}\n{"image": "fotos/ä b.jpg", "caption": "a cat"}'),
     ],
 )
-def test_columns_are_guessed_whatever_they_are_called(tmp_path: Path, name: str, text: str) -> None:
+def test_columns_are_guessed_from_usual_names(tmp_path: Path, name: str, text: str) -> None:
     dataset = data.read(write(tmp_path, name, text, "fotos/ä b.jpg"))
-    assert said(dataset) == {"ä b.jpg": ("a dog", "a cat")}
+    assert captions_of(dataset) == {"ä b.jpg": ("a dog", "a cat")}
     assert dataset.records[0].image.is_file()
 
 
 def test_columns_can_be_named_and_others_are_ignored(tmp_path: Path) -> None:
     text = "key,caption,deutsch,phase\na.jpg,a dog,ein Hund,dev\nb.jpg,a cat,eine Katze,train\n"
-    options = ReadOptions(image_column="key", caption_column="deutsch", split_column="phase")
+    options = ReadOptions(image_column="key", caption_column=("deutsch",), split_column="phase")
     dataset = data.read(write(tmp_path, "x.csv", text, "a.jpg", "b.jpg"), options)
     assert [(r.image.name, r.references, r.split) for r in dataset.records] == [
         ("a.jpg", ("ein Hund",), "val"),
@@ -76,6 +76,21 @@ def test_columns_can_be_named_and_others_are_ignored(tmp_path: Path) -> None:
     ]
     with pytest.raises(DataError, match=r"x\.csv has no column 'Bild'; it has key, caption, deutsch, phase"):
         data.read(tmp_path, ReadOptions(image_column="Bild"))
+
+
+def test_several_caption_columns_can_be_named(tmp_path: Path) -> None:
+    text = "image,caption,deutsch,note\na.jpg,a dog,ein Hund,x\nb.jpg,a cat,,y\n"
+    folder = write(tmp_path, "x.csv", text, "a.jpg", "b.jpg")
+    dataset = data.read(folder, ReadOptions(caption_column=("deutsch", "caption")))
+    assert captions_of(dataset) == {"a.jpg": ("ein Hund", "a dog"), "b.jpg": ("a cat",)}
+    assert ReadOptions(caption_column="deutsch") == ReadOptions(caption_column=("deutsch",))  # type: ignore[arg-type]
+
+
+def test_an_unknown_header_is_reported_with_all_its_columns(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no column of images among a, b; expected image, imagename"):
+        data.read(write(tmp_path, "x.csv", "a;b\n1;2;3\n"))
+    with pytest.raises(DataError, match=r"x\.csv: no column of images among none"):
+        data.read(write(tmp_path, "x.csv", ",,\n"))
 
 
 def test_a_split_column_is_used_and_tables_may_be_named_after_their_splits(tmp_path: Path) -> None:
@@ -87,7 +102,7 @@ def test_a_split_column_is_used_and_tables_may_be_named_after_their_splits(tmp_p
     assert sorted((r.image.name, r.split) for r in data.read(many).records) == [("a.jpg", "train"), ("b.jpg", "test")]
 
 
-def test_folders_of_the_hubs_image_folder_form_are_splits(tmp_path: Path) -> None:
+def test_image_folders_of_the_hub_are_splits(tmp_path: Path) -> None:
     for split, name in (("train", "a.jpg"), ("validation", "b.jpg")):
         (tmp_path / split).mkdir()
         write(tmp_path / split, "metadata.csv", f"file_name,text\n{name},a dog\n", name)
@@ -111,9 +126,9 @@ def test_absolute_paths_within_the_data_set_are_read(tmp_path: Path) -> None:
     assert dataset.records[0].image == tmp_path / "pics" / "a.jpg"
 
 
-def test_a_image_may_have_fewer_of_several_captions(tmp_path: Path) -> None:
+def test_an_image_may_have_fewer_captions_than_columns(tmp_path: Path) -> None:
     dataset = data.read(write(tmp_path, "c.csv", "image,caption1,caption2\na.jpg,x,\n", "a.jpg"))
-    assert (said(dataset), dataset.problems) == ({"a.jpg": ("x",)}, ())
+    assert (captions_of(dataset), dataset.problems) == ({"a.jpg": ("x",)}, ())
 
 
 def test_drawn_splits_go_by_image_and_never_change(tmp_path: Path) -> None:
@@ -135,18 +150,18 @@ def test_drawn_splits_go_by_image_and_never_change(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("image,caption\na.jpg,x\n,a dog\n", "captions for no image, left out: 1 (c.csv, line 3)"),
+        ("image,caption\na.jpg,x\n,a dog\n", "captions without an image, left out: 1 (c.csv, line 3)"),
         ("image,caption\na.jpg,x\na.jpg, \n", "empty captions, left out: 1 (c.csv, line 3)"),
         ("image,caption\na.jpg,x\nb.jpg,\n", "empty captions, left out: 1 (c.csv, line 3)"),
         ("image,caption\na.jpg,x\na.jpg,x\n", "duplicate captions of an image, kept: 1 (c.csv, line 3)"),
         (
             "image,caption\na.jpg,x\ngone.jpg,y\n",
-            "images that are named but not there, left out: 1 (c.csv, line 3: gone.jpg)",
+            "missing images, left out: 1 (c.csv, line 3: gone.jpg)",
         ),
         ("image,caption\na.jpg,x\n", "images without a caption: 1 (more.png)"),
     ],
 )
-def test_what_is_left_out_is_counted_with_its_row(tmp_path: Path, text: str, problem: str) -> None:
+def test_omissions_are_counted_with_their_row(tmp_path: Path, text: str, problem: str) -> None:
     dataset = data.read(write(tmp_path, "c.csv", text, "a.jpg", "more.png"))
     assert problem in dataset.problems
     assert [record.image.name for record in dataset.records] == ["a.jpg"]
@@ -161,14 +176,14 @@ def test_what_is_left_out_is_counted_with_its_row(tmp_path: Path, text: str, pro
         ("image,b\n1,2\n", r"c\.csv: no column of captions among image, b; .*--caption-column NAME"),
         (
             "image,caption\na.jpg,x,y\n",
-            r"c\.csv, line 2: 3 cells, parted by comma, .*double quotes",
+            r"c\.csv, line 2: 3 cells, separated by comma, .*double quotes",
         ),
         ("image,caption\na.jpg\n", r"c\.csv, line 2: 1 cells"),
         ('image,caption\na.jpg,"a dog\nb.jpg,a cat\n', r"c\.csv, line 2: a double quote is opened and never closed"),
-        ("image,caption\n../a.jpg,x\n", r"c\.csv, line 2: the image '\.\./a\.jpg' would lie outside"),
-        ("image,caption\n/etc/a.jpg,x\n", r"c\.csv, line 2: .*would lie outside"),
-        ("image,caption\nb.jpg,x\n", r"none of the 1 images is there, b\.jpg for one; looked in"),
-        ("image,caption,split\na.jpg,x,somewhere\n", r"c\.csv, line 2: there is no split 'somewhere'"),
+        ("image,caption\n../a.jpg,x\n", r"c\.csv, line 2: image '\.\./a\.jpg' is outside"),
+        ("image,caption\n/etc/a.jpg,x\n", r"c\.csv, line 2: .*is outside"),
+        ("image,caption\nb.jpg,x\n", r"none of the 1 images exists, such as b\.jpg; searched"),
+        ("image,caption,split\na.jpg,x,somewhere\n", r"c\.csv, line 2: unknown split 'somewhere'"),
         ("image,caption,split\na.jpg,x,\nb.jpg,y,val\n", r"c\.csv, line 2: a\.jpg is in no split, but others are"),
         ("image,caption,split\na.jpg,x,val\na.jpg,y,test\n", r"line 3: a\.jpg is in the test split, and in the val"),
         ("image,caption\na.jpg,\n", r"has no captions; empty captions, left out: 1 \(c\.csv, line 2\)"),
@@ -198,9 +213,9 @@ def test_several_tables_are_an_error_that_names_them_and_a_file_can_be_named(tmp
     write(tmp_path, "two.jsonl", '{"image": "a.jpg", "caption": "y"}\n')
     with pytest.raises(DataError, match=r"several tables: one\.csv, two\.jsonl"):
         data.read(tmp_path)
-    assert said(data.read(tmp_path / "two.jsonl")) == {"a.jpg": ("y",)}
+    assert captions_of(data.read(tmp_path / "two.jsonl")) == {"a.jpg": ("y",)}
 
 
 def test_a_quoted_caption_may_have_two_lines(tmp_path: Path) -> None:
     text = 'image,caption\r\n\r\na.jpg,"a dog\r\nruns"\r\n'
-    assert said(data.read(write(tmp_path, "c.csv", text, "a.jpg"))) == {"a.jpg": ("a dog runs",)}
+    assert captions_of(data.read(write(tmp_path, "c.csv", text, "a.jpg"))) == {"a.jpg": ("a dog runs",)}

@@ -1,1 +1,1 @@
-"""The layouts of caption data sets that are recognised."""
+"""Layouts of caption data sets; their readers raise `DataError` with file and row if a file is broken."""

@@ -1,4 +1,4 @@
-"""A folder of images, each with its captions in a text file beside it: photo.jpg and photo.txt."""
+"""A folder of images with their captions in text files: photo.jpg and photo.txt."""
 
 from __future__ import annotations
 
@@ -10,27 +10,26 @@ from looksay.data.dataset_builder import DatasetBuilder
 
 
 def read(folder: Path) -> DatasetBuilder | None:
-    """Read every image below a folder that has a text file beside it, a caption a line; None if there is none.
+    """Read all images below a folder that have a text file with one caption a line; return None if there is none.
 
-    Folders train, val and test, if all images are in such, are the splits.
+    If all images are in folders train, val and test, these are the splits.
     """
-    photos = list(image_files.find([str(folder)]))
-    texts_of = {image: image.with_suffix(".txt") for image in photos}
-    if not any(text.is_file() for text in texts_of.values()):
+    text_files_of = {image: image.with_suffix(".txt") for image in image_files.find([str(folder)])}
+    with_text = {image for image, text in text_files_of.items() if text.is_file()}
+    if not with_text:
         return None
-    found = DatasetBuilder(folder, "images with text files beside them")
-    tops = {image: splits.named(image.relative_to(folder).parts[0]) for image in photos}
-    has_splits = all(tops[image] for image, text in texts_of.items() if text.is_file())
-    for image, text in texts_of.items():
-        name = image.relative_to(folder).as_posix()
-        if not text.is_file():
-            found.set_aside("images without a text file, left out", [name])
+    builder = DatasetBuilder(folder, "images with sidecar text files")
+    folder_splits = {image: splits.standard_name(image.relative_to(folder).parts[0]) for image in text_files_of}
+    has_splits = all(folder_splits[image] for image in with_text)
+    for image, text in text_files_of.items():
+        name, place = image.relative_to(folder).as_posix(), text.relative_to(folder).as_posix()
+        if image not in with_text:
+            builder.exclude("images without a text file, left out", [name])
             continue
-        split = tops[image] if has_splits else ""
-        place = text.relative_to(folder).as_posix()
-        found.add(name, [], place, split)
+        split = folder_splits[image] if has_splits else ""
+        builder.add(name, [], place, split)
         for number, caption in text_files.lines(text):
-            found.add(name, [caption], f"{place}, line {number}", split)
-    for text in sorted(set(folder.rglob("*.txt")) - set(texts_of.values())):
-        found.problem("text files that no image is beside", text.relative_to(folder).as_posix())
-    return found
+            builder.add(name, [caption], f"{place}, line {number}", split)
+    for text in sorted(set(folder.rglob("*.txt")) - set(text_files_of.values())):
+        builder.add_problem("text files without an image", text.relative_to(folder).as_posix())
+    return builder

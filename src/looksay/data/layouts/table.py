@@ -1,4 +1,4 @@
-"""A data set as a table, or as a table for each split; and Kaggle's copies of Flickr8k and Flickr30k."""
+"""A data set as one table or a table for each split, and Kaggle's copies of Flickr8k and Flickr30k."""
 
 from __future__ import annotations
 
@@ -7,63 +7,54 @@ from pathlib import Path
 from looksay.data import splits
 from looksay.data.dataset_builder import DatasetBuilder
 from looksay.data.records import ReadOptions
-from looksay.data.table_reader import ENDINGS, Table
+from looksay.data.table_reader import SUFFIXES, Table
 from looksay.errors import DataError
 
-_KAGGLE = {  # file and header to what they are
+_KAGGLE = {  # layouts by file and header
     ("captions.txt", ("image", "caption")): "Flickr8k, Kaggle's layout",
     ("results.csv", ("image_name", "comment_number", "comment")): "Flickr30k, Kaggle's layout",
 }
+_KAGGLE_FILES = {name for name, _ in _KAGGLE}
 
 
 def read(folder: Path, options: ReadOptions) -> DatasetBuilder | None:
-    """Read the table of a folder, or its tables named after their splits (train.csv, val.csv); None if it has none.
-
-    Raises
-    ------
-    DataError
-        If it is unclear which table is meant, or if one is broken.
-    """
-    files = [file for file in sorted(folder.iterdir()) if file.suffix.lower() in ENDINGS or file.name == "captions.txt"]
-    files = files or [file for file in sorted(folder.glob("*/metadata.*")) if file.suffix.lower() in ENDINGS]
-    by_split = {split: file for file in files if (split := _split_of(file, folder))}
+    """Read the table of a folder, or its tables named by split (train.csv, val.csv); return None if there is none."""
+    files = [
+        file for file in sorted(folder.iterdir()) if file.suffix.lower() in SUFFIXES or file.name == "captions.txt"
+    ]
+    files = files or [file for file in sorted(folder.glob("*/metadata.*")) if file.suffix.lower() in SUFFIXES]
     if not files:
         return None
+    by_split = {split: file for file in files if (split := _split_of(file, folder))}
     if len(by_split) == len(files) > 1:
-        found = DatasetBuilder(folder, f"tables {', '.join(str(file.relative_to(folder)) for file in files)}")
+        builder = DatasetBuilder(folder, f"tables {', '.join(str(file.relative_to(folder)) for file in files)}")
         for split, file in by_split.items():
-            _take(found, file, options, split)
-        return found
-    kaggle = [file for file in files if any(file.name == name for name, _ in _KAGGLE)]
-    if len(kaggle or files) == 1:
-        return read_file((kaggle or files)[0], folder, options)
-    names = ", ".join(file.name for file in files)
-    raise DataError(f"{folder} holds several tables: {names}; name the file of the one you mean")
+            _add(builder, file, options, split)
+        return builder
+    candidates = [file for file in files if file.name in _KAGGLE_FILES] or files
+    if len(candidates) > 1:
+        names = ", ".join(file.name for file in files)
+        raise DataError(f"{folder} holds several tables: {names}; name one file")
+    return read_file(candidates[0], folder, options)
 
 
 def read_file(file: Path, folder: Path, options: ReadOptions) -> DatasetBuilder:
-    """Read one table.
-
-    Raises
-    ------
-    DataError
-        If its columns are not recognised, or if a row is broken.
-    """
-    found = DatasetBuilder(folder, f"table {file.name}")
-    _take(found, file, options, splits.in_file_name(file.stem))
-    return found
+    """Read one table."""
+    builder = DatasetBuilder(folder, f"table {file.name}")
+    _add(builder, file, options, splits.from_name(file.stem))
+    return builder
 
 
 def _split_of(file: Path, folder: Path) -> str:
-    return splits.in_file_name(file.stem if file.parent == folder else file.parent.name)
+    return splits.from_name(file.stem if file.parent == folder else file.parent.name)
 
 
-def _take(found: DatasetBuilder, file: Path, options: ReadOptions, split: str) -> None:
-    below = "" if file.parent == found.folder else f"{file.parent.name}/"
+def _add(builder: DatasetBuilder, file: Path, options: ReadOptions, split: str) -> None:
+    prefix = "" if file.parent == builder.folder else f"{file.parent.name}/"
     table = Table(file, options)
-    for entry in table:
-        found.add(below + entry.image if entry.image else "", entry.captions, entry.place, entry.split or split)
-    for place in table.mended:
-        found.problem("rows that lack a |, mended", place)
+    for row in table:
+        builder.add(prefix + row.image if row.image else "", row.captions, row.place, row.split or split)
+    for place in table.mended_rows:
+        builder.add_problem("rows without one |, mended", place)
     columns = ", ".join(filter(None, (table.columns.image, *table.columns.captions, table.columns.split)))
-    found.layout = _KAGGLE.get((file.name, table.header)) or f"{found.layout}, columns {columns}"
+    builder.layout = _KAGGLE.get((file.name, table.header)) or f"{builder.layout}, columns {columns}"
