@@ -1,4 +1,4 @@
-"""Where a captioner looked, word by word, as one photo."""
+"""Attention maps of a caption, drawn over the photo word by word."""
 
 from __future__ import annotations
 
@@ -15,29 +15,31 @@ from looksay.images import ImageSource
 from looksay.types import Caption
 
 _COLUMNS = 6
-_LABEL = 26  # pixels under a tile
-_LETTERS = 16
+_LABEL_HEIGHT = 26  # pixels under a tile
+_FONT_SIZE = 16
 _GAP = 8
 _COLOUR = (255, 110, 0)
-_STRONGEST = 0.75  # of the colour, where the model looked most
+_MAX_OPACITY = 0.75  # of the colour, at the cell with the most attention
 
 
-def attention(image: ImageSource, caption: Caption, *, tile: int = 180, font: str | Path | None = None) -> Image.Image:
-    """Draw the photo once for each word of its caption, coloured where the model looked (after Xu et al. 2015).
+def draw_attention(
+    image: ImageSource, caption: Caption, *, tile: int = 180, font: str | Path | None = None
+) -> Image.Image:
+    """Draw the photo and, for each word of its caption, a tile with the attention map as an overlay (Xu et al. 2015).
 
-    The first tile is the photo itself. The others are grey; the cell that the model looked at most is the most
-    orange, and one that got no more attention than the average is grey.
+    The first tile is the photo. In the others it is grey, with an orange overlay: strongest at the cell with the most
+    attention, absent from cells with no more than the average.
 
     Parameters
     ----------
     image : path, bytes, binary file, PIL image, or ndarray
         The photo that was captioned.
     caption : Caption
-        Made with ``attention=True``.
+        Generated with ``attention=True``.
     tile : int
-        Width of the photo in a tile, in pixels.
+        Width of a tile in pixels.
     font : str or Path, optional
-        A TrueType or OpenType file to write the words with; Pillow's own has Latin letters alone.
+        A TrueType or OpenType file for the words; Pillow's own font has Latin letters only.
 
     Returns
     -------
@@ -48,40 +50,41 @@ def attention(image: ImageSource, caption: Caption, *, tile: int = 180, font: st
     ImageError
         If the photo cannot be read.
     OptionError
-        If the caption has no attention maps, or those of a model that looks everywhere alike, or if the font cannot
-        be read.
+        If the caption has no attention maps, if the model has no attention, or if the font cannot be read.
     """
     maps = caption.attention
     if maps is None:
-        raise OptionError("the caption has no attention maps; make it with attention=True")
+        raise OptionError("the caption has no attention maps: generate it with attention=True.")
     if not maps.size or np.ptp(maps) == 0:
-        raise OptionError("this model looks everywhere alike: there is no attention to draw; take one with attention")
-    letters = _letters(font)
+        raise OptionError("the model has no attention to draw: use one with an attention decoder, such as top-down.")
+    label_font = _load_font(font)
     photo = images.read(image)
     photo = photo.resize((tile, max(1, round(tile * photo.height / photo.width))), Image.Resampling.LANCZOS)
-    tiles = [(photo, "")] + [(_lit(photo, one), word) for one, word in zip(maps, caption.tokens, strict=True)]
-    width, height = tile + _GAP, photo.height + _LABEL + _GAP
+    overlays = [(_overlay(photo, weights), word) for weights, word in zip(maps, caption.tokens, strict=True)]
+    tiles = [(photo, ""), *overlays]
+    width, height = tile + _GAP, photo.height + _LABEL_HEIGHT + _GAP
     columns = min(_COLUMNS, len(tiles))
     sheet = Image.new("RGB", (columns * width + _GAP, math.ceil(len(tiles) / columns) * height + _GAP), "white")
-    pen = ImageDraw.Draw(sheet)
-    for place, (lit, word) in enumerate(tiles):
-        row, column = divmod(place, columns)
+    draw = ImageDraw.Draw(sheet)
+    for number, (tile_image, word) in enumerate(tiles):
+        row, column = divmod(number, columns)
         left, top = _GAP + column * width, _GAP + row * height
-        sheet.paste(lit, (left, top))
-        pen.text((left + tile / 2, top + photo.height + _LABEL / 2), word, fill="black", font=letters, anchor="mm")
+        sheet.paste(tile_image, (left, top))
+        middle = (left + tile / 2, top + photo.height + _LABEL_HEIGHT / 2)
+        draw.text(middle, word, fill="black", font=label_font, anchor="mm")
     return sheet
 
 
-def _letters(font: str | Path | None) -> ImageFont.ImageFont | ImageFont.FreeTypeFont:
+def _load_font(font: str | Path | None) -> ImageFont.ImageFont | ImageFont.FreeTypeFont:
     try:
-        return ImageFont.truetype(font, _LETTERS) if font else ImageFont.load_default(_LETTERS)
+        return ImageFont.truetype(font, _FONT_SIZE) if font else ImageFont.load_default(_FONT_SIZE)
     except OSError as error:
-        raise OptionError(f"{font} cannot be read as a font: {error}; name a .ttf or .otf file") from error
+        raise OptionError(f"{font} cannot be read as a font ({error}): use a .ttf or .otf file.") from error
 
 
-def _lit(photo: Image.Image, looked: NDArray[np.float32]) -> Image.Image:
-    """Colour a photo where it was looked at more than on average; `looked` is (rows, columns)."""
-    more = np.clip(looked - looked.mean(), 0, None)
-    strength = _STRONGEST * more / max(float(more.max()), 1e-9)
-    mask = Image.fromarray(np.round(255 * strength).astype(np.uint8)).resize(photo.size, Image.Resampling.BICUBIC)
+def _overlay(photo: Image.Image, weights: NDArray[np.float32]) -> Image.Image:
+    """Colour the photo where the attention weights (rows, columns) are above their average."""
+    excess = np.clip(weights - weights.mean(), 0, None)
+    opacity = _MAX_OPACITY * excess / max(float(excess.max()), 1e-9)
+    mask = Image.fromarray(np.round(255 * opacity).astype(np.uint8)).resize(photo.size, Image.Resampling.BICUBIC)
     return Image.composite(Image.new("RGB", photo.size, _COLOUR), photo.convert("L").convert("RGB"), mask)
