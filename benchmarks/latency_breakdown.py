@@ -1,7 +1,7 @@
 """Plot the stages of a caption's latency.
 
-``python benchmarks/latency_breakdown.py FILE.png [--model M] [--photos DIR]`` draws two bars: a photo alone on all cores,
-and a photo of a batch of 8 on one core.
+``python benchmarks/latency_breakdown.py FILE.png [--model M] [--photos DIR]`` draws two bars: a photo alone on all
+cores, and a photo of a batch of 8 on one core.
 """
 
 from __future__ import annotations
