@@ -11,7 +11,7 @@ import pytest
 from conftest import EXAMPLES
 
 import looksay
-from looksay.runtime.attention_map import draw_attention
+from looksay.runtime import attention_map
 from looksay.types import Caption
 
 PHOTO = EXAMPLES / "boats.jpg"
@@ -23,7 +23,7 @@ def caption() -> Caption:
 
 
 def test_the_sheet_has_a_tile_for_the_photo_and_one_for_each_word(caption: Caption) -> None:
-    sheet = draw_attention(PHOTO, caption, tile=60)
+    sheet = attention_map.draw(PHOTO, caption, tile=60)
     tiles = len(caption.tokens) + 1
     columns, rows = min(6, tiles), -(-tiles // 6)
     assert sheet.width == columns * 68 + 8
@@ -35,7 +35,7 @@ def test_an_overlay_is_coloured_where_the_attention_is_and_grey_elsewhere() -> N
     maps = np.zeros((3, 8, 8), np.float32)
     maps[0, 1, 6] = maps[1, 6, 1] = 1
     maps[2] = 1 / 64
-    sheet = draw_attention(white, Caption("so three words", ("so", "three", "words"), -1.0, maps), tile=80)
+    sheet = attention_map.draw(white, Caption("so three words", ("so", "three", "words"), -1.0, maps), tile=80)
     pixels = np.asarray(sheet).astype(int)
     photo, first, second, third = (pixels[8:88, left : left + 80] for left in (8, 96, 184, 272))
     colour = [np.ptp(tile, axis=2) for tile in (first, second)]
@@ -46,7 +46,7 @@ def test_an_overlay_is_coloured_where_the_attention_is_and_grey_elsewhere() -> N
 
 def test_the_label_is_under_its_tile(caption: Caption) -> None:
     other = replace(caption, tokens=("x", *caption.tokens[1:]))
-    sheets = [np.asarray(draw_attention(PHOTO, variant)) for variant in (caption, other)]
+    sheets = [np.asarray(attention_map.draw(PHOTO, variant)) for variant in (caption, other)]
     changed = np.argwhere((sheets[0] != sheets[1]).any(axis=2))
     assert len(changed)
     tile_height = round(180 * 213 / 320)  # only the rows of the label differ
@@ -56,19 +56,19 @@ def test_the_label_is_under_its_tile(caption: Caption) -> None:
 
 def test_a_caption_without_maps_is_an_error_with_the_next_step(caption: Caption) -> None:
     with pytest.raises(looksay.OptionError, match="generate it with attention=True"):
-        draw_attention(PHOTO, replace(caption, attention=None))
+        attention_map.draw(PHOTO, replace(caption, attention=None))
     uniform = replace(caption, attention=np.ones((len(caption.tokens), 1, 1), np.float32))
     with pytest.raises(looksay.OptionError, match="no attention to draw: use one with an attention decoder"):
-        draw_attention(PHOTO, uniform)
+        attention_map.draw(PHOTO, uniform)
     with pytest.raises(looksay.ImageError, match="no such file"):
-        draw_attention(Path("nowhere.jpg"), caption)
+        attention_map.draw(Path("nowhere.jpg"), caption)
 
 
 def test_labels_use_the_given_font(caption: Caption, tmp_path: Path) -> None:
     font = Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")
     variants = [replace(caption, tokens=(word, *caption.tokens[1:])) for word in ("лодка", "домик")]
-    sheets = [np.asarray(draw_attention(PHOTO, variant, font=font)) for variant in variants]
+    sheets = [np.asarray(attention_map.draw(PHOTO, variant, font=font)) for variant in variants]
     assert (sheets[0] != sheets[1]).any()
     missing = tmp_path / "letters.ttf"
     with pytest.raises(looksay.OptionError, match=r"letters\.ttf cannot be read as a font.*\.otf"):
-        draw_attention(PHOTO, caption, font=missing)
+        attention_map.draw(PHOTO, caption, font=missing)

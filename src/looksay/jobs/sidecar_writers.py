@@ -89,7 +89,7 @@ class Drawing(SidecarWriter):
         """See `SidecarWriter`."""
         if self._stays(image):
             return False
-        drawn = attention_map.draw_attention(image, captions[0])
+        drawn = attention_map.draw(image, captions[0])
         with replacing(self.file(image)) as new:
             drawn.save(new, "PNG")
         return True

@@ -22,9 +22,7 @@ _COLOUR = (255, 110, 0)
 _MAX_OPACITY = 0.75  # of the colour, at the cell with the most attention
 
 
-def draw_attention(
-    image: ImageSource, caption: Caption, *, tile: int = 180, font: str | Path | None = None
-) -> Image.Image:
+def draw(image: ImageSource, caption: Caption, *, tile: int = 180, font: str | Path | None = None) -> Image.Image:
     """Draw the photo and, for each word of its caption, a tile with the attention map as an overlay (Xu et al. 2015).
 
     The first tile is the photo. In the others it is grey, with an orange overlay: strongest at the cell with the most
@@ -65,13 +63,13 @@ def draw_attention(
     width, height = tile + _GAP, photo.height + _LABEL_HEIGHT + _GAP
     columns = min(_COLUMNS, len(tiles))
     sheet = Image.new("RGB", (columns * width + _GAP, math.ceil(len(tiles) / columns) * height + _GAP), "white")
-    draw = ImageDraw.Draw(sheet)
+    canvas = ImageDraw.Draw(sheet)
     for number, (tile_image, word) in enumerate(tiles):
         row, column = divmod(number, columns)
         left, top = _GAP + column * width, _GAP + row * height
         sheet.paste(tile_image, (left, top))
         middle = (left + tile / 2, top + photo.height + _LABEL_HEIGHT / 2)
-        draw.text(middle, word, fill="black", font=label_font, anchor="mm")
+        canvas.text(middle, word, fill="black", font=label_font, anchor="mm")
     return sheet
 
 
