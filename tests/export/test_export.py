@@ -76,8 +76,9 @@ def test_a_model_whose_captions_differ_is_not_exported(
     def write(model: CaptionModel, size: int, folder: Path, classifier: nn.Linear | None = None) -> None:
         for name in (bundle.ENCODER, bundle.DECODER):
             shutil.copy(small_bundle / name, folder)
-        bias = model.decoder.output_head[-1].bias  # the graphs are written: now the model changes
-        bias.data += 3 * torch.randn(bias.shape, generator=torch.Generator().manual_seed(0))
+        head = model.decoder.output_head[-1]  # the graphs are written: now the model changes
+        assert isinstance(head, nn.Linear)
+        head.bias.data += 3 * torch.randn(head.out_features, generator=torch.Generator().manual_seed(0))
 
     monkeypatch.setattr(onnx_graphs, "write", write)
     with pytest.raises(looksay.ParityError, match=r"was not exported: .* trained: .* exported: "):
