@@ -28,8 +28,8 @@ serve: .venv/dev             ## caption in the browser: http://127.0.0.1:8000
 	.venv/bin/looksay serve
 
 bench: .venv/dev             ## measure speed, side by side
-	.venv/bin/python benchmarks/speed.py
-	.venv/bin/python benchmarks/serving.py --seconds 30
+	.venv/bin/python benchmarks/caption_speed.py
+	.venv/bin/python benchmarks/server_load.py --seconds 30
 
 .venv/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "looksay needs Python 3.11 or later")'

@@ -1,4 +1,4 @@
-"""Who opens a notebook runs it from top to bottom and sees no error."""
+"""The notebooks run from top to bottom."""
 
 from __future__ import annotations
 
@@ -18,68 +18,68 @@ SMALL = [*TINY, "training.epochs=1", "encoder.trainable=false"]
 
 
 def run(name: str, folder: Path, times: int = 1, **parameters: Any) -> list[Any]:
-    """Run a notebook in a folder, with other values after its cell of parameters; return the outputs of its cells."""
+    """Run a notebook in a folder with other parameters; return the outputs of its cells."""
     notebook = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4)  # type: ignore[no-untyped-call]
-    (place,) = (i for i, cell in enumerate(notebook.cells) if "parameters" in cell.metadata.get("tags", ()))
+    (index,) = (i for i, cell in enumerate(notebook.cells) if "parameters" in cell.metadata.get("tags", ()))
     values = "\n".join(f"{key} = {value!r}" for key, value in parameters.items())
-    notebook.cells.insert(place + 1, nbformat.v4.new_code_cell(values))  # type: ignore[no-untyped-call]
+    notebook.cells.insert(index + 1, nbformat.v4.new_code_cell(values))  # type: ignore[no-untyped-call]
     for _ in range(times):
         NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(folder)}}).execute()
     return [cell.get("outputs", []) for cell in notebook.cells]
 
 
-def images(outputs: list[Any]) -> int:
+def count_images(outputs: list[Any]) -> int:
     return sum("image/png" in o.get("data", {}) or "image/jpeg" in o.get("data", {}) for cell in outputs for o in cell)
 
 
-def text(outputs: list[Any]) -> str:
+def join_text(outputs: list[Any]) -> str:
     return "".join(output.get("text", "") for cell in outputs for output in cell)
 
 
 @pytest.mark.slow
-def test_from_a_folder_to_a_captioner(small_data: Path, tmp_path: Path) -> None:
+def test_train(small_data: Path, tmp_path: Path) -> None:
     outputs = run("1-train", tmp_path, times=2, DATA=str(small_data), CHANGES=SMALL)
-    assert images(outputs) == 3
-    assert "Flickr8k" in text(outputs)
+    assert count_images(outputs) == 3
+    assert "Flickr8k" in join_text(outputs)
     assert (tmp_path / "first-captioner" / "model.json").is_file()
 
 
 @pytest.mark.slow
-def test_what_attention_sees(tmp_path: Path) -> None:
+def test_attention(tmp_path: Path) -> None:
     photos = [str(EXAMPLES / photo) for photo in PHOTOS[:2]]
     outputs = run("2-attention", tmp_path, PHOTOS=photos)
-    assert images(outputs) == 2
-    assert text(outputs).count("█") > 100
-    assert text(outputs).count("as much, at random:") == 2
+    assert count_images(outputs) == 2
+    assert join_text(outputs).count("█") > 100
+    assert join_text(outputs).count("random cells masked:") == 2
 
 
 @pytest.mark.slow
-def test_the_recipes_side_by_side(small_data: Path, tmp_path: Path) -> None:
+def test_compare(small_data: Path, tmp_path: Path) -> None:
     recipes = ["vgg16-merge", "show-attend-and-tell"]
     outputs = run("3-compare", tmp_path, DATA=str(small_data), RECIPES=recipes, CHANGES=SMALL)
-    assert all(text(outputs).count(name) >= 4 for name in recipes)
-    assert images(outputs) == 4
+    assert all(join_text(outputs).count(name) >= 4 for name in recipes)
+    assert count_images(outputs) == 4
 
 
 @pytest.mark.slow
-def test_your_own_csv(tmp_path: Path) -> None:
+def test_your_csv(tmp_path: Path) -> None:
     shutil.copytree(EXAMPLES, tmp_path / "photos")
     with (tmp_path / "products.csv").open("w", newline="", encoding="utf-8") as file:
-        rows = csv.writer(file)
-        rows.writerow(["photo", "alt", "part"])
+        writer = csv.writer(file)
+        writer.writerow(["photo", "alt", "part"])
         for part in ("train", "val"):
             for photo in PHOTOS:
                 shutil.copy(EXAMPLES / photo, tmp_path / "photos" / f"{part}-{photo}")
-                rows.writerow([f"photos/{part}-{photo}", SAID[photo], part])
+                writer.writerow([f"photos/{part}-{photo}", SAID[photo], part])
     columns = {"image": "photo", "caption": "alt", "split": "part"}
     outputs = run("4-your-csv", tmp_path, TABLE="products.csv", COLUMNS=columns, CHANGES=SMALL)
-    assert "{'train': 4, 'val': 4} images" in text(outputs)
-    assert "CIDEr-D" in text(outputs)
-    assert images(outputs) == 5
+    assert "{'train': 4, 'val': 4} images" in join_text(outputs)
+    assert "CIDEr-D" in join_text(outputs)
+    assert count_images(outputs) == 5
 
 
 @pytest.mark.parametrize("file", NOTEBOOKS, ids=[file.stem for file in NOTEBOOKS])
-def test_a_notebook_says_how_to_run_it_elsewhere_and_carries_no_outputs(file: Path) -> None:
+def test_a_notebook_explains_kaggle_and_colab_and_has_no_outputs(file: Path) -> None:
     cells = json.loads(file.read_text(encoding="utf-8"))["cells"]
     first = "".join(cells[0]["source"])
     assert "Kaggle" in first

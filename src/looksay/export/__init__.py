@@ -1,1 +1,1 @@
-"""A run → a bundle: ONNX graphs, checked against the trained model."""
+"""Export of a training run to a bundle: ONNX graphs that are verified against the trained model."""

@@ -1,4 +1,4 @@
-"""What a captioner's encoder recognises: a table of nouns whose probabilities are fitted to what people mention."""
+"""Concept calibration: the probability that people mention what the encoder's ImageNet classes detect."""
 
 from __future__ import annotations
 
@@ -23,114 +23,114 @@ from looksay.training import concept_list
 
 THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
-_IMAGES = 3000  # of a split, at most, that are looked at
+_MAX_IMAGES = 3000  # of a split
 _BATCH = 8
-_LEAST_SHARE = 0.005  # images in which a noun's classes have less say nothing about it
-_PRIOR = 1.0  # how far a noun's bias strays from the others', as a standard deviation
-_NOISE = 0.002  # of CIDEr-D: among thresholds that are so near, the one that asks least often is best
-_STEPS = 30  # of Newton's method
+_MIN_SHARE = 0.005  # images with a smaller share of a concept's classes do not count for its bias
+_PRIOR_STD = 1.0  # standard deviation of a concept's bias around the mean bias
+_TOLERANCE = 0.002  # CIDEr-D differences below this are noise: the highest threshold within it is chosen
+_NEWTON_STEPS = 30
 
 log = logging.getLogger(__name__)
 
 
-def table(captioner: Captioner, train: Sequence[Record], val: Sequence[Record], min_count: int) -> ConceptTable:
-    """Make the table for a captioner whose encoder tells ImageNet's classes.
+def calibrate(captioner: Captioner, train: Sequence[Record], val: Sequence[Record], min_count: int) -> ConceptTable:
+    """Build the concept table of a captioner whose encoder outputs ImageNet class scores.
 
     Parameters
     ----------
-    captioner : Captioner
-        Without a table.
+    captioner : Captioner, without a concept table
     train : sequence of Record
-        Where it is fitted how often people mention a noun that is seen.
+        What the probabilities are fitted to.
     val : sequence of Record
-        Where the threshold is chosen: of `THRESHOLDS` the one of the best CIDEr-D (the mean over the sets of a
-        mixture), or the highest one that is as good but for noise.
+        What the threshold is chosen on: of `THRESHOLDS` the highest one whose CIDEr-D (the mean over the data sets of
+        a mixture) equals the best but for noise.
     min_count : int
-        Words that the training captions have less often are quiet.
+        Words that occur less often in the training captions are rare words.
 
     Raises
     ------
     DataError
-        If none of the images can be read.
+        If none of the training images can be read.
     """
     vocabulary = set(captioner.bundle.vocabulary.tokens)
     counts = Counter(word for record in train for text in record.references for word in tokenize(text))
-    known = tuple(noun for noun in concept_list.read() if vocabulary & set(noun.words))
-    quiet = tuple(dict.fromkeys(w for noun in known for w in noun.words if w in vocabulary and counts[w] < min_count))
-    looked = [(state.memory[f"0.{SCORES}"], read) for state, read in _looks(captioner, _some(train))]
-    if not looked:
-        raise DataError("none of the train split's images can be read, so nouns cannot be fitted to them; see --data")
-    scores = np.concatenate([of_some for of_some, _ in looked])
-    found = fit(
-        ConceptTable(known, rare_words=quiet), scores, [record.references for _, read in looked for record in read]
-    )
-    return replace(found, threshold=_threshold(captioner, found, val))
+    concepts = tuple(concept for concept in concept_list.read() if vocabulary & set(concept.words))
+    known_words = (word for concept in concepts for word in concept.words if word in vocabulary)
+    rare_words = tuple(dict.fromkeys(word for word in known_words if counts[word] < min_count))
+    scores, references = [], []
+    for state, records in _encoded(captioner, _sample(train)):
+        scores.append(state.memory[f"0.{SCORES}"])
+        references += [record.references for record in records]
+    if not scores:
+        raise DataError("no image of the train split can be read, so concepts cannot be calibrated: check --data.")
+    table = fit(ConceptTable(concepts, rare_words=rare_words), np.concatenate(scores), references)
+    return replace(table, threshold=_choose_threshold(captioner, table, val))
 
 
 def fit(table: ConceptTable, scores: NDArray[np.floating], references: Sequence[Sequence[str]]) -> ConceptTable:
-    """Fit a table's scale and biases to which nouns people mention.
+    """Fit a table's scale and biases to how often people mention each concept (Platt scaling).
 
     Parameters
     ----------
     table : ConceptTable
     scores : ndarray, shape (images, classes)
-    references : for each image, its captions
+        Class scores before the softmax.
+    references : sequence of sequence of str
+        The captions of each image.
     """
-    seen = table.shares(scores)
-    said = [{word for text in texts for word in tokenize(text)} for texts in references]
-    mentioned = np.array([[not words.isdisjoint(noun.named_by) for noun in table.concepts] for words in said])
-    image, noun = np.nonzero(seen >= _LEAST_SHARE)
-    odds, right = logit(seen[image, noun]), mentioned[image, noun].astype(float)
-    scale, bias = 1.0, np.zeros(len(table.concepts))
-    middle = 0.0
-    for _ in range(_STEPS):  # Newton's method, in turns: the scale and the middle, then each noun's own bias
-        likely = 1 / (1 + np.exp(-(scale * odds + bias[noun])))
-        wrong, sure = right - likely, likely * (1 - likely) + 1e-6
-        columns = np.stack([odds, np.ones_like(odds)])
-        step = np.linalg.solve((columns * sure) @ columns.T, columns @ wrong)
-        scale, middle, bias = scale + step[0], middle + step[1], bias + step[1]
-        likely = 1 / (1 + np.exp(-(scale * odds + bias[noun])))
-        wrong, sure = right - likely, likely * (1 - likely)
-        pull = np.bincount(noun, wrong, len(bias)) - (bias - middle) / _PRIOR**2
-        bias = bias + pull / (np.bincount(noun, sure, len(bias)) + 1 / _PRIOR**2)
-    fitted = tuple(replace(each, bias=round(float(own), 4)) for each, own in zip(table.concepts, bias, strict=True))
+    shares = table.shares(scores)
+    caption_words = [{word for text in texts for word in tokenize(text)} for texts in references]
+    is_mentioned = np.array([[not words.isdisjoint(c.named_by) for c in table.concepts] for words in caption_words])
+    image, concept = np.nonzero(shares >= _MIN_SHARE)
+    logits, labels = logit(shares[image, concept]), is_mentioned[image, concept].astype(float)
+    features = np.stack([logits, np.ones_like(logits)])
+    scale, mean_bias, bias = 1.0, 0.0, np.zeros(len(table.concepts))
+    for _ in range(_NEWTON_STEPS):  # of Newton's method, alternately for scale and mean bias and for each bias
+        probabilities = 1 / (1 + np.exp(-(scale * logits + bias[concept])))
+        residuals, weights = labels - probabilities, probabilities * (1 - probabilities) + 1e-6
+        step = np.linalg.solve((features * weights) @ features.T, features @ residuals)
+        scale, mean_bias, bias = scale + step[0], mean_bias + step[1], bias + step[1]
+        probabilities = 1 / (1 + np.exp(-(scale * logits + bias[concept])))
+        residuals, weights = labels - probabilities, probabilities * (1 - probabilities)
+        gradient = np.bincount(concept, residuals, len(bias)) - (bias - mean_bias) / _PRIOR_STD**2
+        bias = bias + gradient / (np.bincount(concept, weights, len(bias)) + 1 / _PRIOR_STD**2)
+    fitted = tuple(replace(c, bias=round(float(b), 4)) for c, b in zip(table.concepts, bias, strict=True))
     return replace(table, concepts=fitted, scale=round(float(scale), 4))
 
 
-def _threshold(captioner: Captioner, table: ConceptTable, val: Sequence[Record]) -> float:
-    looked = list(_looks(captioner, _some(val)))
-    records = [record for _, read in looked for record in read]
+def _choose_threshold(captioner: Captioner, table: ConceptTable, val: Sequence[Record]) -> float:
+    batches = list(_encoded(captioner, _sample(val)))
+    records = [record for _, batch in batches for record in batch]
+    options, vocabulary = captioner.bundle.spec.decoding, captioner.bundle.vocabulary
     means: dict[float, float] = {}
     for threshold in THRESHOLDS:
-        tagged = Captioner(replace(captioner.bundle, tags=replace(table, threshold=threshold)))
-        options = captioner.bundle.spec.decoding
-        said = [found[0].tokens for state, _ in looked for found in tagged.decode(state, options)]
-        texts = [captioner.bundle.vocabulary.decode(tokens) for tokens in said]
-        scores = _by_source(records, texts)
-        log.info("tags from %.1f: %s", threshold, ", ".join(f"{name} {100 * s:.1f}" for name, s in scores.items()))
+        tagger = Captioner(replace(captioner.bundle, tags=replace(table, threshold=threshold)))
+        hypotheses = [candidates[0] for state, _ in batches for candidates in tagger.search(state, options)]
+        scores = _score_by_source(records, [vocabulary.decode(hypothesis.tokens) for hypothesis in hypotheses])
+        log.info("tag threshold %.1f: %s", threshold, ", ".join(f"{name} {100 * s:.1f}" for name, s in scores.items()))
         means[threshold] = sum(scores.values()) / len(scores)
-    return max(threshold for threshold, mean in means.items() if mean >= max(means.values()) - _NOISE)
+    return max(threshold for threshold, mean in means.items() if mean >= max(means.values()) - _TOLERANCE)
 
 
-def _some(records: Sequence[Record]) -> list[Record]:
-    """Return at most so many records, evenly from all."""
-    places = np.linspace(0, len(records) - 1, min(_IMAGES, len(records)))
-    return [records[place] for place in places.astype(int)]
+def _sample(records: Sequence[Record]) -> list[Record]:
+    """Return at most `_MAX_IMAGES` records, evenly spaced."""
+    rows = np.linspace(0, len(records) - 1, min(_MAX_IMAGES, len(records)))
+    return [records[row] for row in rows.astype(int)]
 
 
-def _by_source(records: Sequence[Record], texts: Sequence[str]) -> dict[str, float]:
-    """Return CIDEr-D by the set of a mixture."""
+def _score_by_source(records: Sequence[Record], captions: Sequence[str]) -> dict[str, float]:
+    """Return CIDEr-D for each data set of a mixture."""
     scores = {}
     for source in dict.fromkeys(record.source for record in records):
-        places = [place for place, record in enumerate(records) if record.source == source]
-        scorer = Scorer([records[place].references for place in places])
-        scores[source or "val"] = scorer.scores([texts[place] for place in places])["CIDEr-D"]
+        rows = [row for row, record in enumerate(records) if record.source == source]
+        scorer = Scorer([records[row].references for row in rows])
+        scores[source or "val"] = scorer.scores([captions[row] for row in rows])["CIDEr-D"]
     return scores
 
 
-def _looks(captioner: Captioner, records: Sequence[Record]) -> Iterator[tuple[DecoderState, list[Record]]]:
-    """Look at images, a few at a time, leaving out those that cannot be read."""
-    for first in range(0, len(records), _BATCH):
-        images, read = prepare_readable(captioner, records[first : first + _BATCH], [])
+def _encoded(captioner: Captioner, records: Sequence[Record]) -> Iterator[tuple[DecoderState, list[Record]]]:
+    """Encode the readable images batch by batch."""
+    for start in range(0, len(records), _BATCH):
+        images, readable = prepare_readable(captioner, records[start : start + _BATCH], [])
         if images:
-            yield captioner.encode(images), read
+            yield captioner.encode(images), readable

@@ -1,10 +1,11 @@
-"""From a run to a bundle: graphs, check, shrink, score, card."""
+"""The export pipeline: a run becomes a bundle of graphs, vocabulary, concepts, scores and model card."""
 
 from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,9 @@ from looksay.evaluation import Evaluation, evaluate
 from looksay.export import calibration, model_card, onnx_graphs, parity, quantize
 from looksay.models import encoder
 from looksay.runtime import bundle
-from looksay.runtime.bundle import CARD, TAGS, Bundle
+from looksay.runtime.bundle import CARD, TAGS, VOCABULARY, Bundle
 from looksay.training import build, mixture, run_loader
+from looksay.training.run_loader import Run
 from looksay.training.sections import UNSTATED
 from looksay.types import ModelSpec
 
@@ -32,96 +34,100 @@ def export(
     *,
     int8: bool = False,
     data_folder: Path | None = None,
-    mixed: Mapping[str, Path] | None = None,
+    mixture_folders: Mapping[str, Path] | None = None,
 ) -> Bundle:
-    """Make a bundle of a run's best weights.
+    """Export a run's best weights as a bundle.
 
-    The graphs must say what the trained model says on the first images of the val split, word for word. With
-    `int8` they are then shrunk, which may change some captions; how many is logged and written into the card. The
-    scores in the bundle are of the bundle as it is.
+    The graphs must generate the captions of the trained model for the first `parity.IMAGES` images of the val split,
+    token for token. The bundle's scores are those of the finished graphs, quantised or not.
 
     Parameters
     ----------
-    run_folder : Path
-        Made by `train`.
-    folder : Path
-        A new folder.
+    run_folder, folder : Path
+        A folder that `train` wrote; a new folder for the bundle.
     int8 : bool
-        See `quantize.shrink`.
-    data_folder : Path, optional
-        The data set to check and score on; by default the run's own.
-    mixed : mapping of str to Path, optional
-        The same for data sets that are mixed with it, by their names.
-
-    Returns
-    -------
-    Bundle
+        Whether to quantise the verified graphs (see `quantize.quantize`), which may change some captions; the number
+        of unchanged ones is logged and written into the model card.
+    data_folder, mixture_folders : optional
+        The data set to verify and score on, and by name the others of a mixture; the run's own by default.
 
     Raises
     ------
     RunError
-        If there is no run, or if `folder` exists.
+        If `run_folder` is not a run, or if `folder` exists.
     DataError
         If the data set cannot be read.
     ParityError
-        If the exported model says something else than the trained one.
+        If a caption of the exported model differs from the trained model's.
     """
     if folder.exists():
-        raise RunError(f"{folder} exists already; name a new folder for the bundle")
+        raise RunError(f"{folder} exists already: choose a new folder for the bundle.")
     run = run_loader.load(run_folder)
-    phases = run_loader.history(run_folder)
-    dataset = mixture.read(run.recipe, data_folder, mixed)
+    dataset = mixture.read(run.recipe, data_folder, mixture_folders)
     records = dataset.split(SPLIT)
-    spec = ModelSpec(
-        name=run.recipe.model.name,
+    spec = _model_spec(run, dataset)
+    with _new_folder(folder) as building:
+        captioner = _export_graphs(run, spec, building)
+        result = _compare(run, captioner, records)
+        if result.same != result.images:
+            raise ParityError(f"{run_folder} was not exported: {result}; {result.first_difference}")
+        report = str(result)
+        if int8:
+            quantize.quantize(building)
+            captioner = _open(building, spec)
+            report += f"; then, in int8, {_compare(run, captioner, records)}"
+        if run.recipe.vocabulary.concepts:
+            train, min_count = dataset.split("train"), run.recipe.vocabulary.min_count
+            calibration.calibrate(captioner, train, records, min_count).save(building / TAGS)
+            captioner = _open(building, spec)
+        evaluations = _evaluate(captioner, dataset)
+        spec = replace(spec, scores=_scores(evaluations, spec.decoding.num_beams))
+        card = model_card.render(spec, run_loader.history(run_folder), report, evaluations, captioner.bundle.tags)
+        (building / CARD).write_text(card, encoding="utf-8")
+        bundle.seal(building, spec)
+    return Bundle.open(folder)
+
+
+@contextmanager
+def _new_folder(folder: Path) -> Iterator[Path]:
+    """Give a temporary folder that becomes `folder` if no error is raised."""
+    building = folder.with_name(f".{folder.name}.building")
+    shutil.rmtree(building, ignore_errors=True)
+    building.mkdir(parents=True)
+    try:
+        yield building
+        building.rename(folder)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+
+
+def _model_spec(run: Run, dataset: Dataset) -> ModelSpec:
+    options = run.recipe.model
+    if options.licence == UNSTATED:
+        log.warning("the model's licence is unstated: set model.licence in %s.", run.folder / run_loader.RECIPE)
+    training_data = options.training_data
+    if training_data == UNSTATED:
+        records = dataset.split("train")
+        captions = sum(len(record.references) for record in records)
+        training_data = f"{dataset.folder.name} ({dataset.layout}): {len(records):,} images with {captions:,} captions"
+    return ModelSpec(
+        name=options.name,
         encoder=run.recipe.encoder.name,
         decoder=run.recipe.decoder.name,
         image=build.model_image_spec(run.recipe),
         grid=run.model.encoder.grid,
         decoding=run.recipe.decoding,
-        licence=run.recipe.model.licence,
-        training_data=_training_data(run, dataset),
+        licence=options.licence,
+        training_data=training_data,
     )
-    if spec.licence == UNSTATED:
-        log.warning("the model's licence is unstated; say it with model.licence in %s", run_folder / run_loader.RECIPE)
-    building = folder.with_name(f".{folder.name}.building")
-    shutil.rmtree(building, ignore_errors=True)
-    building.mkdir(parents=True)
-    try:
-        nouns = run.recipe.vocabulary.concepts
-        classifier = encoder.classifier(run.recipe.encoder.name, run.recipe.encoder.weights) if nouns else None
-        onnx_graphs.write(run.model, spec.image.size, building, classifier)
-        run.vocabulary.save(building / bundle.VOCABULARY)
-        captioner = _open(building, spec)
-        report = str(_check(run, captioner, records))
-        if int8:
-            quantize.shrink(building)
-            captioner = _open(building, spec)
-            report += f"; then, in int8, {_compare(run, captioner, records)}"
-        if nouns:
-            calibration.table(captioner, dataset.split("train"), records, run.recipe.vocabulary.min_count).save(
-                building / TAGS
-            )
-            captioner = _open(building, spec)
-        found = _evaluate(captioner, dataset)
-        spec = replace(spec, scores=_scores(found, spec.decoding.num_beams))
-        (building / CARD).write_text(
-            model_card.write(spec, phases, report, found, captioner.bundle.tags), encoding="utf-8"
-        )
-        bundle.seal(building, spec)
-        building.rename(folder)
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
-    return Bundle.open(folder)
 
 
-def _training_data(run: run_loader.Run, dataset: Dataset) -> str:
-    """Return what the recipe says that the model was trained on, or else what was found there."""
-    if run.recipe.model.training_data != UNSTATED:
-        return run.recipe.model.training_data
-    images = dataset.split("train")
-    captions = sum(len(record.references) for record in images)
-    return f"{dataset.folder.name} ({dataset.layout}): {len(images):,} images with {captions:,} captions"
+def _export_graphs(run: Run, spec: ModelSpec, folder: Path) -> Captioner:
+    options = run.recipe.encoder
+    classifier = encoder.classifier(options.name, options.weights) if run.recipe.vocabulary.concepts else None
+    onnx_graphs.write(run.model, spec.image.size, folder, classifier)
+    run.vocabulary.save(folder / VOCABULARY)
+    return _open(folder, spec)
 
 
 def _open(folder: Path, spec: ModelSpec) -> Captioner:
@@ -129,47 +135,42 @@ def _open(folder: Path, spec: ModelSpec) -> Captioner:
     return Captioner(Bundle.open(folder))
 
 
-def _compare(run: run_loader.Run, captioner: Captioner, records: list[Record]) -> parity.Parity:
-    found = parity.compare(run.model, captioner, [record.image for record in records])
-    log.info("%s", found)
-    return found
-
-
-def _check(run: run_loader.Run, captioner: Captioner, records: list[Record]) -> parity.Parity:
-    found = _compare(run, captioner, records)
-    if found.same != found.images:
-        raise ParityError(f"{run.folder} was not exported: {found}; {found.differing}")
-    return found
+def _compare(run: Run, captioner: Captioner, records: list[Record]) -> parity.Parity:
+    result = parity.compare(run.model, captioner, [record.image for record in records])
+    log.info("%s", result)
+    return result
 
 
 def _evaluate(captioner: Captioner, dataset: Dataset) -> dict[str, Evaluation]:
-    """Caption the split with the bundle and score it, as ``looksay evaluate`` does; of a mixture each set apart."""
-    found = {}
+    """Score the bundle on the split as ``looksay evaluate`` does, separately for each data set of a mixture."""
+    evaluations = {}
     for source in dict.fromkeys(record.source for record in dataset.split(SPLIT)):
         records = tuple(record for record in dataset.records if record.source == source)
-        of_one = replace(dataset, records=records, problems=())  # which were told when it was read
-        found[source] = evaluate(captioner, of_one, SPLIT)
-        if len(found[source].captions) < 2:
-            raise DataError(f"one image is too few to score: CIDEr-D compares several; the {SPLIT} split needs more")
-        for problem in found[source].problems:
+        # The problems of the data set were logged when it was read.
+        evaluation = evaluate(captioner, replace(dataset, records=records, problems=()), SPLIT)
+        count = len(evaluation.said)
+        if count < 2:
+            raise DataError(f"the {SPLIT} split has {count} readable image: CIDEr-D needs 2 or more.")
+        for problem in evaluation.problems:
             log.warning("%s", problem)
-        shown = ", ".join(f"{name} {100 * value:.1f}" for name, value in found[source].scores.items())
-        log.info("%s of %d images%s: %s", SPLIT, len(found[source].captions), f" of {source}" if source else "", shown)
-    return found
+        scores = ", ".join(f"{name} {100 * value:.1f}" for name, value in evaluation.scores.items())
+        log.info("%s split, %d images%s: %s", SPLIT, count, f" of {source}" if source else "", scores)
+        evaluations[source] = evaluation
+    return evaluations
 
 
-def _scores(found: Mapping[str, Evaluation], beam: int) -> dict[str, Any]:
-    """Return what is told of the set of ``[data]``, and under ``also`` of the others, by their names."""
-    told: dict[str, dict[str, Any]] = {
+def _scores(evaluations: Mapping[str, Evaluation], num_beams: int) -> dict[str, Any]:
+    """Return the scores of the data set of ``[data]``, with those of other data sets by name under ``also``."""
+    rows: dict[str, dict[str, Any]] = {
         source: {
             **({"set": source} if source else {}),
             "split": SPLIT,
-            "images": len(one.captions),
-            "references": one.references[1],
-            "num_beams": beam,
-            **{name: round(value, 6) for name, value in one.scores.items()},
+            "images": len(evaluation.said),
+            "references": evaluation.references[1],
+            "num_beams": num_beams,
+            **{name: round(value, 6) for name, value in evaluation.scores.items()},
         }
-        for source, one in found.items()
+        for source, evaluation in evaluations.items()
     }
-    first, *others = told
-    return told[first] | ({"also": {name: told[name] for name in others}} if others else {})
+    first, *others = rows
+    return rows[first] | ({"also": {name: rows[name] for name in others}} if others else {})

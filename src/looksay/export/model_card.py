@@ -1,4 +1,4 @@
-"""``CARD.md``: what a model is, for the people who meet it without its makers."""
+"""The model card, ``CARD.md``: architecture, training data, licence, scores, examples, limits and recipe."""
 
 from __future__ import annotations
 
@@ -14,41 +14,31 @@ from looksay.training.run_loader import Phase
 from looksay.training.sections import ModelOptions
 from looksay.types import ModelSpec
 
-_SCALED = ("BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "ROUGE-L", "CIDEr-D")
+_METRICS = ("BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "ROUGE-L", "CIDEr-D")
 
 
-def write(
+def render(
     spec: ModelSpec,
     phases: Sequence[Phase],
     parity: str,
-    found: Mapping[str, Evaluation] | None = None,
-    tags: ConceptTable | None = None,
+    evaluations: Mapping[str, Evaluation],
+    concepts: ConceptTable | None = None,
 ) -> str:
-    """Return the card, in Markdown.
+    """Return the model card in Markdown.
 
-    Parameters
-    ----------
-    spec : ModelSpec
-        With its scores.
-    phases : sequence of Phase
-        How the model came to be; the last is its own run.
-    parity : str
-        How the export compares with the trained model.
-    found : mapping of str to Evaluation, optional
-        The captions of the val split, by the set of a mixture: examples are taken from them.
-    tags : ConceptTable, optional
-        What the encoder recognises.
+    `spec` has the scores, `phases` are the runs that led to the model (the last one is its own), `parity` compares the
+    exported model with the trained one, `evaluations` has the val captions of each data set, to take examples from.
     """
     scores, image, recipe = spec.scores, spec.image, phases[-1].recipe
     rows, columns = spec.grid
-    seen = f"a grid of {rows} × {columns} cells" if rows * columns > 1 else "one vector for the image"
-    heads = f", {recipe.decoder.heads} heads of attention" if spec.decoder == "top-down" else ""
+    features = f"a feature map of {rows} × {columns} cells" if rows * columns > 1 else "pooled features"
+    heads = f", {recipe.decoder.heads} attention heads" if spec.decoder == "top-down" else ""
     return f"""# {spec.name}
 
-An image captioner made with looksay {looksay.__version__}: a CNN looks at an image, an LSTM says it.
+An image captioner made with looksay {looksay.__version__}: a CNN encoder and an LSTM decoder.
 
-- **Encoder**: `{spec.encoder}` ({_learning(phases)}), \
-{image.size} × {image.size} pixels, {image.resize}, {seen}. \
+- **Encoder**: `{spec.encoder}` ({_encoder_training(phases)}), \
+{image.size} × {image.size} pixels, {image.resize}, {features}. \
 Licence: {recipe.model.encoder_licence}.
 - **Decoder**: `{spec.decoder}`, {recipe.decoder.size} units{heads}.
 - **Trained on**: {spec.training_data}.
@@ -56,15 +46,16 @@ Licence: {recipe.model.encoder_licence}.
 
 ## Scores
 
-Measured by running this very bundle over {scores["images"]} images of the {scores["split"]} split\
-{" of " + scores["set"] + ", and over others" if "set" in scores else ""}, \
-beam {spec.decoding.num_beams}, as coco-caption scores (its tokeniser; {scores["references"]} references an image; times 100).
+Measured with this bundle on {scores["images"]} images of the {scores["split"]} split\
+{" of " + scores["set"] + ", and on other data sets" if "set" in scores else ""}, \
+beam {spec.decoding.num_beams}, as coco-caption scores \
+(its tokeniser; {scores["references"]} references per image; times 100).
 
-{_table(scores)}
+{_score_table(scores)}
 
 Export: {parity}.
 
-{_examples(found or {}, recipe.model.examples)}{_names(tags)}## Limits
+{_examples(evaluations, recipe.model.examples)}{_concepts(concepts)}## Limits
 
 {recipe.model.limits}
 
@@ -74,88 +65,82 @@ Export: {parity}.
 """
 
 
-def _table(scores: dict[str, Any]) -> str:
-    """Return the scores as a table; of a mixture with a row for each set."""
-    rows = [list(_SCALED), ["---"] * len(_SCALED)]
-    also = scores.get("also", {})
-    rows += [[f"{100 * of_one[name]:.1f}" for name in _SCALED] for of_one in (scores, *also.values())]
-    if also:
-        names = [
-            "set",
-            "---",
-            f"{scores['set']}, {scores['images']} images",
-            *(f"{name}, {also[name]['images']} images" for name in also),
-        ]
-        rows = [[name, *row] for name, row in zip(names, rows, strict=True)]
+def _score_table(scores: dict[str, Any]) -> str:
+    """Return the scores as a table, for a mixture with a row for each data set."""
+    others = scores.get("also", {})
+    rows = [list(_METRICS), ["---"] * len(_METRICS)]
+    rows += [[f"{100 * row[name]:.1f}" for name in _METRICS] for row in (scores, *others.values())]
+    if others:
+        counts = {scores["set"]: scores["images"]} | {name: other["images"] for name, other in others.items()}
+        labels = ["set", "---", *(f"{name}, {count} images" for name, count in counts.items())]
+        rows = [[label, *row] for label, row in zip(labels, rows, strict=True)]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
-def _examples(found: Mapping[str, Evaluation], wanted: int) -> str:
-    """Return some captions, evenly from the best to the worst by CIDEr-D; with one that a person wrote of each."""
-    if not (found and wanted):
-        return ""
+def _examples(evaluations: Mapping[str, Evaluation], examples: int) -> str:
+    """Return captions evenly spaced from the best to the worst CIDEr-D, each beside the image's first reference."""
     lines = []
-    for source, one in found.items():
-        scores = one.by_image["CIDEr-D"]
-        ranked = sorted(range(len(scores)), key=lambda place: -scores[place])
-        count = min(len(ranked), max(1, wanted // len(found)))
-        for at in range(count):
-            place = ranked[round(at * (len(ranked) - 1) / max(1, count - 1))]
-            record = one.records[place]
+    for source, evaluation in evaluations.items() if examples else ():
+        scores = evaluation.by_image["CIDEr-D"]
+        ranked = sorted(range(len(scores)), key=lambda row: -scores[row])
+        count = min(len(ranked), max(1, examples // len(evaluations)))
+        for number in range(count):
+            row = ranked[round(number * (len(ranked) - 1) / max(1, count - 1))]
+            record = evaluation.records[row]
             image = f"{source}, `{record.image.name}`".lstrip(", ")
-            said, person = (text.replace("|", "\\|") for text in (one.captions[place], record.references[0]))
-            lines.append(f"| {100 * scores[place]:.0f} | {said} | {person} | {image} |")
+            caption, reference = (t.replace("|", "\\|") for t in (evaluation.said[row], record.references[0]))
+            lines.append(f"| {100 * scores[row]:.0f} | {caption} | {reference} | {image} |")
+    if not lines:
+        return ""
     return f"""## Examples
 
-Captions of the {next(iter(found.values())).facts["split"]} split, picked by no one: evenly from the best to the worst \
-by CIDEr-D.
+Captions of the {evaluation.facts["split"]} split, evenly spaced from the best to the worst by \
+CIDEr-D; none was selected by hand.
 
-| CIDEr-D | it says | a person says | image |
+| CIDEr-D | caption | reference | image |
 |---|---|---|---|
 {chr(10).join(lines)}
 
 """
 
 
-def _names(tags: ConceptTable | None) -> str:
-    """Return what the encoder recognises."""
-    if tags is None:
+def _concepts(table: ConceptTable | None) -> str:
+    if table is None:
         return ""
-    return f"""## What it recognises
+    return f"""## Concepts
 
-Its CNN tells these apart, and a caption that lacks one is asked for it where people would mention it with a \
-probability of {tags.threshold} or more: {", ".join(noun.name for noun in tags.concepts if noun.classes)}.
+The encoder detects the concepts below. If people would mention one with a probability of {table.threshold} or more \
+and the caption lacks it, the image is decoded again so that the caption mentions it: \
+{", ".join(concept.name for concept in table.concepts if concept.classes)}.
 
-{len(tags.rare_words)} words of these stood in no training caption, or hardly; where they go in a sentence is guessed from \
-words like them.
+{len(table.rare_words)} words for these concepts are rare in the training captions or absent from them; the decoder \
+uses them as it uses similar words.
 
 """
 
 
-def _learning(phases: Sequence[Phase]) -> str:
-    """Say whether the encoder learned in the last run, or in one that it goes back to."""
+def _encoder_training(phases: Sequence[Phase]) -> str:
+    """Return whether the encoder was fine-tuned, by the last run or by one that it starts from."""
     recipes = {phase.folder: phase.recipe for phase in phases}
 
-    def learning(run: Path) -> str:
+    def visit(run: Path) -> str:
         recipe = recipes.pop(run, None)
         if recipe is None:
             return f"frozen since {run.name}"
         if recipe.encoder.trainable and recipe.training.epochs:
             return "fine-tuned"
-        earlier = [learning(Path(start).resolve()) for start in recipe.training.start]
+        earlier = [visit(Path(start).resolve()) for start in recipe.training.start]
         return "fine-tuned" if "fine-tuned" in earlier else max(earlier, default="frozen")
 
-    return learning(phases[-1].folder)
+    return visit(phases[-1].folder)
 
 
 def _recipes(phases: Sequence[Phase]) -> str:
-    """Return the recipe of each run, with the keys that are not as by default."""
-    told = []
+    """Return the recipe of each run with the keys that differ from their defaults."""
+    sections = []
     for phase in phases:
-        made = f" ({phase.made_with})" if phase.made_with else ""
-        recipe = replace(phase.recipe.portable(), model=ModelOptions())  # which stand above
-        told.append(f"`{phase.folder.name}`{made}:\n\n```toml\n{recipe.to_toml(brief=True).strip()}\n```")
-    keys = "Keys that are not named are as by default."
-    if len(phases) == 1:
-        return f"{keys}\n\n{told[0]}"
-    return f"{len(phases)} runs, one after another; the last one made this model. {keys}\n\n" + "\n\n".join(told)
+        version = f" ({phase.made_with})" if phase.made_with else ""
+        recipe = replace(phase.recipe.portable(), model=ModelOptions())  # the card states [model] above
+        sections.append(f"`{phase.folder.name}`{version}:\n\n```toml\n{recipe.to_toml(brief=True).strip()}\n```")
+    order = "" if len(phases) == 1 else f"{len(phases)} runs, in order; the last one produced this model. "
+    return f"{order}Keys that are not listed have their defaults.\n\n" + "\n\n".join(sections)

@@ -1,9 +1,8 @@
-"""A trained model as two ONNX graphs: look once, then say a word at a time.
+"""A trained model as two ONNX graphs, so that the runtime needs no knowledge of the architecture.
 
-``encoder.onnx`` turns ``image`` into all that the decoder looks at (``memory.*``) and its first state (``state.*``),
-and perhaps ``scores`` of the classes that it was first trained for;
-``decoder.onnx`` turns ``token``, ``memory.*`` and ``state.*`` into ``log_probs``, ``attention`` and ``next.state.*``.
-So the runtime needs to know no architecture. An image's memory stands once, however many captions look at it.
+``encoder.onnx`` maps ``image`` to the decoder's inputs that are fixed for an image (``memory.*``), to its first state
+(``state.*``) and, if there is a classifier, to the class ``scores``. ``decoder.onnx`` maps ``token``, ``memory.*`` and
+``state.*`` to ``log_probs``, ``attention`` and ``next.state.*``. All captions of an image share one copy of its memory.
 """
 
 from __future__ import annotations
@@ -25,24 +24,25 @@ from looksay.runtime.onnx_model import SCORES
 _OPSET = 20
 
 
-class _Look(nn.Module):
-    """Encoder and the decoder's first look, with the outputs in a fixed order; the classifier's scores stand last."""
+class EncoderGraph(nn.Module):
+    """From ``image`` (images, 3, size, size) to memory, first state and class scores, in a fixed order."""
 
-    def __init__(self, model: CaptionModel, classifier: nn.Linear | None) -> None:
+    def __init__(self, model: CaptionModel, classifier: nn.Linear | None = None) -> None:
         super().__init__()
         self.model = model
         self.classifier = classifier
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        """Return memory tensors (images, ...), state tensors (images, size) and perhaps scores (images, classes)."""
         grid = self.model.encoder(image)
         memory, state = self.model.decoder.begin(grid)
         scores = [self.classifier(grid.mean(dim=1))] if self.classifier else []
-        # A graph's outputs must be tensors of their own, and a decoder may start several states from one.
+        # The outputs of a graph must be distinct tensors; a decoder may start several states from one.
         return (*memory.values(), *(value.clone() for value in state.values()), *scores)
 
 
-class _Say(nn.Module):
-    """One step of the decoder."""
+class DecoderStep(nn.Module):
+    """One decoding step of all captions, the same number for every image; `memory` and `state` name its inputs."""
 
     def __init__(self, model: CaptionModel, memory: list[str], state: list[str]) -> None:
         super().__init__()
@@ -50,43 +50,47 @@ class _Say(nn.Module):
         self.memory = memory
         self.state = state
 
-    def forward(self, token: Tensor, arrays: list[Tensor]) -> tuple[Tensor, ...]:
-        shape = token.shape  # (images, captions); the decoder knows rows only
-        memory = dict(zip(self.memory, arrays, strict=False))
-        state = {name: array.flatten(0, 1) for name, array in zip(self.state, arrays[len(memory) :], strict=True)}
-        output, state, attention = self.decoder.step(self.decoder.embedding(token.flatten()), memory, state)
+    def forward(self, token: Tensor, memory: list[Tensor], state: list[Tensor]) -> tuple[Tensor, ...]:
+        """Return log-probabilities, attention and next state, all (images, captions, ...).
+
+        `token` is (images, captions), the memory tensors are (images, ...), the state (images, captions, size).
+        """
+        shape = token.shape
+        rows = {name: value.flatten(0, 1) for name, value in zip(self.state, state, strict=True)}
+        embedded = self.decoder.embedding(token.flatten())
+        output, rows, attention = self.decoder.step(embedded, dict(zip(self.memory, memory, strict=True)), rows)
         log_probs = self.decoder.output_head(output).log_softmax(dim=-1)
-        found = (log_probs, attention, *(state[name] for name in self.state))
-        return tuple(rows.unflatten(0, shape) for rows in found)
+        outputs = (log_probs, attention, *(rows[name] for name in self.state))
+        return tuple(value.unflatten(0, shape) for value in outputs)
 
 
 @torch.no_grad()
 def write(model: CaptionModel, size: int, folder: Path, classifier: nn.Linear | None = None) -> None:
-    """Write ``encoder.onnx`` and ``decoder.onnx``, both for any batch.
+    """Write ``encoder.onnx`` and ``decoder.onnx``, both for any batch size.
 
     Parameters
     ----------
-    model : CaptionModel
-        In evaluation mode, in fp32 and on the CPU.
+    model : CaptionModel, in evaluation mode, in fp32 and on the CPU
     size : int
-        Height and width of its images.
+        Height and width of its images in pixels.
     folder : Path
     classifier : nn.Linear, optional
-        Scores classes from the mean cell of the grid, as the graph's output `SCORES`.
+        Scores classes from the pooled features, for the graph's output `SCORES`.
     """
     image = torch.zeros(2, 3, size, size)
     memory, state = model.decoder.begin(model.encoder(image))
-    seen = [*(f"memory.{name}" for name in memory), *(f"state.{name}" for name in state)]
-    told = [*seen, *([SCORES] if classifier else [])]
-    _export(_Look(model, classifier), (image,), ({0: Dim("images")},), ["image"], told, folder / ENCODER)
+    names = [*(f"memory.{name}" for name in memory), *(f"state.{name}" for name in state)]
+    outputs = [*names, *([SCORES] if classifier else [])]
+    _export(EncoderGraph(model, classifier), (image,), ({0: Dim("images")},), ["image"], outputs, folder / ENCODER)
     captions = 3
-    beams = [value[:, None].repeat(1, captions, 1) for value in state.values()]
+    token = torch.zeros(2, captions, dtype=torch.int64)
+    states = [value[:, None].repeat(1, captions, 1) for value in state.values()]
     rows = {0: Dim("images"), 1: Dim("captions")}
     _export(
-        _Say(model, list(memory), list(state)),
-        (torch.zeros(2, captions, dtype=torch.int64), [*(value.clone() for value in memory.values()), *beams]),
-        (rows, [*({0: rows[0]} for _ in memory), *(rows for _ in beams)]),
-        ["token", *seen],
+        DecoderStep(model, list(memory), list(state)),
+        (token, [value.clone() for value in memory.values()], states),
+        (rows, [{0: rows[0]} for _ in memory], [rows for _ in states]),
+        ["token", *names],
         ["log_probs", "attention", *(f"next.state.{name}" for name in state)],
         folder / DECODER,
     )
@@ -98,7 +102,7 @@ def _export(
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     logging.getLogger("onnxscript").setLevel(logging.ERROR)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter warns of its own deprecated parts; parity is checked after it
+        warnings.simplefilter("ignore")  # the exporter warns of its own deprecated parts; `parity` verifies the result
         torch.onnx.export(
             module.eval(),
             inputs,
@@ -111,11 +115,11 @@ def _export(
             external_data=False,
             verbose=False,
         )
-    _forget_the_maker(file)
+    strip_metadata(file)
 
 
-def _forget_the_maker(file: Path) -> None:
-    """Take out stack traces, which name files of the machine that exported the graph."""
+def strip_metadata(file: Path) -> None:
+    """Remove stack traces from an ONNX file: they name files of the machine that exported it."""
     model = onnx.load(file)
     graph = model.graph
     for part in (model, graph, *graph.node, *graph.value_info, *graph.input, *graph.output, *graph.initializer):

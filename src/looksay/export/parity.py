@@ -1,8 +1,9 @@
-"""Does the exported model say what the trained model says?"""
+"""Export parity: whether the exported model generates the captions of the trained model."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,77 +23,71 @@ _BATCH = 16
 
 @dataclass(frozen=True)
 class Parity:
-    """How an exported model compares with the trained one.
+    """The result of a comparison.
 
     Attributes
     ----------
     images, same : int
-        CaptionDataset compared, and how many of them get the same caption, word for word.
-    first_word : float
-        Largest absolute difference between log-probabilities of the first word, over the whole vocabulary.
-    caption : float
-        Largest absolute difference between the log-probabilities of equal captions.
-    differing : str
-        The first difference, to read.
+        Images compared, and how many of them get the same caption, token for token.
+    first_step, caption : float
+        Largest absolute difference between log-probabilities, of the first token and of equal captions.
+    first_difference : str
+        The first pair of captions that differ; empty if none do.
     """
 
     images: int
     same: int
-    first_word: float
+    first_step: float
     caption: float
-    differing: str = ""
+    first_difference: str = ""
 
     def __str__(self) -> str:
         return (
             f"{self.same} of {self.images} captions are the same; largest difference in log-probability "
-            f"{self.first_word:.1e} at the first word, {self.caption:.1e} over a caption"
+            f"{self.first_step:.1e} at the first word, {self.caption:.1e} over a caption"
         )
 
 
 @torch.no_grad()
 def compare(model: CaptionModel, captioner: Captioner, paths: Sequence[Path]) -> Parity:
-    """Caption the first `IMAGES` prepare_readable images with both models, through the same search.
+    """Caption the first `IMAGES` readable images with both models and the captioner's decoding options.
 
     Parameters
     ----------
-    model : CaptionModel
-        In evaluation mode, in fp32 and on the CPU.
-    captioner : Captioner
-        Of the exported model.
+    model : CaptionModel, in evaluation mode, in fp32 and on the CPU
+    captioner : Captioner of the exported model
     paths : sequence of Path
 
     Raises
     ------
     ParityError
-        If there is nothing to compare.
+        If none of the images can be read.
     """
     spec, vocabulary = captioner.bundle.spec, captioner.bundle.vocabulary
     pixels: list[NDArray[np.float32]] = []
     for path in paths:
+        with suppress(ImageError):
+            pixels.append(images.prepare(path, spec.image))
         if len(pixels) == IMAGES:
             break
-        try:
-            pixels.append(images.prepare(path, spec.image))
-        except ImageError:
-            continue
     if not pixels:
-        raise ParityError("no image of the val split can be read, so the export cannot be checked; see --data")
-    same, first_word, whole, differing = 0, 0.0, 0.0, ""
+        raise ParityError("no image of the val split can be read, so the export cannot be verified: check --data.")
+    same, first_step, caption, first_difference = 0, 0.0, 0.0, ""
     for start in range(0, len(pixels), _BATCH):
         batch = np.stack(pixels[start : start + _BATCH])
         grid = model.encoder(torch.from_numpy(batch))
-        begin = np.full(len(batch), vocabulary.start)
-        ours, _ = model.step(begin, DecoderState.begin(*model.decoder.begin(grid)))
         state = captioner.encode([(image,) for image in batch])
-        theirs, _ = captioner.step(begin, state)
-        first_word = max(first_word, float(np.abs(ours - theirs).max()))
-        for trained, exported in zip(
-            model.captions(grid, vocabulary, spec.decoding), captioner.decode(state, spec.decoding), strict=True
-        ):
-            if trained[0].tokens == exported[0].tokens:
+        tokens = np.full(len(batch), vocabulary.start)
+        expected, _ = model.step(tokens, DecoderState.begin(*model.decoder.begin(grid)))
+        actual, _ = captioner.step(tokens, state)
+        first_step = max(first_step, float(np.abs(expected - actual).max()))
+        trained = model.captions(grid, vocabulary, spec.decoding)
+        exported = captioner.search(state, spec.decoding)
+        for (expected_best, *_), (actual_best, *_) in zip(trained, exported, strict=True):
+            if expected_best.tokens == actual_best.tokens:
                 same += 1
-                whole = max(whole, abs(trained[0].log_prob - exported[0].log_prob))
-            else:
-                pair = vocabulary.decode(trained[0].tokens), vocabulary.decode(exported[0].tokens)
-                differing = differing or "trained: {!r}, exported: {!r}".format(*pair)
-    return Parity(len(pixels), same, first_word, whole, differing)
+                caption = max(caption, abs(expected_best.log_prob - actual_best.log_prob))
+            elif not first_difference:
+                texts = vocabulary.decode(expected_best.tokens), vocabulary.decode(actual_best.tokens)
+                first_difference = "trained: {!r}, exported: {!r}".format(*texts)
+    return Parity(len(pixels), same, first_step, caption, first_difference)

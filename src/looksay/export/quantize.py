@@ -1,9 +1,10 @@
-"""Smaller bundles: matrix products in int8, all other weights stored in half precision."""
+"""Quantisation of a bundle: matrix products in int8, other large weights in float16."""
 
 from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import onnx
@@ -15,66 +16,60 @@ from looksay.runtime.bundle import DECODER, ENCODER
 
 _BITS = 8
 _BLOCK = 64  # weights that share a scale
-_INT8_PRODUCTS = 4  # ONNX Runtime's "accuracy level" at which products are made in int8
-_SMALLEST = 1024  # values; smaller tensors are not worth a node
+_INT8_ACCURACY = 4  # ONNX Runtime's "accuracy level" for products computed in int8
+_MIN_VALUES = 1024  # smaller tensors stay in float32
 
 
-def shrink(folder: Path) -> None:
-    """Shrink the graphs of a bundle in place.
+def quantize(folder: Path) -> None:
+    """Quantise the graphs of a bundle in place.
 
     Matrix products (all but the CNN's convolutions) become ONNX Runtime's ``MatMulNBits`` with 8-bit weights, a scale
-    for each block of 64, and activations quantised row by row; the decoder reads a quarter of the memory at each word.
-    (Ordinary dynamic quantisation is as fast, but scales the activations of a whole batch together: an image's caption
-    would depend on its neighbours.) What else is large is stored as float16 and made float32 again when ONNX Runtime
-    loads it.
-
-    Parameters
-    ----------
-    folder : Path
-        With ``encoder.onnx`` and ``decoder.onnx``.
+    for each block of 64, and activations quantised row by row; the decoder reads a quarter of the memory at each step.
+    (Dynamic quantisation is as fast, but scales the activations of a whole batch together: an image's caption would
+    depend on the other images of its batch.) Other large weights are stored as float16, which ONNX Runtime converts to
+    float32 when it loads the graph.
     """
     for name in (ENCODER, DECODER):
-        model = _int8_products(onnx.load(folder / name))
-        _store_half(model)
+        model = _quantize_products(onnx.load(folder / name))
+        _store_as_float16(model)
         onnx.save(model, folder / name)
 
 
-def _int8_products(model: onnx.ModelProto) -> onnx.ModelProto:
-    _untie(model)
-    del model.graph.value_info[:]  # shapes noted before weights are transposed would contradict them
-    plain = ONNXModel(model)
-    plain.replace_gemm_with_matmul()
+def _quantize_products(model: onnx.ModelProto) -> onnx.ModelProto:
+    _untie_weights(model)
+    del model.graph.value_info[:]  # the recorded shapes would contradict the transposed weights
+    wrapped = ONNXModel(model)
+    wrapped.replace_gemm_with_matmul()
     logging.getLogger("onnxruntime.quantization").setLevel(logging.WARNING)
     quantizer = MatMulNBitsQuantizer(
-        plain.model, bits=_BITS, block_size=_BLOCK, is_symmetric=True, accuracy_level=_INT8_PRODUCTS
+        wrapped.model, bits=_BITS, block_size=_BLOCK, is_symmetric=True, accuracy_level=_INT8_ACCURACY
     )
     quantizer.process()
-    quantized: onnx.ModelProto = quantizer.model.model
-    return quantized
+    return cast("onnx.ModelProto", quantizer.model.model)
 
 
-def _untie(model: onnx.ModelProto) -> None:
-    """Give each product weights of its own: tied ones are also looked up as words, which needs them as they are."""
+def _untie_weights(model: onnx.ModelProto) -> None:
+    """Copy the weights of each product: an embedding that shares them looks up rows of the original."""
     weights = {weight.name: weight for weight in model.graph.initializer}
     for node in model.graph.node:
         if node.op_type == "Gemm":
-            own = onnx.TensorProto()
-            own.CopyFrom(weights[node.input[1]])
-            own.name = node.input[1] = f"{node.name}.weight"
-            model.graph.initializer.append(own)
+            copy = onnx.TensorProto()
+            copy.CopyFrom(weights[node.input[1]])
+            copy.name = node.input[1] = f"{node.name}.weight"
+            model.graph.initializer.append(copy)
     used = {name for node in model.graph.node for name in node.input}
     kept = [weight for weight in model.graph.initializer if weight.name in used]
     del model.graph.initializer[:]
     model.graph.initializer.extend(kept)
 
 
-def _store_half(model: onnx.ModelProto) -> None:
+def _store_as_float16(model: onnx.ModelProto) -> None:
     """Store large float32 weights as float16, each behind a cast that ONNX Runtime folds when it loads the graph."""
     graph, casts = model.graph, []
     for weight in graph.initializer:
-        if weight.data_type != TensorProto.FLOAT or np.prod(weight.dims) < _SMALLEST or weight.name.endswith("_scales"):
+        name, is_large = weight.name, np.prod(weight.dims) >= _MIN_VALUES
+        if weight.data_type != TensorProto.FLOAT or not is_large or name.endswith("_scales"):
             continue
-        name = weight.name
         half = numpy_helper.from_array(numpy_helper.to_array(weight).astype(np.float16), f"{name}.half")
         weight.CopyFrom(half)
         casts.append(helper.make_node("Cast", [half.name], [name], to=TensorProto.FLOAT))
