@@ -50,9 +50,9 @@ def test_a_caption_knows_its_words_and_probability(captioner: Captioner) -> None
 def test_attention_is_the_same_alone_and_among_others(captioner: Captioner) -> None:
     options = captioner.options({"num_captions": 2, "prefix": "a man"})
     prepared = [captioner.prepare(EXAMPLES / photo) for photo in PHOTOS]
-    together = captioner.say(prepared, options, attention=True)
+    together = captioner.generate(prepared, options, attention=True)
     for each, one in zip(prepared, together, strict=True):
-        (alone,) = captioner.say([each], options, attention=True)
+        (alone,) = captioner.generate([each], options, attention=True)
         for here, there in zip(one, alone, strict=True):
             assert here.attention is not None
             assert there.attention is not None

@@ -172,7 +172,7 @@ class Captioner:
         """Caption those images of a batch that can be read."""
         prepared = [self._try(source) for source in sources]
         readable = [image for image in prepared if not isinstance(image, ImageError)]
-        captions = iter(self.say(readable, options, attention=attention) if readable else [])
+        captions = iter(self.generate(readable, options, attention=attention) if readable else [])
         return [image if isinstance(image, ImageError) else next(captions) for image in prepared]
 
     def options(self, changes: Overrides) -> DecodingOptions:
@@ -244,7 +244,7 @@ class Captioner:
         """Return the probabilities of nouns, (prepared, nouns)."""
         return table.probabilities(state.memory[f"0.{SCORES}"])
 
-    def say(
+    def generate(
         self, prepared: Sequence[Prepared], options: DecodingOptions, *, attention: bool = False
     ) -> list[list[Caption]]:
         """Caption prepared prepared together: of each its `num_captions` captions, the best first."""
