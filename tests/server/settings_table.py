@@ -15,16 +15,23 @@ GUIDE = Path(__file__).parent.parent.parent / "docs" / "guide" / "serve.md"
 _HEAD = "| option | default | range | |\n|---|---|---|---|\n"
 
 
+_WORDS = {"ge": "at least", "gt": "above"}
+
+
+def _number(value: float) -> str:
+    return f"{value:,}" if value >= 100_000 else f"{value:g}"
+
+
 def table() -> str:
     """Return the table of all settings, in Markdown."""
     flags = {parameter.name: parameter for parameter in serve.params if isinstance(parameter, click.Option)}
     rows = []
     for setting in declared(ServerSettings):
         flag, environment = f"`{flags[setting.name].opts[0]}`", flags[setting.name].envvar
-        default = f"{setting.default:,}" if isinstance(setting.default, int | float) else setting.default or "none"
-        low, high = setting.bounds.get("ge"), setting.bounds.get("le")
-        limits = "" if low is None else f"{low:,} or more" if high is None else f"{low:,} to {high:,}"
-        limits = f"above {setting.bounds['gt']:,}" if "gt" in setting.bounds else limits
+        default = _number(setting.default) if isinstance(setting.default, int | float) else setting.default or "none"
+        bounds = {name: _number(bound) for name, bound in setting.bounds.items()}
+        limits = f"{bounds['ge']} to {bounds['le']}" if "le" in bounds else ""
+        limits = limits or "".join(f"{_WORDS[name]} {bound}" for name, bound in bounds.items())
         name = f"{flag}, `{environment}`" if environment else flag
         rows.append(f"| {name} | {default} | {limits} | {setting.help} |\n")
     return _HEAD + "".join(rows)

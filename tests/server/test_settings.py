@@ -91,11 +91,8 @@ def test_every_decoding_option_is_bounded_over_http() -> None:
         huge: dict[Any, Any] = {int: 2**70, float: 1e9, str: "x" * 100_000}
         if option.type is bool:
             continue
-        if get_origin(option.type) is tuple:
-            values = [["word"] * 1000, ["x" * (MAX_WORD_LENGTH + 1)]]
-        else:
-            values = [huge[option.type]]
-        for value in values:
+        words = ["word"] * 1000, ["x" * (MAX_WORD_LENGTH + 1)]
+        for value in words if get_origin(option.type) is tuple else (huge[option.type],):
             with pytest.raises(ValidationError):
-                CaptionQuery(**{option.name: value})
-    assert CaptionQuery(bad_words=["boat"], num_beams=10, seed=2**63 - 1)  # type: ignore[call-arg]
+                CaptionQuery.model_validate({option.name: value})
+    assert CaptionQuery.model_validate({"bad_words": ["boat"], "num_beams": 10, "seed": 2**63 - 1})

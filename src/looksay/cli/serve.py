@@ -18,9 +18,9 @@ def _to_click(setting: Option) -> Callable[..., Any]:
     """Return the click option of a setting; a list is an option that may be repeated."""
     is_list = get_origin(setting.type) is tuple
     flag = setting.name.removesuffix("s") if is_list else setting.name
-    bounds = setting.bounds
+    bounds: dict[str, Any] = setting.bounds
     lowest, highest = bounds.get("ge", bounds.get("gt")), bounds.get("le")
-    kinds: dict[Any, click.ParamType] = {
+    kinds: dict[Any, Any] = {
         int: click.IntRange(lowest, highest),
         float: click.FloatRange(lowest, highest, min_open="gt" in bounds),
     }

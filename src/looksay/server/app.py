@@ -85,7 +85,7 @@ def create_app(captioner: Captioner, settings: ServerSettings | None = None) -> 
         redoc_url=None,
         exception_handlers={
             RequestValidationError: _invalid_query,
-            Exception: lambda *_: error_response(500, "internal server error: see the log of the server"),
+            Exception: _internal_error,
         },
     )
     app.mount("/page", StaticFiles(directory=PAGE), "page")
@@ -221,8 +221,13 @@ class _Routes:
             raise
         captions = await self._batcher.caption(prepared, options, attention=attention)
         self._metrics.count_captioned()
-        seconds = time.perf_counter() - start
-        return schemas.ImageResult(name=name, width=width, height=height, captions=captions, seconds=seconds)
+        return schemas.ImageResult(
+            name=name,
+            width=width,
+            height=height,
+            captions=[schemas.CaptionResult.model_validate(caption) for caption in captions],
+            seconds=time.perf_counter() - start,
+        )
 
     def _prepare(self, content: bytes) -> tuple[Prepared, tuple[int, int]]:
         if content.startswith(b"\xff\xd8") and content.count(b"\xff\xda") > MAX_JPEG_SCANS:
@@ -233,6 +238,10 @@ class _Routes:
 
 async def _send_file(file: Path, _: Request) -> FileResponse:
     return FileResponse(file)
+
+
+async def _internal_error(*_: object) -> JSONResponse:
+    return error_response(500, "internal server error: see the log of the server")
 
 
 async def _invalid_query(_: Request, error: RequestValidationError) -> JSONResponse:

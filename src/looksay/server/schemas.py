@@ -72,10 +72,10 @@ class ImageResult(BaseModel):
     """The captions of an image, best first, or the error if it cannot be read."""
 
     name: str = Field(description="File name in the form; empty for a bare image.")
-    width: int | None = Field(None, description="Pixels, after EXIF orientation.")
+    width: int | None = Field(default=None, description="Pixels, after EXIF orientation.")
     height: int | None = None
     captions: list[CaptionResult] = []
-    seconds: _Rounded | None = Field(None, description="Time from decoding the image to its captions.")
+    seconds: _Rounded | None = Field(default=None, description="Time from decoding the image to its captions.")
     error: str | None = None
 
 
