@@ -66,13 +66,7 @@ class _InMemoryParser(MultiPartParser):
 
 
 def create_app(captioner: Captioner, settings: ServerSettings | None = None) -> LimitsMiddleware:
-    """Create the ASGI application.
-
-    Parameters
-    ----------
-    captioner : Captioner
-    settings : ServerSettings, optional
-    """
+    """Create the ASGI application of a captioner; run it with uvicorn."""
     settings = settings or ServerSettings()
     metrics = Metrics()
     routes = _Routes(captioner, settings, metrics)
@@ -221,13 +215,9 @@ class _Routes:
             raise
         captions = await self._batcher.caption(prepared, options, attention=attention)
         self._metrics.count_captioned()
-        return schemas.ImageResult(
-            name=name,
-            width=width,
-            height=height,
-            captions=[schemas.CaptionResult.model_validate(caption) for caption in captions],
-            seconds=time.perf_counter() - start,
-        )
+        results = [schemas.CaptionResult.model_validate(caption) for caption in captions]
+        seconds = time.perf_counter() - start
+        return schemas.ImageResult(name=name, width=width, height=height, captions=results, seconds=seconds)
 
     def _prepare(self, content: bytes) -> tuple[Prepared, tuple[int, int]]:
         if content.startswith(b"\xff\xd8") and content.count(b"\xff\xda") > MAX_JPEG_SCANS:
