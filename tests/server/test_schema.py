@@ -26,7 +26,7 @@ def test_generated_requests_cause_no_internal_error(
     operation = schemathesis.openapi.from_url(f"{server.url}/openapi.json")[path][method]
 
     @settings(
-        max_examples=80 if method == "POST" else 5, derandomize=True, database=None, deadline=None,
+        max_examples=40 if method == "POST" else 5, derandomize=True, database=None, deadline=None,
         phases=[Phase.generate], suppress_health_check=list(HealthCheck),
     )  # fmt: skip
     @given(case=operation.as_strategy(generation_mode=mode))
