@@ -5,9 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from serving import Server
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "examples"
@@ -97,3 +102,12 @@ def small_bundle(small_run: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     from looksay.export import export
 
     return export.export(small_run, tmp_path_factory.mktemp("bundles") / "small").folder
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server with the default settings, for all tests that do not change its state."""
+    from serving import serving
+
+    with serving(tmp_path_factory.mktemp("server")) as running:
+        yield running

@@ -20,7 +20,7 @@ from looksay.metrics.diversity import MEANING
 from looksay.training import recipe, recipe_file
 from looksay.training.sections import MixedOptions
 
-SERVING = ROOT / "docs" / "guide" / "serve.md"  # its examples need a server: tests/web/test_guide.py
+SERVING = ROOT / "docs" / "guide" / "serve.md"  # its examples need a server: tests/server/test_guide.py
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *ROOT.glob("C*.md"), EXAMPLES / "README.md"])
 
 

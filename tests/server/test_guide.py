@@ -1,29 +1,23 @@
-"""The examples of docs/guide/serve.md do what they say, against a real server."""
+"""The examples of docs/guide/serve.md run against a real server, and its table of settings is up to date."""
 
 from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 from conftest import EXAMPLES, ROOT
 from playwright._impl._driver import compute_driver_executable
-from serving import Server, serving
+from serving import Server
+from settings_table import table, with_table
 from test_docs import blocks
 
 import looksay
 from looksay.cli.main import main
 
 GUIDE = ROOT / "docs" / "guide" / "serve.md"
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serving(tmp_path_factory.mktemp("server")) as running:
-        yield running
 
 
 @pytest.fixture
@@ -34,9 +28,9 @@ def _desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def examples(language: str, server: Server) -> str:
-    found = "\n".join(blocks(GUIDE, language))
-    assert "http://127.0.0.1:8000" in found
-    return found.replace("http://127.0.0.1:8000", server.url)
+    code = "\n".join(blocks(GUIDE, language))
+    assert "http://127.0.0.1:8000" in code
+    return code.replace("http://127.0.0.1:8000", server.url)
 
 
 @pytest.mark.usefixtures("_desk")
@@ -45,8 +39,9 @@ def test_curl(server: Server) -> None:
     lines = [line for line in examples("bash", server).splitlines() if line.startswith("curl")]
     expected = (looksay.caption("photo.jpg", num_beams=5), looksay.caption("photo.jpg"), looksay.load().name)
     for line, text in zip(lines, expected, strict=True):
-        said = subprocess.run(["bash", "-c", f"{line} -s --fail"], check=True, capture_output=True, text=True).stdout  # noqa: S607
-        assert text in said
+        command = ["bash", "-c", f"{line} -s --fail"]
+        response = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        assert text in response
 
 
 @pytest.mark.usefixtures("_desk")
@@ -63,8 +58,15 @@ def test_javascript(server: Server, tmp_path: Path) -> None:
     assert run.stdout.strip() == looksay.caption("photo.jpg", num_captions=3)
 
 
-def test_every_flag_of_the_guide_is_there() -> None:
-    told = {word for block in blocks(GUIDE, "sh") for word in block.split() if word.startswith("--")}
-    helped = CliRunner().invoke(main, ["serve", "--help"]).output
-    assert told
-    assert all(f"  {flag} " in helped for flag in told)
+def test_the_options_in_the_guide_exist() -> None:
+    flags = {word for block in blocks(GUIDE, "sh") for word in block.split() if word.startswith("--")}
+    help_text = CliRunner().invoke(main, ["serve", "--help"]).output
+    assert flags
+    assert all(f"  {flag} " in help_text for flag in flags)
+
+
+def test_the_table_of_settings_is_up_to_date() -> None:
+    """If not: python tests/server/settings_table.py."""
+    text = GUIDE.read_text(encoding="utf-8")
+    assert table() in text
+    assert with_table(text) == text

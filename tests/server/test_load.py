@@ -1,4 +1,4 @@
-"""Under twice the load it can take, the server turns clients away and stays as it is; the long run is a benchmark."""
+"""At twice its capacity the server refuses requests and its memory stays bounded; the long run is a benchmark."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from conftest import ROOT
 
 
 @pytest.mark.slow
-def test_at_twice_its_capacity_it_answers_all_and_grows_no_fatter() -> None:
+def test_at_twice_its_capacity_the_server_answers_every_request_in_constant_memory() -> None:
     command: list[str | Path] = [sys.executable, ROOT / "benchmarks" / "serving.py", "--seconds", "8"]
-    found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True, timeout=200).stdout)
-    assert set(found["answers"]) == {"200", "503"}
-    _, first, *_, last = found["memory before, and after each quarter, MB"]  # the first full batch needs the most
+    report = json.loads(subprocess.run(command, check=True, capture_output=True, text=True, timeout=200).stdout)
+    assert set(report["answers"]) == {"200", "503"}
+    _, first, *_, last = report["memory before, and after each quarter, MB"]  # the first full batch needs the most
     assert last < first + 40
     assert last < 700
-    assert found["refused: p50, seconds"] < found["served: p50, p99, seconds"][0]
+    assert report["refused: p50, seconds"] < report["served: p50, p99, seconds"][0]

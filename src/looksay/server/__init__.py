@@ -1,6 +1,5 @@
-"""An HTTP API and one page: captions in the browser.
+"""The HTTP API and its web page (FastAPI, uvicorn).
 
-``server`` listens, ``guard`` stands before the routes, ``app`` has them, ``batching`` brings requests together.
-``limits`` says how much is allowed, ``schemas`` what is sent, ``answers`` why something is not, ``metrics`` what is
-counted. The page is in ``page/``, as it is sent.
+`settings` declares every limit, `middleware` enforces those of requests and connections. `app` has the routes,
+`batching` captions concurrent requests together, `schemas` are the bodies of responses, `run` starts the server.
 """

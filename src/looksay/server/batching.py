@@ -1,4 +1,4 @@
-"""Requests that arrive together are captioned together."""
+"""Images of concurrent requests are captioned together."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from typing import Any
 from looksay.captioner import Captioner, Prepared
 from looksay.decoding.options import DecodingOptions
 from looksay.server.prometheus import Metrics
-from looksay.server.settings import Limits
+from looksay.server.settings import BATCH_WAIT, ServerSettings
 from looksay.types import Caption
 
 
-class Busy(Exception):
-    """There is no room for so many images now."""
+class QueueFull(Exception):
+    """The queue has no room for the images of a request."""
 
 
 @dataclass(eq=False)
@@ -26,100 +26,96 @@ class _Job:
     image: Prepared
     options: DecodingOptions
     attention: bool
-    found: asyncio.Future[list[Caption]]
-
-    @property
-    def kind(self) -> tuple[DecodingOptions, bool]:
-        """What images must agree in to be captioned together."""
-        return self.options, self.attention
+    captions: asyncio.Future[list[Caption]]
 
 
 class Batcher:
-    """Captions images in batches, in a thread of its own, in the order in which they came.
+    """Captions images in batches, in a thread of its own, first come, first served.
 
     Parameters
     ----------
     captioner : Captioner
-    limits : Limits
-        Its `queue`, `batch` and `wait`.
+    settings : ServerSettings
+        Its `queue` and `batch`.
     metrics : Metrics
     """
 
-    def __init__(self, captioner: Captioner, limits: Limits, metrics: Metrics) -> None:
+    def __init__(self, captioner: Captioner, settings: ServerSettings, metrics: Metrics) -> None:
         self._captioner = captioner
-        self._limits = limits
+        self._settings = settings
         self._metrics = metrics
         self._jobs: deque[_Job] = deque()
-        self._arrived = asyncio.Event()
+        self._has_jobs = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="captioner")
-        self._taken = 0
+        self._queued = 0
 
     @contextmanager
-    def places(self, count: int) -> Iterator[None]:
-        """Keep places for images while they are worked on.
+    def reserve(self, count: int) -> Iterator[None]:
+        """Hold places in the queue for the images of a request.
 
         Raises
         ------
-        Busy
-            If the queue has not so many.
+        QueueFull
+            If fewer places are free.
         """
-        if self._taken + count > self._limits.queue:
-            raise Busy
-        self._take_places(count)
+        if self._queued + count > self._settings.queue:
+            raise QueueFull
+        self._add_queued(count)
         try:
             yield
         finally:
-            self._take_places(-count)
+            self._add_queued(-count)
 
-    def linger(self, reading: Future[Any]) -> None:
-        """Keep a place for an image that nobody waits for any more, until its thread is done with it."""
+    def reserve_until_read(self, reading: Future[Any]) -> None:
+        """Hold a place for an image of a request that is gone, until the thread that decodes it has finished."""
         loop = asyncio.get_running_loop()
-        self._take_places(1)
-        reading.add_done_callback(lambda _: loop.call_soon_threadsafe(self._take_places, -1))
+        self._add_queued(1)
+        reading.add_done_callback(lambda _: loop.call_soon_threadsafe(self._add_queued, -1))
 
-    def _take_places(self, count: int) -> None:
-        self._taken += count
-        self._metrics.queue.set(self._taken)
+    def _add_queued(self, count: int) -> None:
+        self._queued += count
+        self._metrics.queue.set(self._queued)
 
-    async def say(self, image: Prepared, options: DecodingOptions, *, attention: bool) -> list[Caption]:
-        """Caption an image; cancelled, it is not begun."""
+    async def caption(self, image: Prepared, options: DecodingOptions, *, attention: bool) -> list[Caption]:
+        """Return the captions of an image; if cancelled while the image waits, it is not captioned."""
         job = _Job(image, options, attention, asyncio.get_running_loop().create_future())
         self._jobs.append(job)
-        self._arrived.set()
-        return await job.found
+        self._has_jobs.set()
+        return await job.captions
 
     async def run(self) -> None:
-        """Work, for ever."""
+        """Caption batches until cancelled."""
         loop = asyncio.get_running_loop()
         while True:
-            await self._arrived.wait()
-            if len(self._jobs) < self._limits.batch:
-                await asyncio.sleep(self._limits.wait)
-            batch = self._take()
+            await self._has_jobs.wait()
+            if len(self._jobs) < self._settings.batch:
+                await asyncio.sleep(BATCH_WAIT)
+            batch = self._next_batch()
             if not batch:
                 continue
-            images, (options, attention) = [job.image for job in batch], batch[0].kind
             self._metrics.batch.observe(len(batch))
             try:
-                found = await loop.run_in_executor(self._thread, self._say, images, options, attention)
-            except Exception as error:  # whatever it is, the requests must hear of it, and the next ones be served
+                captions = await loop.run_in_executor(self._thread, self._generate, batch)
+            except Exception as error:  # of any kind: the requests receive it, and later batches are captioned
                 for job in batch:
-                    if not job.found.done():
-                        job.found.set_exception(error)
+                    if not job.captions.done():
+                        job.captions.set_exception(error)
             else:
-                for job, captions in zip(batch, found, strict=False):
-                    if not job.found.done():
-                        job.found.set_result(captions)
+                for job, captions_of_image in zip(batch, captions, strict=False):
+                    if not job.captions.done():
+                        job.captions.set_result(captions_of_image)
 
-    def _say(self, images: list[Prepared], options: DecodingOptions, attention: bool) -> list[list[Caption]]:
-        return self._captioner.generate(images, options, attention=attention)
+    def _generate(self, batch: list[_Job]) -> list[list[Caption]]:
+        images = [job.image for job in batch]
+        return self._captioner.generate(images, batch[0].options, attention=batch[0].attention)
 
-    def _take(self) -> list[_Job]:
-        """Take the image that has waited longest, and those that can be captioned with it."""
-        waiting = [job for job in self._jobs if not job.found.done()]
-        batch = [job for job in waiting if job.kind == waiting[0].kind][: self._limits.batch]
-        taken = set(batch)
-        self._jobs = deque(job for job in waiting if job not in taken)
+    def _next_batch(self) -> list[_Job]:
+        """Remove and return the oldest job, and later ones with the same options."""
+        waiting = [job for job in self._jobs if not job.captions.done()]
+        batch = [job for job in waiting if (job.options, job.attention) == (waiting[0].options, waiting[0].attention)][
+            : self._settings.batch
+        ]
+        self._jobs = deque(job for job in waiting if job not in batch)
         if not self._jobs:
-            self._arrived.clear()
+            self._has_jobs.clear()
         return batch

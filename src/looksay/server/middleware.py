@@ -1,4 +1,4 @@
-"""What stands before the routes: who may ask, how much, how long; and what is written down of it."""
+"""Enforcement of the limits in `settings`: hosts, origins, token, sizes, concurrency and timeouts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import json
 import logging
 import re
 import time
-from collections.abc import MutableMapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,23 +15,23 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from looksay.server.error_responses import busy, problem, too_large
 from looksay.server.prometheus import Metrics
-from looksay.server.settings import Limits
+from looksay.server.settings import DISCARDED_BYTES, RETRY_AFTER, ServerSettings
 
-access = logging.getLogger("looksay.access")
+access_log = logging.getLogger("looksay.access")
 log = logging.getLogger(__name__)
 
 CAPTIONS = "/v1/captions"
-OPEN = ("/", "/docs", "/openapi.json", "/healthz", "/readyz")
-"""What needs no token: the pages, which hold nothing of anyone's, and whether the server is well."""
+PUBLIC = ("/", "/docs", "/openapi.json", "/healthz", "/readyz")
+"""Paths that need no token: the web page, which holds no user's data, and the health checks."""
 
-_CLOSED = (CAPTIONS, "/v1/models", "/metrics")
+_PRIVATE = (CAPTIONS, "/v1/models", "/metrics")
 
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[^\s:\[\]@/]+)(:\d*)?")
 
-_HEADERS = {
+_SECURITY_HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -46,76 +45,87 @@ _HEADERS = {
 }
 
 
-class Guard:
-    """An ASGI application around another.
+def error_response(status: int, detail: str, headers: dict[str, str] | None = None) -> JSONResponse:
+    """Return the response to a request that failed."""
+    return JSONResponse({"detail": detail}, status, headers)
+
+
+def busy_response() -> JSONResponse:
+    """Return the response of a server at its capacity."""
+    return error_response(503, "the server is busy: try again soon", {"Retry-After": str(RETRY_AFTER)})
+
+
+class LimitsMiddleware:
+    """ASGI middleware that applies `ServerSettings` to every request, before anything is decoded.
 
     Parameters
     ----------
     app : ASGIApp
-    limits : Limits
+    settings : ServerSettings
     metrics : Metrics
     """
 
-    def __init__(self, app: ASGIApp, limits: Limits, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, settings: ServerSettings, metrics: Metrics) -> None:
         self._app = app
-        self._limits = limits
+        self._settings = settings
         self._metrics = metrics
-        self._working = 0
+        self._caption_requests = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, or let it through."""
+        """Refuse a request or pass it on; then count and log it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        exchange = _Exchange(scope, receive, send, self._limits.bytes)
+        exchange = _Exchange(scope, receive, send, self._settings.max_bytes)
         try:
-            refusal = self._refusal(scope)
-            if refusal:
+            if refusal := self._refusal(scope):
                 await refusal(scope, receive, exchange.send)
             else:
-                await self._let_through(scope, exchange)
+                await self._forward(scope, exchange)
         finally:
-            self._write_down(scope, exchange)
-
-    async def _let_through(self, scope: Scope, exchange: _Exchange) -> None:
-        captioning = _captions(scope)
-        self._working += captioning
-        try:
-            async with asyncio.timeout(self._limits.seconds):
-                await self._app(scope, exchange.receive, exchange.send)
-        except TimeoutError:
-            status, late = (504, "captioned") if exchange.uploaded else (408, "uploaded")
-            if not exchange.status:
-                answer = problem(status, f"not {late} within {self._limits.seconds:g} seconds")
-                await answer(scope, exchange.receive, exchange.send)
-        except Exception:  # it has been answered by `mistake`
-            log.exception("%s %s failed", scope["method"], scope["path"])
-        finally:
-            self._working -= captioning
-            if captioning:
-                self._metrics.seconds.observe(exchange.seconds)
+            self._record(scope, exchange)
 
     def _refusal(self, scope: Scope) -> JSONResponse | None:
-        headers, limits = Headers(scope=scope), self._limits
+        headers, settings = Headers(scope=scope), self._settings
         host = headers.get("host", "")
-        if limits.hosts and _name(host) not in limits.hosts:
-            return problem(421, "this server is not called by this name; --allowed-host adds one")
-        if scope["method"] not in ("GET", "HEAD") and _from_elsewhere(headers, host):
-            return problem(403, "another site may not ask for captions")
-        if limits.token and scope["path"] not in OPEN and not scope["path"].startswith("/page/"):
-            scheme, _, given = headers.get("authorization", "").partition(" ")
-            if scheme.lower() != "bearer" or not hmac.compare_digest(given.encode(), limits.token.encode()):
-                return problem(401, "a token is needed: Authorization: Bearer TOKEN", {"WWW-Authenticate": "Bearer"})
+        if settings.host_names and _host_name(host) not in settings.host_names:
+            return error_response(421, "this host name is not allowed: start the server with --allowed-host NAME")
+        if scope["method"] not in ("GET", "HEAD") and _is_cross_origin(headers, host):
+            return error_response(403, "cross-origin requests are not allowed")
+        if settings.token and scope["path"] not in PUBLIC and not scope["path"].startswith("/page/"):
+            scheme, _, token = headers.get("authorization", "").partition(" ")
+            if scheme.lower() != "bearer" or not hmac.compare_digest(token.encode(), settings.token.encode()):
+                detail = "the token is missing or wrong: send Authorization: Bearer TOKEN"
+                return error_response(401, detail, {"WWW-Authenticate": "Bearer"})
         length = headers.get("content-length", "0")
-        if length.isdecimal() and int(length) > limits.bytes:
-            return problem(413, too_large(limits.bytes))
-        if _captions(scope) and self._working >= limits.requests:
-            return busy()
+        if length.isdecimal() and int(length) > settings.max_bytes:
+            return error_response(413, _too_large(settings.max_bytes))
+        if _is_caption_request(scope) and self._caption_requests >= settings.max_requests:
+            return busy_response()
         return None
 
-    def _write_down(self, scope: Scope, exchange: _Exchange) -> None:
-        """Count the request, and log it: never an image, a caption, a file's name or a token."""
-        path = scope["path"] if scope["path"] in (*OPEN, *_CLOSED) else "other"  # clients must not make up labels
+    async def _forward(self, scope: Scope, exchange: _Exchange) -> None:
+        is_caption_request = _is_caption_request(scope)
+        self._caption_requests += is_caption_request
+        try:
+            async with asyncio.timeout(self._settings.timeout):
+                await self._app(scope, exchange.receive, exchange.send)
+        except TimeoutError:
+            status, verb = (504, "captioned") if exchange.is_uploaded else (408, "uploaded")
+            if not exchange.status:
+                response = error_response(status, f"not {verb} within {self._settings.timeout:g} seconds")
+                await response(scope, exchange.receive, exchange.send)
+        except Exception:  # the app has sent status 500
+            log.exception("%s %s failed", scope["method"], scope["path"])
+        finally:
+            self._caption_requests -= is_caption_request
+            if is_caption_request:
+                self._metrics.seconds.observe(exchange.seconds)
+
+    def _record(self, scope: Scope, exchange: _Exchange) -> None:
+        """Count and log a request, without images, captions, file names or tokens."""
+        # Labels come from fixed sets: clients could otherwise create metrics without end.
+        path = scope["path"] if scope["path"] in (*PUBLIC, *_PRIVATE) else "other"
         method = scope["method"] if scope["method"] in ("GET", "HEAD", "POST") else "other"
         self._metrics.requests.labels(method, path, exchange.status).inc()
         row = {
@@ -128,60 +138,112 @@ class Guard:
             "bytes": exchange.received,
             "images": scope.get("looksay.images", 0),
         }
-        access.info("%s", json.dumps(row))
+        access_log.info("%s", json.dumps(row))
 
 
 class _Exchange:
-    """Bytes in, answer out, and what is to be known of both."""
+    """A request and its response: measures both, limits the upload, and adds the security headers."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, most: int) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send, max_bytes: int) -> None:
         headers = Headers(scope=scope)
-        self.uploaded = headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers
-        self._receive = receive
-        self._send = send
-        self._most = most
-        self._started = time.perf_counter()
+        self._receive, self._send, self._max_bytes = receive, send, max_bytes
+        self._start = time.perf_counter()
+        self.is_uploaded = headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers
         self.received = 0
         self.status = 0
 
     @property
     def seconds(self) -> float:
-        """Time since the request came."""
-        return time.perf_counter() - self._started
+        return time.perf_counter() - self._start
 
-    async def receive(self) -> MutableMapping[str, Any]:
-        """Pass on a piece of the request."""
+    async def receive(self) -> Message:
         message = await self._receive()
         if message["type"] == "http.request":
             self.received += len(message.get("body", b""))
-            self.uploaded = not message.get("more_body", False)
-            if self.received > self._most:
-                raise HTTPException(413, too_large(self._most))
+            self.is_uploaded = not message.get("more_body", False)
+            if self.received > self._max_bytes:
+                raise HTTPException(413, _too_large(self._max_bytes))
         return message
 
     async def send(self, message: Message) -> None:
-        """Pass on a piece of the answer, under the headers that keep a browser safe."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
             headers = MutableHeaders(scope=message)
-            for name, value in _HEADERS.items():
-                headers[name] = value
+            headers.update(_SECURITY_HEADERS)
             headers.setdefault("Cache-Control", "no-store")
         await self._send(message)
 
 
-def _captions(scope: Scope) -> bool:
+class SlowClientProtocol(H11Protocol):
+    """Closes connections of clients that send no request or read no response within uvicorn's keep-alive timeout.
+
+    uvicorn applies that timeout between requests only, so that slow clients could hold all connections.
+    """
+
+    _discarded = 0
+    _timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: Any) -> None:  # noqa: D102
+        super().connection_made(transport)
+        self._set_timer()
+
+    def data_received(self, data: bytes) -> None:  # noqa: D102
+        self._discarded = self._discarded + len(data) if self._is_idle() else 0
+        if self._discarded > DISCARDED_BYTES:
+            self.transport.abort()
+            return
+        super().data_received(data)
+        self._set_timer(restart=False)  # a client must not stay by sending a byte now and then
+
+    def pause_writing(self) -> None:  # noqa: D102
+        super().pause_writing()
+        self._set_timer()
+
+    def resume_writing(self) -> None:  # noqa: D102
+        super().resume_writing()
+        self._set_timer()
+
+    def on_response_complete(self) -> None:  # noqa: D102
+        super().on_response_complete()
+        self._set_timer()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: D102
+        super().connection_lost(exc)
+        self._cancel_timer()
+
+    def _is_idle(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete
+
+    def _set_timer(self, *, restart: bool = True) -> None:
+        """Start the timer if the server waits for the client, and stop it if not."""
+        is_waiting = self._is_idle() or self.flow.write_paused
+        if restart or not is_waiting:
+            self._cancel_timer()
+        if is_waiting and not self._timer:
+            self._timer = self.loop.call_later(self.timeout_keep_alive, self.transport.abort)
+
+    def _cancel_timer(self) -> None:
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+
+
+def _too_large(max_bytes: int) -> str:
+    return f"the upload is too large: send at most {max_bytes:,} bytes"
+
+
+def _is_caption_request(scope: Scope) -> bool:
     return bool(scope["path"] == CAPTIONS and scope["method"] == "POST")
 
 
-def _name(host: str) -> str:
-    """Return the name in a Host header, without the port, the brackets of IPv6 and a last dot; empty if it is none."""
-    found = _HOST.fullmatch(host.lower())
-    return found[1].strip("[]").removesuffix(".") if found else ""
+def _host_name(host: str) -> str:
+    """Return the name in a Host header without port, brackets of IPv6 and final dot; empty if it is malformed."""
+    match = _HOST.fullmatch(host.lower())
+    return match[1].strip("[]").removesuffix(".") if match else ""
 
 
-def _from_elsewhere(headers: Headers, host: str) -> bool:
-    """Return whether a page of another origin asks. Browsers say so; programs say nothing, and may."""
+def _is_cross_origin(headers: Headers, host: str) -> bool:
+    """Return whether a page of another origin sent a request; browsers send these headers, programs need not."""
     origin = headers.get("origin")
-    other = headers.get("sec-fetch-site", "none") not in ("none", "same-origin")
-    return other or (origin is not None and urlsplit(origin).netloc != host)
+    is_other_site = headers.get("sec-fetch-site", "none") not in ("none", "same-origin")
+    return is_other_site or (origin is not None and urlsplit(origin).netloc != host)

@@ -1,143 +1,129 @@
-"""What is asked for, and what is answered."""
+"""Query options and response bodies of the HTTP API."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_origin
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, create_model
 
-from looksay.decoding.options import Overrides
-from looksay.types import Caption, ModelSpec
+from looksay.decoding.options import DecodingOptions
+from looksay.option_fields import Option, declared
+from looksay.server.settings import DECODING_LIMITS, MAX_WORD_LENGTH
 
-_WORD = Annotated[str, Field(max_length=40)]
+_Word = Annotated[str, Field(max_length=MAX_WORD_LENGTH)]
 
 
-class Options(BaseModel):
-    """How captions are searched for; what is left out is as the model has it."""
-
+class _Query(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    beam: int | None = Field(None, ge=1, le=10, description="Captions searched in parallel; 1 is greedy.")
-    num_captions: int | None = Field(None, ge=1, le=10, description="Captions answered for each image.")
-    max_length: int | None = Field(None, ge=1, le=50, description="Longest caption.")
-    min_length: int | None = Field(None, ge=0, le=50, description="Shortest caption.")
-    length_penalty: float | None = Field(None, ge=0, le=2, description="0 favours short captions, 1 long ones.")
-    no_repeat: int | None = Field(None, ge=0, le=10, description="Say no run of so many words twice; 0: no such rule.")
-    no_repeat_words: bool | None = Field(None, description="Say no word twice but small ones, as articles.")
-    no_dangling: bool | None = Field(None, description="End in no article, preposition or conjunction.")
-    bad_words: list[_WORD] | None = Field(None, max_length=100, description="Words never to be said.")
-    prefix: str | None = Field(None, max_length=200, description="How every caption begins.")
-    temperature: float | None = Field(None, ge=0, le=10, description="Above 0: draw captions at random.")
-    top_k: int | None = Field(None, ge=0, le=100_000, description="Draw from so many likeliest words; 0: from all.")
-    top_p: float | None = Field(None, gt=0, le=1, description="Draw from the likeliest words of this probability.")
-    seed: int | None = Field(None, ge=0, le=2**63 - 1, description="Of drawing; another each time if left out.")
-    tags: bool | None = Field(None, description="Ask for nouns that the CNN is sure of and that the caption lacks.")
-    attention: bool = Field(False, description="Also say where the model looked for each word.")
-
-    def changes(self) -> Overrides:
-        """Return the options of the search that were given."""
-        given = self.model_dump(exclude={"attention"}, exclude_none=True)
-        if "bad_words" in given:
-            given["bad_words"] = tuple(given["bad_words"])
-        return given
+    attention: bool = Field(False, description="Return an attention map for each token.")
 
 
-class Recognised(BaseModel):
-    """A noun that the CNN recognises."""
+def _query_field(option: Option) -> tuple[Any, Any]:
+    """Return the type and the pydantic field of a decoding option; None keeps the model's own value."""
+    kind = list[_Word] if get_origin(option.type) is tuple else option.type
+    bounds: dict[str, Any] = option.bounds | DECODING_LIMITS.get(option.name, {})
+    return kind | None, Field(None, description=option.help, **bounds)
 
-    noun: str
-    probability: float = Field(description="That people would mention it.")
-    said: bool = Field(description="Whether the caption names it.")
+
+if TYPE_CHECKING:
+    CaptionQuery = _Query
+else:
+    CaptionQuery = create_model(
+        "CaptionQuery",
+        __base__=_Query,
+        __doc__="Options of a caption request.",
+        **{option.name: _query_field(option) for option in declared(DecodingOptions)},
+    )
 
 
-class Said(BaseModel):
+def _to_lists(maps: Any) -> Any:
+    return np.round(maps.astype(float), 4).tolist() if isinstance(maps, np.ndarray) else maps
+
+
+_Rounded = Annotated[float, AfterValidator(lambda value: round(value, 4))]
+_Maps = Annotated[list[list[list[float]]] | None, BeforeValidator(_to_lists)]
+
+
+class TagResult(BaseModel):
+    """An object that the encoder recognises."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    name: str
+    probability: _Rounded = Field(description="Calibrated probability that a person would mention it.")
+    in_caption: bool = Field(description="Whether the caption mentions it.")
+
+
+class CaptionResult(BaseModel):
     """A caption."""
 
+    model_config = ConfigDict(from_attributes=True)
+
     text: str
-    words: list[str]
-    log_prob: float = Field(description="Natural log of the probability of these words and the end.")
-    attention: list[list[list[float]]] | None = Field(
-        None, description="Where the model looked, (words, rows, columns); each map sums to 1."
-    )
-    tags: list[Recognised] = Field([], description="What the CNN recognises, the likeliest first.")
-
-    @classmethod
-    def of(cls, caption: Caption) -> Said:
-        """Return what is sent of a caption."""
-        maps = caption.attention
-        looked = None if maps is None else np.round(maps.astype(float), 4).tolist()
-        tags = [
-            Recognised(noun=tag.name, probability=round(tag.probability, 4), said=tag.in_caption)
-            for tag in caption.tags
-        ]
-        log_prob = round(caption.log_prob, 4)
-        return cls(text=caption.text, words=list(caption.tokens), log_prob=log_prob, attention=looked, tags=tags)
+    tokens: list[str]
+    log_prob: _Rounded = Field(description="Log-probability of the tokens and <end>, natural logarithm.")
+    attention: _Maps = Field(None, description="Attention maps (tokens, rows, columns); each sums to 1.")
+    tags: list[TagResult] = Field([], description="Recognised objects, most probable first.")
 
 
-class Image(BaseModel):
-    """An image's captions, the best first; or why it has none."""
+class ImageResult(BaseModel):
+    """The captions of an image, best first, or the error if it cannot be read."""
 
-    name: str = Field(description="The name of its file, as it was sent.")
-    width: int | None = Field(default=None, description="In pixels, upright.")
+    name: str = Field(description="File name in the form; empty for a bare image.")
+    width: int | None = Field(default=None, description="Pixels, after EXIF orientation.")
     height: int | None = None
-    captions: list[Said] = []
-    seconds: float | None = Field(default=None, description="From its decoding to its captions.")
+    captions: list[CaptionResult] = []
+    seconds: _Rounded | None = Field(default=None, description="Time from decoding the image to its captions.")
     error: str | None = None
 
 
-class Answer(BaseModel):
-    """The images of a request, in their order."""
+class CaptionResponse(BaseModel):
+    """The images of a request, in the order of the upload."""
 
     model: str
-    seconds: float = Field(description="From the end of the upload.")
-    images: list[Image]
+    seconds: _Rounded = Field(description="Time after the upload.")
+    images: list[ImageResult]
 
 
-class Model(BaseModel):
-    """The model that captions."""
+class ModelInfo(BaseModel):
+    """A model that generates captions."""
 
     name: str
     encoder: str
     decoder: str
     image_size: int
     grid: tuple[int, int] = Field(description="Rows and columns of an attention map.")
-    vocabulary: int = Field(description="Number of words it knows.")
-    search: dict[str, Any] = Field(description="Its own search options.")
+    vocabulary_size: int
+    decoding: dict[str, Any] = Field(description="Decoding options that requests do not override.")
     licence: str
     training_data: str
     scores: dict[str, Any]
 
-    @classmethod
-    def of(cls, spec: ModelSpec, vocabulary: int) -> Model:
-        """Return what is told of a model."""
-        facts = spec.to_json()
-        same = {name: facts[name] for name in cls.model_fields if name in facts}
-        return cls(image_size=spec.image.size, vocabulary=vocabulary, **same)
+
+class RequestLimits(BaseModel):
+    """Limits of a request."""
+
+    max_bytes: int
+    max_pixels: int = Field(description="Of each image.")
+    max_images: int
 
 
-class Allowed(BaseModel):
-    """How much a request may bring."""
+class ModelsResponse(BaseModel):
+    """The model, or the models of the ensemble, and the limits of a request."""
 
-    bytes: int
-    pixels: int = Field(description="Of an image.")
-    images: int
-
-
-class Models(BaseModel):
-    """All models that have a say (several are an ensemble), and what they may be asked."""
-
-    models: list[Model]
-    limits: Allowed
+    models: list[ModelInfo]
+    limits: RequestLimits
 
 
-class Health(BaseModel):
-    """Whether the server is well."""
+class Status(BaseModel):
+    """The state of the server."""
 
     status: str
 
 
-class Problem(BaseModel):
-    """Why there is no answer."""
+class ErrorResponse(BaseModel):
+    """The reason why a request failed."""
 
-    detail: Any
+    detail: str

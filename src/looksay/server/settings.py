@@ -1,65 +1,89 @@
-"""How much a client may ask for."""
+"""The settings and limits of the HTTP server, declared once.
+
+The options of ``looksay serve`` and the table in docs/guide/serve.md are made from `ServerSettings`.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from ipaddress import ip_address
 
 from looksay.errors import require
+from looksay.option_fields import check, option
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+ENVIRONMENT = {"token": "LOOKSAY_TOKEN"}
+"""Environment variables that set an option of ``looksay serve``."""
+
+DECODING_LIMITS: dict[str, dict[str, int]] = {
+    "num_beams": {"le": 10},
+    "num_captions": {"le": 10},
+    "max_length": {"le": 50},
+    "min_length": {"le": 50},
+    "no_repeat_ngram_size": {"le": 10},
+    "bad_words": {"max_length": 100},
+    "force_words": {"max_length": 3},  # constrained beam search has 2 ** words beams
+    "prefix": {"max_length": 200},
+    "num_beam_groups": {"le": 10},
+    "diversity_penalty": {"le": 100},
+    "top_k": {"le": 100_000},
+    "seed": {"le": 2**63 - 1},
+}
+"""Bounds of decoding options over HTTP, where they are tighter than in `DecodingOptions`."""
+
+MAX_WORD_LENGTH = 40  # characters of a word in bad_words and force_words
+MAX_FORM_FIELDS = 20  # a form should have files only; with a few fields the error can name the first one
+MAX_JPEG_SCANS = 200  # cameras and editors write about 10; decoding each takes as long as decoding the image
+READER_THREADS = 2  # a large image takes half a gigabyte while it is decoded
+BATCH_WAIT = 0.003  # seconds that an image waits for others of its batch
+RETRY_AFTER = 1  # seconds after which a client should repeat a request that was answered 503
+DISCARDED_BYTES = 32_000_000  # of an upload, read after it was refused so that the client receives the response
 
 
 @dataclass(frozen=True)
-class Limits:
-    """Limits of the server; each is a flag of ``looksay serve``.
-
-    Attributes
-    ----------
-    bytes : int
-        Of an upload, all its images together.
-    pixels : int
-        Of an image; a larger one is refused before it is decoded.
-    images : int
-        Of a request.
-    requests : int
-        Being uploaded or worked on at once; one more is answered 503.
-    queue : int
-        CaptionDataset that wait or are worked on at once; a request that brings more is answered 503.
-    seconds : float
-        That a request may take, its upload included.
-    batch : int
-        CaptionDataset captioned together.
-    wait : float
-        Seconds that an image waits for others to be captioned with.
-    token : str
-        What a client must send as ``Authorization: Bearer TOKEN``; empty for no such rule.
-    hosts : tuple of str
-        Names by which a browser may call the server; empty for all.
+class ServerSettings:
+    """Settings of the HTTP server; each is an option of ``looksay serve``.
 
     Raises
     ------
     OptionError
-        If a value is out of its range.
+        If a value is of another type or out of its range.
     """
 
-    bytes: int = 32_000_000
-    pixels: int = 50_000_000
-    images: int = 32
-    requests: int = 16
-    queue: int = 64
-    seconds: float = 30.0
-    batch: int = 16
-    wait: float = 0.003
-    token: str = ""
-    hosts: tuple[str, ...] = LOOPBACK
+    host: str = option("127.0.0.1", "Address to listen on; 0.0.0.0 for all interfaces.")
+    port: int = option(8000, "Port to listen on; 0 for any free port.", ge=0, le=65535)
+    allowed_hosts: tuple[str, ...] = option(
+        (), "Host name that requests may use besides the loopback names. Without it, any if --host is not loopback."
+    )
+    token: str = option("", "Bearer token that requests must carry; empty for none.")
+    max_bytes: int = option(32_000_000, "Maximum upload size in bytes.", ge=1)
+    max_pixels: int = option(50_000_000, "Maximum number of pixels in an image.", ge=1, le=89_478_485)
+    max_images: int = option(32, "Maximum number of images in a request.", ge=1)
+    max_requests: int = option(16, "Maximum number of concurrent caption requests; more are answered 503.", ge=1)
+    max_connections: int = option(500, "Maximum number of open connections; more are answered 503.", ge=1)
+    queue: int = option(64, "Maximum number of images being processed or waiting; more are answered 503.", ge=1)
+    batch: int = option(16, "Maximum number of images captioned together.", ge=1)
+    timeout: float = option(30.0, "Seconds that a request may take, its upload included.", gt=0)
+    idle_timeout: int = option(10, "Seconds that a client may take to send headers or to read a response.", ge=1)
 
     def __post_init__(self) -> None:
-        from looksay.images import MAX_PIXELS  # here, so that the command line knows the defaults at no cost
+        check(self)
+        require(
+            self.queue >= self.max_images,
+            f"queue {self.queue} is too small: use at least max_images ({self.max_images})",
+        )
+        require(self.token.isascii(), "token has other characters than ASCII: use letters, digits and punctuation")
 
-        for name in ("bytes", "pixels", "images", "requests", "queue", "batch"):
-            require(getattr(self, name) >= 1, f"{name} is {getattr(self, name)}; it must be 1 or more")
-        require(self.pixels <= MAX_PIXELS, f"pixels is {self.pixels}; it must be at most {MAX_PIXELS}")
-        require(self.seconds > 0, f"seconds is {self.seconds}; it must be above 0")
-        require(0 <= self.wait <= 1, f"wait is {self.wait}; it must be from 0 to 1 second")
-        require(self.queue >= self.images, f"queue is {self.queue}; it must have room for a request ({self.images})")
-        require(self.token.isascii(), "token must be ASCII")
+    @property
+    def host_names(self) -> frozenset[str]:
+        """Values of the Host header that are accepted; empty for any."""
+        if self.allowed_hosts or _is_loopback(self.host):
+            return frozenset((*LOOPBACK, *(name.lower() for name in self.allowed_hosts)))
+        return frozenset()
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"

@@ -1,74 +1,74 @@
-// Asks the server for captions: a few requests at a time, again later if it is busy.
+// Requests to the server: a few at a time, repeated while it is busy.
 
-const AT_ONCE = 4;
-const TRIES = 60; // of a busy server
+const MAX_REQUESTS = 4;
+const MAX_ATTEMPTS = 60; // while the server is busy
 let token = "";
-let asking = null; // while people are asked for the token
-let working = 0;
+let tokenPrompt = null; // the promise of the token dialog while it is open
+let running = 0;
 const waiting = [];
 
-/** What the server is: its models and its limits. */
-export async function facts() {
+/** Get the models and the limits of the server. */
+export async function getModels() {
   return (await send("v1/models", {})).json();
 }
 
-/** Caption a file; throws an Error whose message is for people. */
+/** Generate captions for a file; throws an Error whose message can be shown. */
 export function caption(file, options, signal) {
   return new Promise((resolve, reject) => {
     waiting.push({ file, options, signal, resolve, reject });
-    next();
+    startRequests();
   });
 }
 
-function next() {
-  while (working < AT_ONCE && waiting.length) {
+function startRequests() {
+  while (running < MAX_REQUESTS && waiting.length) {
     const job = waiting.shift();
-    working += 1;
-    ask(job).then(job.resolve, job.reject).finally(() => {
-      working -= 1;
-      next();
+    running += 1;
+    request(job).then(job.resolve, job.reject).finally(() => {
+      running -= 1;
+      startRequests();
     });
   }
 }
 
-async function ask({ file, options, signal }) {
+async function request({ file, options, signal }) {
   const query = new URLSearchParams({ ...options, attention: "true" });
   const body = new FormData();
   body.append("images", file, file.name || "image");
-  for (let tries = 1; ; tries += 1) {
-    const answer = await send(`v1/captions?${query}`, { method: "POST", body, signal });
-    if (answer.status === 503 && tries < TRIES) {
-      await later(Number(answer.headers.get("Retry-After")) || 1, signal);
+  for (let attempt = 1; ; attempt += 1) {
+    const response = await send(`v1/captions?${query}`, { method: "POST", body, signal });
+    if (response.status === 503 && attempt < MAX_ATTEMPTS) {
+      await wait(Number(response.headers.get("Retry-After")) || 1, signal);
       continue;
     }
-    const said = await answer.json().catch(() => ({}));
-    const image = said.images?.[0];
+    const { images, detail } = await response.json().catch(() => ({}));
+    const image = images?.[0];
     if (image?.error) throw new Error(image.error);
-    if (!image) throw new Error(problem(said.detail) || `the server answered ${answer.status}`);
+    if (!image) throw new Error(detail || `the server answered with status ${response.status}`);
     return image;
   }
 }
 
 async function send(path, settings) {
   for (;;) {
-    const sent = token;
-    const headers = sent ? { Authorization: `Bearer ${sent}` } : {};
-    let answer;
+    const sentToken = token;
+    const headers = sentToken ? { Authorization: `Bearer ${sentToken}` } : {};
+    let response;
     try {
-      answer = await fetch(path, { ...settings, headers });
+      response = await fetch(path, { ...settings, headers });
     } catch (error) {
       if (error.name === "AbortError") throw error;
-      throw new Error("the server cannot be reached; is it still running?");
+      throw new Error("the server cannot be reached: check that looksay serve is running");
     }
-    if (answer.status !== 401) return answer;
-    if (token === sent) await (asking ??= askForToken(sent).finally(() => (asking = null)));
+    if (response.status !== 401) return response;
+    if (token === sentToken) await (tokenPrompt ??= promptForToken(sentToken).finally(() => (tokenPrompt = null)));
   }
 }
 
-/** Ask people for the token, once for all requests that wait for it. */
-function askForToken(wrong) {
+/** Open the token dialog, once for all requests that need the token. */
+function promptForToken(wrongToken) {
   const dialog = document.getElementById("token");
-  dialog.querySelector(".error").hidden = !wrong;
+  dialog.querySelector(".error").hidden = !wrongToken;
   dialog.returnValue = "";
   dialog.showModal();
   return new Promise((resolve, reject) => {
@@ -76,18 +76,14 @@ function askForToken(wrong) {
       "close",
       () => {
         token = dialog.querySelector("input").value;
-        dialog.returnValue === "ok" ? resolve() : reject(new Error("a token is needed"));
+        dialog.returnValue === "ok" ? resolve() : reject(new Error("the server requires a token"));
       },
       { once: true },
     );
   });
 }
 
-function problem(detail) {
-  return Array.isArray(detail) ? detail.map((each) => `${each.loc?.at(-1)}: ${each.msg}`).join("; ") : detail;
-}
-
-function later(seconds, signal) {
+function wait(seconds, signal) {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(resolve, 1000 * seconds * (1 + Math.random()));
     signal?.addEventListener("abort", () => {

@@ -1,81 +1,81 @@
-// The page: images come in, cards go out.
+// The page: adds a card for each image and shows the progress.
 
-import { caption, facts } from "./api.js";
+import { caption, getModels } from "./api.js";
 import { Card } from "./card.js";
-import { csv, jsonl, save } from "./files.js";
+import { download, toCsv, toJsonl } from "./files.js";
 
-const find = (id) => document.getElementById(id);
+const byId = (id) => document.getElementById(id);
 const cards = new Set();
-let most = Infinity; // bytes of an upload
-let counting = null; // the timer of the next count
-let drawing = Promise.resolve(); // thumbnails are made one after another, so that the page stays quick
+let maxBytes = Infinity; // of an upload
+let statusTimer = null;
+let thumbnails = Promise.resolve(); // made one after another, so that the page stays responsive
 
-/** Say something to people, beside the count of captions. */
-function tell(text) {
-  find("message").textContent = text;
+/** Show a message beside the progress. */
+function notify(text) {
+  byId("message").textContent = text;
 }
 
-function add(files) {
+function addFiles(files) {
   const images = [...files].filter((file) => file.type.startsWith("image/") || /\.(jpe?g|png|webp|gif|bmp|tiff?|jp2|avif)$/i.test(file.name));
-  const others = files.length - images.length;
+  const skipped = files.length - images.length;
   for (const file of images) {
-    const card = new Card(file, { remove, retry: run, tell });
+    const card = new Card(file, { remove: removeCard, retry: captionCard, notify });
     cards.add(card);
-    find("gallery").append(card.element);
-    drawing = drawing.then(() => cards.has(card) && card.thumbnail());
-    run(card);
+    byId("gallery").append(card.element);
+    thumbnails = thumbnails.then(() => cards.has(card) && card.showThumbnail());
+    captionCard(card);
   }
-  if (others) tell(`${others} ${others === 1 ? "file is" : "files are"} no image`);
+  if (skipped) notify(skipped === 1 ? "1 file is not an image" : `${skipped} files are not images`);
 }
 
-async function run(card) {
-  card.begin();
-  count();
+async function captionCard(card) {
+  card.showProgress();
+  updateStatus();
   try {
-    if (card.file.size > most) throw new Error(`it has ${card.file.size.toLocaleString()} bytes; at most ${most.toLocaleString()} are taken`);
-    const options = Object.fromEntries(new FormData(find("controls")));
-    card.said(await caption(card.file, options, card.abort.signal), Number(options.temperature) > 0);
+    if (card.file.size > maxBytes) throw new Error(`the file has ${card.file.size.toLocaleString()} bytes: the server accepts at most ${maxBytes.toLocaleString()}`);
+    const options = Object.fromEntries(new FormData(byId("controls")));
+    card.showCaptions(await caption(card.file, options, card.abort.signal), Number(options.temperature) > 0);
   } catch (error) {
     if (error.name === "AbortError") return;
-    card.failed(error.message);
+    card.showError(error.message);
   }
-  count();
+  updateStatus();
 }
 
-function remove(card) {
-  const next = card.element.nextElementSibling ?? card.element.previousElementSibling;
-  drop(card);
-  (next?.querySelector(".remove") ?? find("choose")).focus();
-  count();
+function removeCard(card) {
+  const neighbour = card.element.nextElementSibling ?? card.element.previousElementSibling;
+  deleteCard(card);
+  (neighbour?.querySelector(".remove") ?? byId("choose")).focus();
+  updateStatus();
 }
 
-function drop(card) {
+function deleteCard(card) {
   cards.delete(card);
-  card.gone();
+  card.destroy();
 }
 
-/** Say how far it is; with many images a few times a second at most, as screen readers read it out. */
-function count() {
-  counting ??= setTimeout(() => {
-    counting = null;
+/** Show the progress, at most a few times a second, because screen readers read each change. */
+function updateStatus() {
+  statusTimer ??= setTimeout(() => {
+    statusTimer = null;
     const busy = [...cards].filter((card) => card.busy).length;
     const failed = [...cards].filter((card) => card.error).length;
     const done = cards.size - busy;
-    if (busy) find("status").textContent = `${done} of ${cards.size} captioned`;
-    else find("status").textContent = cards.size ? `${done - failed} captioned${failed ? `, ${failed} failed` : ""}` : "";
-    for (const id of ["csv", "jsonl", "clear", "again"]) find(id).disabled = !cards.size || (busy > 0 && id !== "clear");
+    if (busy) byId("status").textContent = `${done} of ${cards.size} captioned`;
+    else byId("status").textContent = cards.size ? `${done - failed} captioned${failed ? `, ${failed} failed` : ""}` : "";
+    for (const id of ["csv", "jsonl", "clear", "again"]) byId(id).disabled = !cards.size || (busy > 0 && id !== "clear");
   }, 300);
 }
 
-find("choose").addEventListener("click", () => find("files").click());
-find("photograph").addEventListener("click", () => find("camera").click());
+byId("choose").addEventListener("click", () => byId("files").click());
+byId("photograph").addEventListener("click", () => byId("camera").click());
 for (const id of ["files", "camera"]) {
-  find(id).addEventListener("change", (event) => {
-    add(event.target.files);
+  byId(id).addEventListener("change", (event) => {
+    addFiles(event.target.files);
     event.target.value = "";
   });
 }
-document.addEventListener("paste", (event) => add(event.clipboardData.files));
+document.addEventListener("paste", (event) => addFiles(event.clipboardData.files));
 document.addEventListener("dragover", (event) => {
   event.preventDefault();
   document.body.classList.add("over");
@@ -84,43 +84,43 @@ document.addEventListener("dragleave", (event) => event.relatedTarget ?? documen
 document.addEventListener("drop", (event) => {
   event.preventDefault();
   document.body.classList.remove("over");
-  add(event.dataTransfer.files);
+  addFiles(event.dataTransfer.files);
 });
 
-for (const input of find("controls").querySelectorAll("input")) {
-  const show = () => (find("controls").querySelector(`output[for=${input.id}]`).textContent = input.value);
+for (const input of byId("controls").querySelectorAll("input")) {
+  const showValue = () => (byId("controls").querySelector(`output[for=${input.id}]`).textContent = input.value);
   input.addEventListener("input", () => {
-    if (input.id === "num_beams" || input.id === "num_captions") match(input.id);
-    show();
+    if (input.id === "num_beams" || input.id === "num_captions") limitCaptions(input.id);
+    showValue();
   });
-  show();
+  showValue();
 }
 
-/** No more captions than the beam holds. */
-function match(changed) {
-  const [beam, best] = [find("num_beams"), find("num_captions")];
-  if (Number(best.value) <= Number(beam.value)) return;
-  const other = changed === "num_beams" ? best : beam;
-  other.value = find(changed).value;
+/** Keep num_captions at most num_beams, by changing the other one of the two. */
+function limitCaptions(changedId) {
+  const [beams, captions] = [byId("num_beams"), byId("num_captions")];
+  if (Number(captions.value) <= Number(beams.value)) return;
+  const other = changedId === "num_beams" ? captions : beams;
+  other.value = byId(changedId).value;
   other.dispatchEvent(new Event("input"));
 }
 
-find("again").addEventListener("click", () => cards.forEach(run));
-find("clear").addEventListener("click", () => {
-  [...cards].forEach(drop);
-  find("choose").focus();
-  count();
+byId("again").addEventListener("click", () => cards.forEach(captionCard));
+byId("clear").addEventListener("click", () => {
+  [...cards].forEach(deleteCard);
+  byId("choose").focus();
+  updateStatus();
 });
-find("csv").addEventListener("click", () => save("captions.csv", "text/csv", csv(cards)));
-find("jsonl").addEventListener("click", () => save("captions.jsonl", "application/jsonl", jsonl(cards)));
+byId("csv").addEventListener("click", () => download("captions.csv", "text/csv", toCsv(cards)));
+byId("jsonl").addEventListener("click", () => download("captions.jsonl", "application/jsonl", toJsonl(cards)));
 
-facts()
+getModels()
   .then(({ models, limits }) => {
-    most = limits.bytes;
-    for (const [id, value] of [["num_beams", models[0].search.num_beams], ["temperature", models[0].search.temperature]]) {
-      find(id).value = value;
-      find(id).dispatchEvent(new Event("input"));
+    maxBytes = limits.max_bytes;
+    for (const id of ["num_beams", "temperature"]) {
+      byId(id).value = models[0].decoding[id];
+      byId(id).dispatchEvent(new Event("input"));
     }
-    find("model").textContent = `${models.map((model) => model.name).join(" + ")} says it.`;
+    byId("model").textContent = `Model: ${models.map((model) => model.name).join(" + ")}.`;
   })
-  .catch((error) => tell(error.message));
+  .catch((error) => notify(error.message));

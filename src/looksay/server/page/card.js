@@ -1,39 +1,39 @@
-// One image in the gallery: its thumbnail, its captions, and where the model looked.
+// A card of the gallery: an image, its captions and its attention maps.
 
-const WIDTH = 480; // pixels of a thumbnail: originals would fill the memory of a gallery of hundreds
-const DARKEST = 0.8;
+const THUMBNAIL_WIDTH = 480; // pixels; hundreds of originals would fill the memory
+const MAX_SHADE = 0.8; // opacity where attention is zero
 const template = document.getElementById("card");
 
 export class Card {
-  /** A card for a file; `actions` has remove(card), retry(card) and tell(text). */
+  /** Create a card for a file; `actions` has remove(card), retry(card) and notify(text). */
   constructor(file, actions) {
     this.file = file;
     this.name = file.name || "pasted image";
     this.captions = [];
     this.error = "";
-    this.chosen = 0;
+    this.selected = 0;
     this.abort = new AbortController();
     this.element = template.content.firstElementChild.cloneNode(true);
     this.find(".name").textContent = this.name;
     this.find(".name").title = this.name;
-    this.on(".copy", () => copy(this.text, "Caption copied", actions.tell));
-    this.on(".alt", () => copy(this.alt, "Alt text copied", actions.tell));
-    this.on(".retry", () => actions.retry(this));
-    this.on(".remove", () => actions.remove(this));
+    this.onClick(".copy", () => copy(this.text, "Caption copied", actions.notify));
+    this.onClick(".alt", () => copy(this.alt, "Alt text copied", actions.notify));
+    this.onClick(".retry", () => actions.retry(this));
+    this.onClick(".remove", () => actions.remove(this));
     this.find(".remove").setAttribute("aria-label", `Remove ${this.name}`);
-    this.find(".caption").addEventListener("keydown", (event) => this.move(event));
+    this.find(".caption").addEventListener("keydown", (event) => this.moveFocus(event));
   }
 
   find(selector) {
     return this.element.querySelector(selector);
   }
 
-  on(selector, action) {
+  onClick(selector, action) {
     this.find(selector).addEventListener("click", action);
   }
 
   get text() {
-    return this.captions[this.chosen]?.text ?? "";
+    return this.captions[this.selected]?.text ?? "";
   }
 
   /** The caption as a sentence in an HTML attribute. */
@@ -46,22 +46,22 @@ export class Card {
     return this.element.getAttribute("aria-busy") === "true";
   }
 
-  async thumbnail() {
+  async showThumbnail() {
     const image = this.find("img");
     try {
-      const image = await createImageBitmap(this.file, { resizeWidth: WIDTH, resizeQuality: "medium" });
+      const bitmap = await createImageBitmap(this.file, { resizeWidth: THUMBNAIL_WIDTH, resizeQuality: "medium" });
       const canvas = document.createElement("canvas");
-      [canvas.width, canvas.height] = [image.width, image.height];
-      canvas.getContext("2d").drawImage(image, 0, 0);
-      image.close();
-      const small = await new Promise((resolve) => canvas.toBlob(resolve, "image/webp", 0.8));
-      if (!this.abort.signal.aborted) image.src = URL.createObjectURL(small);
+      [canvas.width, canvas.height] = [bitmap.width, bitmap.height];
+      canvas.getContext("2d").drawImage(bitmap, 0, 0);
+      bitmap.close();
+      const thumbnail = await new Promise((resolve) => canvas.toBlob(resolve, "image/webp", 0.8));
+      if (!this.abort.signal.aborted) image.src = URL.createObjectURL(thumbnail);
     } catch {
-      image.remove(); // a format that the browser does not show; the server may read it all the same
+      image.remove(); // the browser cannot show this format; the server may still read it
     }
   }
 
-  begin() {
+  showProgress() {
     this.element.setAttribute("aria-busy", "true");
     this.error = "";
     this.captions = [];
@@ -70,107 +70,107 @@ export class Card {
     this.find(".others").replaceChildren();
     this.find(".tags").hidden = true;
     if (this.find("img")) this.find("img").alt = "";
-    this.hide();
+    this.unpin();
   }
 
-  /** Show captions; those that were `drawn` at random have no share of a probability. */
-  said(image, drawn) {
+  /** Show captions; `sampled` ones have no share of the probability. */
+  showCaptions(image, sampled) {
     this.element.setAttribute("aria-busy", "false");
     this.captions = image.captions;
-    this.drawn = drawn;
+    this.sampled = sampled;
     this.find(".copy").hidden = this.find(".alt").hidden = false;
-    this.choose(0);
+    this.select(0);
   }
 
-  failed(message) {
+  showError(message) {
     this.element.setAttribute("aria-busy", "false");
     this.error = message;
     this.find(".error").textContent = `No caption: ${message}`;
     this.find(".error").hidden = this.find(".retry").hidden = false;
   }
 
-  /** Show one of the captions, and the words to point at. */
-  choose(place) {
-    this.chosen = place;
-    const { text, words, attention, tags } = this.captions[place];
-    const looks = attention && new Set(attention[0]?.flat()).size > 1; // else the model looks everywhere alike
-    const buttons = words.map((word, at) => this.word(word, at, looks ? attention[at] : null));
+  /** Show one of the captions, with a button for each token. */
+  select(index) {
+    this.selected = index;
+    const { text, tokens, attention, tags } = this.captions[index];
+    const hasMaps = attention && new Set(attention[0]?.flat()).size > 1; // uniform maps come from models without attention
+    const buttons = tokens.map((token, position) => this.tokenButton(token, position, hasMaps ? attention[position] : null));
     this.find(".caption").replaceChildren(...buttons.flatMap((button) => [button, " "]));
     if (this.find("img")) this.find("img").alt = text;
-    this.hide();
-    this.recognised(tags);
-    this.list();
+    this.unpin();
+    this.showTags(tags);
+    this.showAlternatives();
   }
 
-  /** What the CNN recognises, and which of it the caption does not name. */
-  recognised(tags) {
-    const items = tags.map(({ noun, probability, said }) => {
+  /** List the recognised objects, and mark those that the caption mentions. */
+  showTags(tags) {
+    const items = tags.map(({ name, probability, in_caption }) => {
       const item = document.createElement("li");
-      item.textContent = `${noun} ${Math.round(100 * probability)} %${said ? "" : ", not said"}`;
-      item.className = said ? "said" : "";
+      item.textContent = `${name} ${Math.round(100 * probability)} %${in_caption ? "" : ", not in the caption"}`;
+      item.className = in_caption ? "in-caption" : "";
       return item;
     });
     this.find(".tags").replaceChildren(...items);
     this.find(".tags").hidden = !items.length;
   }
 
-  word(word, at, map) {
+  tokenButton(token, position, map) {
     const button = document.createElement("button");
     button.type = "button";
-    button.className = "word";
-    button.textContent = word;
-    button.tabIndex = at ? -1 : 0;
+    button.className = "token";
+    button.textContent = token;
+    button.tabIndex = position ? -1 : 0;
     if (!map) return button;
     button.setAttribute("aria-pressed", "false");
-    button.setAttribute("aria-label", `${word}: looked ${place(map)}`);
-    button.addEventListener("pointerenter", (event) => event.pointerType === "mouse" && this.look(map));
-    button.addEventListener("pointerleave", (event) => event.pointerType === "mouse" && this.restore());
-    button.addEventListener("focus", () => button.matches(":focus-visible") && this.look(map));
-    button.addEventListener("blur", () => this.restore());
-    button.addEventListener("click", () => this.pin(button, map));
+    button.setAttribute("aria-label", `${token}: attention ${describeMaximum(map)}`);
+    button.addEventListener("pointerenter", (event) => event.pointerType === "mouse" && this.showMap(map));
+    button.addEventListener("pointerleave", (event) => event.pointerType === "mouse" && this.restoreMap());
+    button.addEventListener("focus", () => button.matches(":focus-visible") && this.showMap(map));
+    button.addEventListener("blur", () => this.restoreMap());
+    button.addEventListener("click", () => this.togglePin(button, map));
     return button;
   }
 
-  /** Keep a word's map, or let it go. */
-  pin(button, map) {
-    const pinned = button.getAttribute("aria-pressed") === "true";
-    this.hide();
-    if (pinned) return;
+  /** Keep the attention map of a token on the image, or remove it. */
+  togglePin(button, map) {
+    const isPinned = button.getAttribute("aria-pressed") === "true";
+    this.unpin();
+    if (isPinned) return;
     button.setAttribute("aria-pressed", "true");
-    this.pinned = map;
-    this.look(map);
+    this.pinnedMap = map;
+    this.showMap(map);
   }
 
-  look(map) {
+  showMap(map) {
     const canvas = this.find("canvas");
     [canvas.height, canvas.width] = [map.length, map[0].length];
-    const strongest = Math.max(...map.flat());
+    const maximum = Math.max(...map.flat());
     const context = canvas.getContext("2d");
     map.forEach((row, y) =>
       row.forEach((value, x) => {
-        context.fillStyle = `rgba(0, 0, 0, ${DARKEST * (1 - value / strongest)})`;
+        context.fillStyle = `rgba(0, 0, 0, ${MAX_SHADE * (1 - value / maximum)})`;
         context.fillRect(x, y, 1, 1);
       }),
     );
     canvas.classList.add("shown");
   }
 
-  restore() {
-    if (this.pinned) this.look(this.pinned);
+  restoreMap() {
+    if (this.pinnedMap) this.showMap(this.pinnedMap);
     else this.find("canvas").classList.remove("shown");
   }
 
-  hide() {
-    this.pinned = null;
-    for (const word of this.element.querySelectorAll('.word[aria-pressed="true"]')) word.setAttribute("aria-pressed", "false");
-    this.restore();
+  unpin() {
+    this.pinnedMap = null;
+    for (const button of this.element.querySelectorAll('.token[aria-pressed="true"]')) button.setAttribute("aria-pressed", "false");
+    this.restoreMap();
   }
 
-  /** Arrow keys go from word to word. */
-  move(event) {
-    const words = [...this.element.querySelectorAll(".word")];
+  /** Move the focus to the next or previous token with the arrow keys. */
+  moveFocus(event) {
+    const buttons = [...this.element.querySelectorAll(".token")];
     const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-    const next = words[words.indexOf(event.target) + step];
+    const next = buttons[buttons.indexOf(event.target) + step];
     if (!step || !next) return;
     event.preventDefault();
     event.target.tabIndex = -1;
@@ -178,27 +178,27 @@ export class Card {
     next.focus();
   }
 
-  /** All captions with their share of the probability that they have together. */
-  list() {
+  /** List all captions, each with its share of their total probability. */
+  showAlternatives() {
     if (this.captions.length < 2) return;
-    const likely = this.captions.map((caption) => Math.exp(caption.log_prob - this.captions[0].log_prob));
-    const all = likely.reduce((sum, each) => sum + each);
+    const ratios = this.captions.map((caption) => Math.exp(caption.log_prob - this.captions[0].log_prob));
+    const total = ratios.reduce((sum, ratio) => sum + ratio);
     this.find(".others").replaceChildren(
-      ...this.captions.map((caption, at) => {
-        const share = likely[at] / all;
+      ...this.captions.map((caption, index) => {
+        const share = ratios[index] / total;
         const percent = `${Math.round(100 * share)} %`;
         const button = document.createElement("button");
         button.type = "button";
         button.className = "other";
         button.title = `log-probability ${caption.log_prob}`;
-        button.setAttribute("aria-pressed", String(at === this.chosen));
+        button.setAttribute("aria-pressed", String(index === this.selected));
         const text = Object.assign(document.createElement("span"), { textContent: caption.text });
         const figure = Object.assign(document.createElement("span"), { textContent: percent, className: "share" });
         const meter = Object.assign(document.createElement("meter"), { max: 1, value: share, ariaHidden: "true" });
-        button.append(text, ...(this.drawn ? [] : [figure, meter]));
+        button.append(text, ...(this.sampled ? [] : [figure, meter]));
         button.addEventListener("click", () => {
-          this.choose(at);
-          this.element.querySelectorAll(".other")[at].focus();
+          this.select(index);
+          this.element.querySelectorAll(".other")[index].focus();
         });
         const item = document.createElement("li");
         item.append(button);
@@ -207,28 +207,28 @@ export class Card {
     );
   }
 
-  gone() {
+  destroy() {
     this.abort.abort();
     URL.revokeObjectURL(this.find("img")?.src ?? "");
     this.element.remove();
   }
 }
 
-/** Where a map is strongest, in words. */
-function place(map) {
-  const flat = map.flat();
-  const at = flat.indexOf(Math.max(...flat));
-  const [row, column] = [Math.floor(at / map[0].length) / map.length, (at % map[0].length) / map[0].length];
+/** Describe where an attention map has its maximum. */
+function describeMaximum(map) {
+  const values = map.flat();
+  const index = values.indexOf(Math.max(...values));
+  const [row, column] = [Math.floor(index / map[0].length) / map.length, (index % map[0].length) / map[0].length];
   const vertical = ["top", "middle", "bottom"][Math.floor(row * 3)];
   const horizontal = ["left", "centre", "right"][Math.floor(column * 3)];
-  return `most at the ${vertical} ${horizontal}`;
+  return `mostly at the ${vertical} ${horizontal}`;
 }
 
-async function copy(text, done, tell) {
+async function copy(text, message, notify) {
   try {
     await navigator.clipboard.writeText(text);
-    tell(`${done}: ${text}`);
+    notify(`${message}: ${text}`);
   } catch {
-    tell(`This browser does not let pages copy. Here it is: ${text}`);
+    notify(`This browser does not allow copying. The text is: ${text}`);
   }
 }

@@ -1,4 +1,4 @@
-// Shows openapi.json to people.
+// Renders openapi.json as tables.
 
 const make = (tag, text = "", ...children) => {
   const element = Object.assign(document.createElement(tag), { textContent: text });
@@ -6,42 +6,47 @@ const make = (tag, text = "", ...children) => {
   return element;
 };
 
-function table(heads, rows) {
-  const head = make("thead", "", make("tr", "", ...heads.map((text) => Object.assign(make("th", text), { scope: "col" }))));
-  const body = make("tbody", "", ...rows.map((cells) => make("tr", "", ...cells.map((text) => make("td", text)))));
+function table(titles, rows) {
+  const head = make("thead", "", make("tr", "", ...titles.map((title) => Object.assign(make("th", title), { scope: "col" }))));
+  const body = make("tbody", "", ...rows.map((cells) => make("tr", "", ...cells.map((cell) => make("td", cell)))));
   return make("table", "", head, body);
 }
 
-/** What values a schema takes, in words. */
+/** Describe the values that a schema allows. */
 function values(schema) {
-  if (schema.anyOf) return schema.anyOf.filter((each) => each.type !== "null").map(values).join(" or ");
+  if (schema.anyOf) return schema.anyOf.filter((option) => option.type !== "null").map(values).join(" or ");
   if (schema.$ref) return schema.$ref.split("/").at(-1);
-  if (schema.type === "array") return schema.items ? `list of ${values(schema.items)}` : "list";
-  const [least, most] = [schema.minimum ?? schema.exclusiveMinimum, schema.maximum ?? schema.maxLength];
-  const range = least !== undefined && most !== undefined ? `, ${least} to ${most}` : most !== undefined ? `, up to ${most} characters` : "";
-  return `${schema.type ?? "anything"}${range}`;
+  if (schema.type === "array") {
+    const limit = schema.maxItems && schema.maxItems !== schema.minItems ? `, up to ${schema.maxItems}` : "";
+    return (schema.items ? `list of ${values(schema.items)}` : "list") + limit;
+  }
+  const type = schema.type ?? "any";
+  if (schema.maxLength !== undefined) return `${type} of up to ${schema.maxLength} characters`;
+  const [lowest, highest] = [schema.minimum ?? schema.exclusiveMinimum, schema.maximum];
+  if (lowest === undefined || highest === undefined) return type;
+  return schema.exclusiveMinimum === undefined ? `${type}, ${lowest} to ${highest}` : `${type}, above ${lowest}, at most ${highest}`;
 }
 
 function fields(schema) {
-  return Object.entries(schema.properties ?? {}).map(([name, each]) => [name, values(each), each.description ?? ""]);
+  return Object.entries(schema.properties ?? {}).map(([name, field]) => [name, values(field), field.description ?? ""]);
 }
 
-function route(path, method, facts, origin) {
-  const article = make("article", "", make("h2", `${method.toUpperCase()} ${path}`), make("p", facts.description ?? ""));
-  if (facts.requestBody) {
-    article.append(make("h3", "Send"), make("p", Object.keys(facts.requestBody.content).join(", or ")));
+function describeRoute(path, method, operation, origin) {
+  const article = make("article", "", make("h2", `${method.toUpperCase()} ${path}`), make("p", operation.description ?? ""));
+  if (operation.requestBody) {
+    article.append(make("h3", "Request body"), make("p", Object.keys(operation.requestBody.content).join(" or ")));
     article.append(make("pre", `curl -F images=@photo.jpg -F images=@other.jpg '${origin}${path}?num_beams=5&num_captions=3'\n` +
       `curl -H 'Content-Type: image/jpeg' --data-binary @photo.jpg '${origin}${path}'`));
   }
-  if (facts.parameters?.length) {
-    const rows = facts.parameters.map(({ name, schema }) => [name, values(schema), schema.description ?? ""]);
-    article.append(make("h3", "Query"), table(["name", "values", ""], rows));
+  if (operation.parameters?.length) {
+    const rows = operation.parameters.map(({ name, schema }) => [name, values(schema), schema.description ?? ""]);
+    article.append(make("h3", "Query parameters"), table(["Name", "Values", "Description"], rows));
   }
-  const rows = Object.entries(facts.responses).map(([status, { description, content }]) => {
-    const kind = content?.["application/json"]?.schema;
-    return [status, kind ? values(kind) : "", description];
+  const rows = Object.entries(operation.responses).map(([status, { description, content }]) => {
+    const schema = content?.["application/json"]?.schema;
+    return [status, schema ? values(schema) : "", description];
   });
-  article.append(make("h3", "Answers"), table(["status", "body", ""], rows));
+  article.append(make("h3", "Responses"), table(["Status", "Body", "Description"], rows));
   return article;
 }
 
@@ -50,14 +55,12 @@ try {
   const { paths, components } = await (await fetch("openapi.json")).json();
   const origin = location.href.replace(/\/docs.*$/, "");
   const routes = Object.entries(paths).flatMap(([path, methods]) =>
-    Object.entries(methods).map(([method, facts]) => route(path, method, facts, origin)),
+    Object.entries(methods).map(([method, operation]) => describeRoute(path, method, operation, origin)),
   );
-  const schemas = Object.entries(components.schemas)
-    .filter(([name]) => !name.includes("Validation"))
-    .map(([name, schema]) =>
-      make("article", "", make("h2", name), make("p", schema.description ?? ""), table(["field", "values", ""], fields(schema))),
-    );
+  const schemas = Object.entries(components.schemas).map(([name, schema]) =>
+    make("article", "", make("h2", name), make("p", schema.description ?? ""), table(["Field", "Values", "Description"], fields(schema))),
+  );
   main.replaceChildren(...routes, ...schemas);
 } catch {
-  main.replaceChildren(make("p", "The description of the API cannot be had; is the server still running?"));
+  main.replaceChildren(make("p", "openapi.json cannot be loaded: check that looksay serve is running."));
 }

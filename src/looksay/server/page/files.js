@@ -1,26 +1,25 @@
 // Captions as files, in the formats of `looksay caption`.
 
-export function csv(cards) {
+export function toCsv(cards) {
   const rows = [["image", "caption", "log_prob", "error"]];
   for (const card of cards) {
-    const said = card.captions[card.chosen];
-    rows.push([card.name, said?.text ?? "", said?.log_prob ?? "", card.error]);
+    const caption = card.captions[card.selected];
+    rows.push([card.name, caption?.text ?? "", caption?.log_prob ?? "", card.error]);
   }
-  return rows.map((row) => row.map(quoted).join(",") + "\n").join("");
+  return rows.map((row) => row.map(quote).join(",") + "\n").join("");
 }
 
-export function jsonl(cards) {
+export function toJsonl(cards) {
   return [...cards]
     .map((card) => {
-      const said = card.captions[card.chosen];
-      const row = { image: card.name };
-      Object.assign(row, said ? { caption: said.text, log_prob: said.log_prob } : { error: card.error });
-      return JSON.stringify(row) + "\n";
+      const caption = card.captions[card.selected];
+      const result = caption ? { caption: caption.text, log_prob: caption.log_prob } : { error: card.error };
+      return JSON.stringify({ image: card.name, ...result }) + "\n";
     })
     .join("");
 }
 
-export function save(name, type, text) {
+export function download(name, type, text) {
   const link = document.createElement("a");
   link.href = URL.createObjectURL(new Blob([text], { type: `${type};charset=utf-8` }));
   link.download = name;
@@ -28,8 +27,8 @@ export function save(name, type, text) {
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }
 
-/** Quote a cell; one that begins as a formula does is kept from being one in a spreadsheet. */
-function quoted(value) {
+/** Quote a cell; an apostrophe before the start of a formula keeps spreadsheets from computing it. */
+function quote(value) {
   const text = typeof value === "string" && /^[=+@\-\t]/.test(value) ? `'${value}` : String(value);
   return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
