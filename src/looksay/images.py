@@ -91,6 +91,8 @@ def read(source: ImageSource, max_pixels: int = MAX_PIXELS, least: int = 0) -> I
             return _to_rgb(image)
     except FileNotFoundError as error:
         raise ImageError(f"{name}: there is no such file") from error
+    except PermissionError as error:
+        raise ImageError(f"{name}: permission denied") from error
     except IsADirectoryError as error:
         raise ImageError(f"{name}: this is a folder, not an image") from error
     except UnidentifiedImageError as error:
@@ -226,7 +228,8 @@ def _walk(folder: Path, without: Path | None) -> Iterator[Path]:
     """Yield the images below a folder; links to other folders are not followed."""
     try:
         names = sorted(os.listdir(folder))  # noqa: PTH208 (a folder may hold a million: no more than their names)
-    except OSError:  # it may not be read
+    except OSError:
+        yield folder  # reading it reports why it cannot be listed
         return
     for name in names:
         path = folder / name

@@ -7,7 +7,7 @@ from ipaddress import ip_address
 
 import click
 
-from looksay.cli.model_options import device_option, model_option, threads_option
+from looksay.cli.options import device_option, model_option, threads_option
 from looksay.errors import MissingExtra
 from looksay.server.settings import LOOPBACK, Limits
 from looksay.types import Device
