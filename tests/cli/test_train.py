@@ -1,4 +1,4 @@
-"""Who trains their own captioner goes from a folder to a bundle with two commands."""
+"""The train and export commands."""
 
 from __future__ import annotations
 

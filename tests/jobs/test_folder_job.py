@@ -243,9 +243,7 @@ def test_a_sidecar_file_that_could_not_be_written_is_tried_again(album: Path) ->
     assert (album / "b" / "alps.txt").is_file()
 
 
-def test_a_folder_that_cannot_be_listed_fails_and_is_tried_again(
-    album: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_folder_that_cannot_be_listed_fails_and_is_tried_again(album: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         listdir, locked = os.listdir, str(album / "b")
 
@@ -270,8 +268,13 @@ def test_an_output_among_the_images_is_refused_in_a_single_walk(album: Path, mon
     assert (result.exit_code, "is one of the images" in result.stderr) == (2, True)
     assert photo.read_bytes() == before
 
-    walked = []
+    walked: list[str] = []
     listdir = os.listdir
-    monkeypatch.setattr(os, "listdir", lambda folder: walked.append(str(folder)) or listdir(folder))
+
+    def record(folder: Any) -> list[str]:
+        walked.append(str(folder))
+        return listdir(folder)
+
+    monkeypatch.setattr(os, "listdir", record)
     run(album, "--output", "captions.jsonl")
     assert walked.count(str(album / "a" / "deeper")) == 1

@@ -33,7 +33,7 @@ def test_every_image_is_in_one_block_in_order(tmp_path: Path, monkeypatch: pytes
     assert b"special characters" in by_uri
     (tmp_path / "0.jpg").touch()
     assert not {block.name for block in folder_blocks} & {block.name for block in blocks([str(tmp_path)])}
-    assert [block.paths for block in blocks([str(tmp_path)], exclude=str(tmp_path / "a"))][0][0].endswith("0.jpg")
+    assert next(blocks([str(tmp_path)], exclude=str(tmp_path / "a"))).paths[0].endswith("0.jpg")
     with pytest.raises(JobError, match="there is no"):
         list(blocks([str(tmp_path / "none")]))
 

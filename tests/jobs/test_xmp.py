@@ -23,10 +23,13 @@ EXISTING = (
     b'</rdf:RDF></x:xmpmeta><?xpacket end="w"?>'
 )
 
-ATTRIBUTE = (
-    b'<!-- a comment --><rdf:Description xmlns:dc="http://purl.org/dc/elements/1.1/" dc:description="my own" '
+ATTRIBUTE = b'<!-- a comment --><rdf:Description xmlns:dc="http://purl.org/dc/elements/1.1/" dc:description="my own" '
+DEEP = (
+    EXISTING[: EXISTING.index(b"<xmp:Label>")]
+    + b"<a>" * 5000
+    + b"</a>" * 5000
+    + EXISTING[EXISTING.index(b"<xmp:Label>") :]
 )
-DEEP = EXISTING[: EXISTING.index(b"<xmp:Label>")] + b"<a>" * 5000 + b"</a>" * 5000 + EXISTING[EXISTING.index(b"<xmp:Label>") :]
 DEEP = DEEP.ljust(42_000)
 
 

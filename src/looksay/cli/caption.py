@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -32,9 +33,10 @@ class _CaptionCommand(click.Command):
         try:
             return super().parse_args(ctx, args)
         except click.UsageError as error:
-            if names:
-                error.message += f" To caption the file {names[0]}, write ./{names[0]}, or -- before the paths."
-            raise
+            if not names:
+                raise
+            hint = f"To caption the file {names[0]}, write ./{names[0]}, or -- before the paths."
+            raise click.UsageError(f"{error.format_message()} {hint}", ctx) from error
 
 
 @click.command(cls=_CaptionCommand)
@@ -99,7 +101,11 @@ def caption(paths: Sequence[str], engine: str, workers: int | None, **options: A
         from looksay.cli import caption_ray
 
         caption_ray.run(paths, overrides, workers=workers, **options)
-    elif _is_plain(paths, **options):
+        return
+    from PIL import Image
+
+    warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # looksay refuses such images with an error
+    if _is_plain(paths, **options):
         _print_captions(paths, overrides, **options)
     else:
         from looksay.cli import caption_job
@@ -123,7 +129,6 @@ def _print_captions(
     from looksay.captioner import load
     from looksay.errors import ImageError
 
-    ignore_bomb_warnings()
     captioner = load(*models, threads=threads, device=device)
     failed = 0
     outcomes = captioner.outcomes(map(open_source, paths), batch=batch, **overrides)
@@ -158,15 +163,6 @@ def report_failures(failed: int, images: int) -> None:
     """Print how many images failed."""
     of_all = f" of {images:,}" if images > 1 else ""
     click.echo(f"looksay: {failed:,}{of_all} {'image' if images == 1 else 'images'} failed", err=True)
-
-
-def ignore_bomb_warnings() -> None:
-    """Silence Pillow's warning about huge images, which `looksay.images.read` refuses with an error."""
-    import warnings
-
-    from PIL import Image
-
-    warnings.simplefilter("ignore", Image.DecompressionBombWarning)
 
 
 class _StandardInput(io.BytesIO):

@@ -17,7 +17,7 @@ import click
 
 from looksay import images
 from looksay.captioner import Captioner, load
-from looksay.cli.caption import STDIN, as_text, echo, ignore_bomb_warnings, open_source, report_failures
+from looksay.cli.caption import STDIN, as_text, echo, open_source, report_failures
 from looksay.decoding.options import Overrides
 from looksay.errors import ImageError
 from looksay.jobs import folder_job, sidecar_writers
@@ -50,7 +50,6 @@ def run(
     explain: bool,
 ) -> None:
     """Caption images; the parameters are the options of the command."""
-    ignore_bomb_warnings()
     file = Path(output) if output else None
     find = partial(images.find, paths, attention_folder)  # without the attention maps that this command draws
     has_several = _check_paths(paths, find, file, overwrite=overwrite)

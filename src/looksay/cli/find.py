@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from looksay.cli.caption import as_text
+
 
 @click.command()
 @click.argument("query", nargs=-1, required=True, metavar="WORDS...")
@@ -33,7 +35,7 @@ def find(query: Sequence[str], database: Path, limit: int, page: Path | None) ->
     text = " ".join(query)
     result = caption_search.search(text, database, limit)
     for image, caption in result.matches:
-        click.echo(f"{image}\t{caption}")
+        click.echo(as_text(image, [caption]), nl=False)
     if page:
         search_page.write(page, text, result.matches)
         click.echo(f"looksay: the images are shown in {page}", err=True)

@@ -64,7 +64,7 @@ def _decoding_option(option: Option) -> Callable[[Callable[..., Any]], Callable[
     elif option.type is str:
         attributes["metavar"] = "TEXT"
     else:
-        bounds = option.bounds
+        bounds: dict[str, Any] = dict(option.bounds)
         attributes["type"] = (click.IntRange if option.type is int else click.FloatRange)(
             min=bounds.get("ge", bounds.get("gt")), max=bounds.get("le", bounds.get("lt")),
             min_open="gt" in bounds, max_open="lt" in bounds,

@@ -26,7 +26,9 @@ class DiskSet:
         insert = "INSERT OR IGNORE INTO names VALUES (?)"
         return self._table.execute(insert, (os.fsencode(name),)).rowcount == 1
 
-    def __contains__(self, name: str | os.PathLike[str]) -> bool:
+    def __contains__(self, name: object) -> bool:
+        if not isinstance(name, str | os.PathLike):
+            return False
         return bool(self._table.execute("SELECT 1 FROM names WHERE name = ?", (os.fsencode(name),)).fetchone())
 
     def __len__(self) -> int:

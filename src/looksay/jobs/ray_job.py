@@ -105,7 +105,8 @@ def _run(pending: Sequence[Block], settings: dict[str, Any], workers: int | None
     cores = int(ray.cluster_resources().get("CPU", 1))  # type: ignore[no-untyped-call]
     items = [{"block": json.dumps(asdict(block))} for block in pending]
     results = ray.data.from_items(items, override_num_blocks=len(items)).map(
-        _Worker, fn_constructor_kwargs=settings, num_cpus=1,
+        _Worker,  # type: ignore[arg-type]
+        fn_constructor_kwargs=settings, num_cpus=1,
         compute=ray.data.ActorPoolStrategy(size=min(len(pending), workers or max(1, cores))),
     )  # fmt: skip
     try:

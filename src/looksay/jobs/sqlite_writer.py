@@ -72,8 +72,9 @@ class SqliteWriter(CaptionWriter):
     def _values(self, row: Row) -> tuple[str | float | None, ...]:
         if isinstance(row.outcome, ImageError):
             return row.image, None, None, None, self.escape(str(row.outcome)), row.sha256
-        best, *others = ({"caption": caption.text, "log_prob": caption.log_prob} for caption in row.outcome)
-        return row.image, best["caption"], best["log_prob"], json.dumps(others) if others else None, None, row.sha256
+        best, *rest = row.outcome
+        others = [{"caption": caption.text, "log_prob": caption.log_prob} for caption in rest]
+        return row.image, best.text, best.log_prob, json.dumps(others) if others else None, None, row.sha256
 
     def close(self) -> None:
         """See `CaptionWriter.close`; a single file is left, which is searchable on a read-only disk."""
