@@ -179,6 +179,7 @@ def test_a_killed_job_is_resumed_with_the_same_result(name: str, album: Path) ->
     assert again.returncode == 1  # the broken image
     assert "Traceback" not in again.stderr
     assert rows(Path(name)) == rows(Path(f"complete-{name}"))
+    assert name.endswith(".db") or Path(name).read_bytes() == Path(f"complete-{name}").read_bytes()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows refuses such names")

@@ -6,9 +6,10 @@ import io
 import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import click
 
@@ -132,12 +133,13 @@ def _print_captions(
     captioner = load(*models, threads=threads, device=device)
     failed = 0
     outcomes = captioner.outcomes(map(open_source, paths), batch=batch, **overrides)
-    for path, outcome in zip(paths, outcomes, strict=True):
-        if isinstance(outcome, ImageError):
-            failed += 1
-            click.echo(f"looksay: {outcome}", err=True)
-        else:
-            echo(as_text(path if len(paths) > 1 else "", outcome))
+    with write_errors():
+        for path, outcome in zip(paths, outcomes, strict=True):
+            if isinstance(outcome, ImageError):
+                failed += 1
+                click.echo(f"looksay: {outcome}", err=True)
+            else:
+                click.echo(as_text(path if len(paths) > 1 else "", outcome), nl=False)
     if failed:
         report_failures(failed, len(paths))
         sys.exit(1)
@@ -149,12 +151,13 @@ def as_text(path: str, captions: Sequence[object]) -> str:
     return "".join(f"{start}{caption}\n" for caption in captions)
 
 
-def echo(text: str, file: IO[str] | None = None, name: object = "standard output") -> None:
-    """Print text; if that fails, raise a usage error that names the file."""
+@contextmanager
+def write_errors(name: object = "standard output") -> Iterator[None]:
+    """Turn errors of writing into a usage error that names the file."""
     try:
-        click.echo(text, file=file, nl=False)
+        yield
     except BrokenPipeError:
-        raise
+        raise  # see looksay.cli.main
     except OSError as error:
         raise click.UsageError(f"{name} cannot be written: {error.strerror}") from error
 

@@ -16,8 +16,8 @@ from typing import IO
 import click
 
 from looksay import images
-from looksay.captioner import Captioner, load
-from looksay.cli.caption import STDIN, as_text, echo, open_source, report_failures
+from looksay.captioner import load
+from looksay.cli.caption import STDIN, as_text, open_source, report_failures, write_errors
 from looksay.decoding.options import Overrides
 from looksay.errors import ImageError
 from looksay.jobs import folder_job, sidecar_writers
@@ -57,7 +57,10 @@ def run(
     if explain and (output or layout != "text"):
         raise click.UsageError("--explain prints to the screen: leave out --output and --format")
     captioner = load(*models, threads=threads, device=device)
-    _check_model(captioner, models[0], explain=explain, attention=bool(attention_folder))
+    if explain and not captioner.bundle.tags:
+        raise click.UsageError(f"--explain: {models[0]} does not detect objects; it has no tags.json")
+    if attention_folder and captioner.bundle.spec.grid == (1, 1):
+        raise click.UsageError(f"--attention: {models[0]} has no attention; of several models the first one is drawn")
     sidecars = _sidecar_writers(paths, find, write, attention_folder, overwrite=overwrite)
     with ExitStack() as stack:
         writer = None
@@ -72,8 +75,8 @@ def run(
             pending, done = folder_job.pending(writer, known, find()), len(known)
             add: Callable[[Row], None] = writer.add
         else:
-            formats = _formats(has_several=has_several, explain=explain)
-            add = stack.enter_context(_printer(layout, formats, file, overwrite=overwrite))
+            printer = _printer(layout, file, overwrite=overwrite, has_several=has_several, explain=explain)
+            add = stack.enter_context(printer)
         rows = folder_job.caption_images(
             captioner, pending, batch=batch, attention=bool(attention_folder), hash_files=bool(writer),
             open_source=open_source, **overrides,
@@ -115,13 +118,6 @@ def _is_same(path: Path, output: Path) -> bool:
         return path.samefile(output)
     except (OSError, ValueError):  # one of them does not exist
         return path == output
-
-
-def _check_model(captioner: Captioner, model: str, *, explain: bool, attention: bool) -> None:
-    if explain and not captioner.bundle.tags:
-        raise click.UsageError(f"--explain: {model} does not detect objects; it has no tags.json")
-    if attention and captioner.bundle.spec.grid == (1, 1):
-        raise click.UsageError(f"--attention: {model} has no attention; of several models the first one is drawn")
 
 
 def _sidecar_writers(
@@ -202,15 +198,29 @@ def _write_sidecars(row: Row, sidecars: Sequence[SidecarWriter], counts: Counter
     return errors
 
 
-def _formats(*, has_several: bool, explain: bool) -> dict[str, Callable[[str, Outcome], str]]:
-    """Return the functions that format an image and its captions, by the name of the format."""
+@contextmanager
+def _printer(
+    layout: str, output: Path | None, *, overwrite: bool, has_several: bool, explain: bool
+) -> Iterator[Callable[[Row], None]]:
+    """Yield a function that prints a row to standard output or to a new file, in UTF-8."""
+    if layout == "sqlite":
+        raise click.UsageError("--format sqlite needs --output FILE")
+    if output and output.is_file() and not overwrite:
+        raise click.UsageError(f"{output} exists; --overwrite replaces it")
 
-    def text(image: str, outcome: Outcome) -> str:
+    def text_lines(image: str, outcome: Outcome) -> str:
         if isinstance(outcome, ImageError):
             return ""
         return as_text(image if has_several else "", outcome) + (_explanation(outcome[0]) if explain else "")
 
-    return {"text": text, "jsonl": json_line, "csv": csv_lines}
+    layouts: dict[str, Callable[[str, Outcome], str]] = {"text": text_lines, "jsonl": json_line, "csv": csv_lines}
+    with write_errors(output or "standard output"), ExitStack() as stack:
+        file: IO[str] = sys.stdout
+        if output:  # file names may be of any bytes
+            file = stack.enter_context(output.open("w", encoding="utf-8", errors="surrogateescape", newline=""))
+        if layout == "csv":
+            click.echo(csv_line(*COLUMNS), file=file, nl=False)
+        yield lambda row: click.echo(layouts[layout](row.image, row.outcome), file=file, nl=False)
 
 
 def _explanation(caption: Caption) -> str:
@@ -220,29 +230,6 @@ def _explanation(caption: Caption) -> str:
         for tag in caption.tags
     )
     return "".join(lines) or "  no object detected with confidence\n"
-
-
-@contextmanager
-def _printer(
-    layout: str, formats: dict[str, Callable[[str, Outcome], str]], output: Path | None, *, overwrite: bool
-) -> Iterator[Callable[[Row], None]]:
-    """Yield a function that prints a row to standard output or to a new file, in UTF-8."""
-    if layout not in formats:
-        raise click.UsageError(f"--format {layout} needs --output FILE")
-    if output and output.is_file() and not overwrite:
-        raise click.UsageError(f"{output} exists; --overwrite replaces it")
-    with ExitStack() as stack:
-        file: IO[str] | None = None
-        name = output or "standard output"
-        if output:
-            try:  # file names may be of any bytes
-                file = output.open("w", encoding="utf-8", errors="surrogateescape", newline="")
-                stack.callback(file.close)
-            except OSError as error:
-                raise click.UsageError(f"{output} cannot be written: {error.strerror}") from error
-        if layout == "csv":
-            echo(csv_line(*COLUMNS), file, name)
-        yield lambda row: echo(formats[layout](row.image, row.outcome), file, name)
 
 
 def _progress_bar(

@@ -44,17 +44,15 @@ class Block:
     ----------
     name : str
         Number of the block and a hash of its paths.
-    kind : {"files", "parquet", "tar"}
     source : str
         The path or URI that the user named, which determines the file system.
     paths : tuple of str
-        Paths of the images in that file system, or of the Parquet file or tar.
+        Paths in that file system: of images, or of a single Parquet file (``.parquet``) or tar (``.tar``).
     row_group : int
         Row group of a Parquet file.
     """
 
     name: str
-    kind: str
     source: str
     paths: tuple[str, ...]
     row_group: int = 0
@@ -69,7 +67,8 @@ class Block:
         OSError
             If a Parquet file or a tar cannot be read.
         """
-        return {"files": self._files, "parquet": self._parquet_rows, "tar": self._tar_members}[self.kind]()
+        readers = {".parquet": self._parquet_rows, ".tar": self._tar_members}
+        return readers.get(_suffix(self.paths[0]), self._files)()
 
     def uri(self, path: str) -> str:
         """Return a path of the block as a URI if the source is one."""
@@ -103,7 +102,7 @@ class Block:
         (path,) = self.paths
         with self._open(path) as file, tarfile.open(fileobj=file, mode="r|") as tar:
             for member in tar:
-                if member.isfile() and PurePosixPath(member.name).suffix.lower() in EXTENSIONS:
+                if member.isfile() and _suffix(member.name) in EXTENSIONS:
                     data = tar.extractfile(member)
                     yield Image(f"{self.uri(path)}/{member.name}", data.read() if data else b"")
 
@@ -146,30 +145,34 @@ def blocks(sources: Sequence[str], exclude: str = "") -> Iterator[Block]:
         If a source does not exist or cannot be listed.
     """
     parts = chain.from_iterable(_parts(source, exclude) for source in sources)
-    for number, (kind, source, paths, row_group) in enumerate(parts):
+    for number, (source, paths, row_group) in enumerate(parts):
         digest = hashlib.sha256(json.dumps([paths, row_group]).encode()).hexdigest()
-        yield Block(f"{number:07}-{digest[:8]}", kind, source, tuple(paths), row_group)
+        yield Block(f"{number:07}-{digest[:8]}", source, tuple(paths), row_group)
 
 
-def _parts(source: str, exclude: str) -> Iterator[tuple[str, str, list[str], int]]:
-    """Yield kind, source, paths and row group of each block of a source."""
+def _parts(source: str, exclude: str) -> Iterator[tuple[str, list[str], int]]:
+    """Yield source, paths and row group of each block of a source."""
     images: list[str] = []
     for path in _list_files(source, exclude):
-        suffix = PurePosixPath(path).suffix.lower()
+        suffix = _suffix(path)
         if suffix in EXTENSIONS:
             images.append(path)
             if len(images) == BLOCK:
-                yield "files", source, images, 0
+                yield source, images, 0
                 images = []
         elif suffix == ".parquet":
             with resolve(source)[0].open_input_file(path) as file:
                 count = ParquetFile(file).num_row_groups
             for row_group in range(count):
-                yield "parquet", source, [path], row_group
+                yield source, [path], row_group
         elif suffix == ".tar":
-            yield "tar", source, [path], 0
+            yield source, [path], 0
     if images:
-        yield "files", source, images, 0
+        yield source, images, 0
+
+
+def _suffix(path: str) -> str:
+    return PurePosixPath(path).suffix.lower()
 
 
 def resolve(uri: str) -> tuple[fs.FileSystem, str]:
