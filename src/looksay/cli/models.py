@@ -59,7 +59,7 @@ def pull(hub_id: str, folder: Path | None, checkpoint: bool) -> None:
 
     folder = folder or Path(hub_id.rpartition("/")[2])
     if Path.cwd().is_relative_to(folder.resolve()):
-        raise click.UsageError(f"{folder} is the current folder or above it; name a new folder, or none to make one")
+        raise click.UsageError(f"{folder} is the current folder or above it; name a new folder or leave FOLDER out")
     hub.pull(hub_id, folder, checkpoint=checkpoint)
     click.echo(f"looksay: the model is in {folder}; try: looksay PHOTO --model {folder}", err=True)
 
