@@ -91,6 +91,8 @@ def read(source: ImageSource, max_pixels: int = MAX_PIXELS, least: int = 0) -> I
             return _to_rgb(image)
     except FileNotFoundError as error:
         raise ImageError(f"{name}: there is no such file") from error
+    except PermissionError as error:
+        raise ImageError(f"{name}: permission denied") from error
     except IsADirectoryError as error:
         raise ImageError(f"{name}: this is a folder, not an image") from error
     except UnidentifiedImageError as error:

@@ -1,4 +1,4 @@
-"""Who types ``looksay bench`` learns how fast the model is here, on images of theirs."""
+"""The bench command: latency, throughput and devices."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ def run(*arguments: object) -> Result:
     return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
 
-def test_bench_prints_a_table_and_a_verdict(tmp_path: Path) -> None:
+def test_bench_prints_latency_rates_and_the_best_setting(tmp_path: Path) -> None:
     (tmp_path / "broken.jpg").write_bytes(b"broken")
     result = run(
         "bench", EXAMPLES, tmp_path, "--seconds", 0.1, "--batch", 1, "--batch", 2, "--threads", 1, "--num-beams", 2
     )
     assert result.exit_code == 0
     assert "broken.jpg" in result.stderr
-    assert "4 images, beam 2" in result.stdout
+    assert "4 images, 2 beams" in result.stdout
     whole, *parts = (
         float(re.findall(rf"^ *{name} +(\S+)", result.stdout, re.M)[0]) for name in ("whole", *benchmark.PARTS)
     )
@@ -38,24 +38,24 @@ def test_bench_prints_a_table_and_a_verdict(tmp_path: Path) -> None:
     assert result.stdout.rstrip().endswith(("hours.", "minutes.", "days."))
 
 
-def test_bench_without_images_draws_one_and_with_unreadable_ones_says_so(tmp_path: Path) -> None:
-    assert "; 1 image, beam 3" in run("bench", "--seconds", 0.1, "--batch", 1, "--threads", 1).stdout
+def test_bench_without_paths_draws_an_image_and_unreadable_images_are_an_error(tmp_path: Path) -> None:
+    assert "; 1 image, 3 beams" in run("bench", "--seconds", 0.1, "--batch", 1, "--threads", 1).stdout
     (tmp_path / "broken.jpg").write_bytes(b"broken")
     result = run("bench", tmp_path)
     assert result.exit_code == 2
     assert "can be read" in result.stderr
 
 
-def test_latency_counts_every_image_and_adds_up() -> None:
+def test_latency_is_the_sum_of_its_parts() -> None:
     captioner = looksay.load()
-    found = benchmark.latency(captioner, [EXAMPLES / "boats.jpg", EXAMPLES / "alps.jpg"], captioner.options({}), 0.0)
-    assert found.images == 2
-    assert found.whole[0] == pytest.approx(sum(times[0] for times in found.parts.values()), rel=0.5)
-    assert found.words > 3
+    latency = benchmark.latency(captioner, [EXAMPLES / "boats.jpg", EXAMPLES / "alps.jpg"], captioner.options({}), 0.0)
+    assert latency.images == 2
+    assert latency.whole[0] == pytest.approx(sum(times[0] for times in latency.parts.values()), rel=0.5)
+    assert latency.words > 3
 
 
 @pytest.mark.parametrize("device", ["cuda", "coreml", "directml", "openvino"])
-def test_a_device_that_this_wheel_lacks_is_refused_with_the_wheel_that_has_it(device: str) -> None:
+def test_a_missing_device_is_an_error_that_names_the_package(device: str) -> None:
     if len(onnxruntime.get_available_providers()) > 2:
         pytest.skip("this ONNX Runtime has more devices than the plain wheel")
     result = run(EXAMPLES / "boats.jpg", "--device", device)

@@ -1,4 +1,4 @@
-"""Who types ``looksay photo.jpg`` gets a caption; who types it for a folder gets them all, whatever is broken."""
+"""The caption command: formats, sidecar files, errors and exit codes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import csv
 import io
 import json
 import os
-import pty
 import shutil
 import subprocess
 import sys
@@ -19,6 +18,9 @@ from PIL import Image
 
 import looksay
 from looksay.cli.main import main
+from looksay.runtime import hub
+from looksay.runtime.bundle import seal
+from looksay.types import ModelSpec
 
 
 def run(*arguments: object, stdin: bytes | None = None) -> Result:
@@ -33,6 +35,17 @@ def album(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def untagged_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The default model without tags and with another vocabulary."""
+    folder = Path(shutil.copytree(hub.locate(), tmp_path_factory.mktemp("bundles") / "untagged"))
+    (folder / "tags.json").unlink()
+    vocabulary = folder / "vocabulary.json"
+    vocabulary.write_text(vocabulary.read_text(encoding="utf-8").replace('"boats"', '"ships2"'), encoding="utf-8")
+    seal(folder, ModelSpec.from_json(json.loads((folder / "model.json").read_text(encoding="utf-8"))))
+    return folder
+
+
 def test_the_shortest_command_prints_the_caption_and_nothing_else() -> None:
     photo = EXAMPLES / "photographer.png"
     for arguments in ([photo], ["caption", photo]):
@@ -41,26 +54,27 @@ def test_the_shortest_command_prints_the_caption_and_nothing_else() -> None:
         assert (result.stderr, result.exit_code) == ("", 0)
 
 
-def test_what_the_cnn_recognises_is_told_and_can_be_left_out() -> None:
+def test_explain_prints_the_tags() -> None:
     photo = EXAMPLES / "boats.jpg"
-    seen = looksay.load()(photo)
-    told = run(photo, "--explain").stdout.splitlines()
-    assert told[0] == seen.text
-    expected = [(f"{tag.probability:.0%}", tag.name, tag.in_caption) for tag in seen.tags]
-    assert expected
-    assert [(line.split()[0], line.split()[1], "not in the caption" not in line) for line in told[1:]] == expected
+    caption = looksay.load()(photo)
+    assert isinstance(caption, looksay.Caption)
+    first, *lines = run(photo, "--explain").stdout.splitlines()
+    assert first == caption.text
+    tags = [(f"{tag.probability:.0%}", tag.name, tag.in_caption) for tag in caption.tags]
+    assert tags
+    assert [(line.split()[0], line.split()[1], "not in the caption" not in line) for line in lines] == tags
     assert run(EXAMPLES, "--explain").stdout.count("\n  ") >= len(PHOTOS)
-    assert run(photo, "--tags", "off").stdout == looksay.caption(photo, tags=False) + "\n"
+    assert run(photo, "--no-tags").stdout == looksay.caption(photo, tags=False) + "\n"
 
 
-def test_several_images_are_told_apart_by_their_paths() -> None:
+def test_several_captions_follow_their_paths() -> None:
     result = run(EXAMPLES)
     lines = [line.split("\t") for line in result.stdout.splitlines()]
     assert [Path(path).name for path, _ in lines] == sorted(PHOTOS)
     assert [caption for _, caption in lines] == [looksay.caption(path) for path, _ in lines]
 
 
-def test_a_broken_image_is_reported_and_stops_nothing(album: Path) -> None:
+def test_a_broken_image_is_reported_and_the_others_are_captioned(album: Path) -> None:
     result = run(album, "--format", "jsonl")
     rows = [json.loads(line) for line in result.stdout.splitlines()]
     assert [Path(row["image"]).name for row in rows] == sorted([*PHOTOS, "broken.jpg"])
@@ -81,7 +95,7 @@ def test_csv_has_one_row_a_caption(album: Path) -> None:
     assert float(rows[0]["log_prob"]) < 0
 
 
-def test_n_best_in_text_and_jsonl() -> None:
+def test_several_captions_an_image_in_text_and_jsonl() -> None:
     photo = EXAMPLES / "boats.jpg"
     texts = run(photo, "--num-captions", 3).stdout.splitlines()
     row = json.loads(run(photo, "--num-captions", 3, "--format", "jsonl").stdout)
@@ -90,7 +104,7 @@ def test_n_best_in_text_and_jsonl() -> None:
     assert run(photo, "--num-beams", 5, "--num-captions", 5).stdout.count("\n") == 5
 
 
-def test_a_image_on_standard_input() -> None:
+def test_an_image_on_standard_input() -> None:
     data = (EXAMPLES / "boats.jpg").read_bytes()
     assert run("-", stdin=data).stdout == run(EXAMPLES / "boats.jpg").stdout
     assert run("-", stdin=b"").stderr.startswith("looksay: standard input: this is not an image")
@@ -101,12 +115,12 @@ def test_output_and_sidecar_files(album: Path, tmp_path: Path) -> None:
     assert result.stdout == ""
     text = (tmp_path / "captions.txt").read_text(encoding="utf-8")
     for photo in PHOTOS:
-        said = (album / photo).with_suffix(".txt").read_text(encoding="utf-8")
-        assert f"{album / photo}\t{said}" in text
+        caption = (album / photo).with_suffix(".txt").read_text(encoding="utf-8")
+        assert f"{album / photo}\t{caption}" in text
     assert not (album / "broken.txt").exists()
 
 
-def test_globs_work_where_the_shell_leaves_them(album: Path) -> None:
+def test_globs_are_expanded_if_the_shell_does_not(album: Path) -> None:
     assert len(run(album / "*.jpg").stdout.splitlines()) == 3
 
 
@@ -114,18 +128,18 @@ def test_globs_work_where_the_shell_leaves_them(album: Path) -> None:
     ("arguments", "message"),
     [
         (["caption"], "Missing argument"),
-        (["photo.jpg", "--num-beams", "0"], "beam is 0; it must be from 1 to 100"),
-        (["photo.jpg", "--num-beams", "2", "--num-captions", "3"], "num_captions is 3; it must be from 1 to beam (2)"),
-        (["photo.jpg", "--num-captions", "99999"], "it must be from 1 to 100"),
+        (["photo.jpg", "--num-beams", "0"], "'--num-beams': 0 is not in the range 1<=x<=100"),
+        (["photo.jpg", "--num-beams", "2", "--num-captions", "3"], "num_captions 3 is out of range: use 1 to 2"),
+        (["photo.jpg", "--top-p", "0"], "is not in the range 0<x<=1"),
         (["https://example.org/a.jpg"], "curl -s https://example.org/a.jpg | looksay -"),
         ([""], "a path is empty"),
         (["-", "-"], "can be named once"),
-        (["-", "--write", "txt"], "no place for an image on standard input"),
+        (["-", "--write", "txt"], "an image on standard input has none"),
         (["describe"], "no command and no image 'describe'"),
         (["photo.jpg", "--model", "none"], "no model 'none'"),
         (["photo.jpg", "--format", "xml"], "'xml' is not one of"),
         (["photo.jpg", "--output", "no/such/folder/x"], "cannot be written"),
-        ([str(EXAMPLES), "--explain", "--format", "jsonl"], "--explain is for captions on the screen"),
+        ([str(EXAMPLES), "--explain", "--format", "jsonl"], "--explain prints to the screen"),
         ([str(Path(__file__).parent)], "no images in"),
     ],
 )
@@ -136,16 +150,16 @@ def test_wrong_usage_ends_with_2_and_one_clear_line(arguments: list[str], messag
     assert "Traceback" not in result.output
 
 
-def test_no_file_is_lost(album: Path) -> None:
+def test_existing_files_are_kept(album: Path) -> None:
     photo, notes = album / "boats.jpg", album / "boats.txt"
     before = photo.read_bytes()
     assert "is one of the images" in run(photo, "--output", photo).stderr
     assert photo.read_bytes() == before
     notes.write_text("my notes", encoding="utf-8")
     result = run(photo, "--write", "txt")
-    assert (result.exit_code, result.stderr) == (0, "looksay: 1 files were there and stay; --overwrite replaces them\n")
+    assert (result.exit_code, result.stderr) == (0, "looksay: 1 existing file kept; use --overwrite to replace\n")
     assert notes.read_text(encoding="utf-8") == "my notes"
-    assert "exists already; --overwrite replaces it" in run(photo, "--output", notes).stderr
+    assert "exists; --overwrite replaces it" in run(photo, "--output", notes).stderr
     assert notes.read_text(encoding="utf-8") == "my notes"
     assert run(photo, "--write", "txt", "--overwrite").exit_code == 0
     assert notes.read_text(encoding="utf-8") != "my notes"
@@ -153,7 +167,7 @@ def test_no_file_is_lost(album: Path) -> None:
     assert "for 2 images" in run(album, "--write", "txt", "--overwrite").stderr
 
 
-def test_a_file_that_cannot_be_written_stops_no_other(album: Path) -> None:
+def test_a_sidecar_file_that_cannot_be_written_is_reported(album: Path) -> None:
     (album / "alps.txt").mkdir()
     result = run(album / "alps.jpg", album / "boats.jpg", "--write", "txt", "--overwrite")
     assert result.exit_code == 1
@@ -161,7 +175,7 @@ def test_a_file_that_cannot_be_written_stops_no_other(album: Path) -> None:
     assert (album / "boats.txt").is_file()
 
 
-def test_names_in_any_script_or_bytes_are_printed_whatever_the_locale(tmp_path: Path) -> None:
+def test_file_names_of_any_bytes_are_printed_in_any_locale(tmp_path: Path) -> None:
     names = [os.fsencode(tmp_path) + b"/Fotos \xc3\xa9 \xe6\x97\xa5 " + end for end in (b"1.jpg", b"\xff.jpg")]
     for name in names:
         Path(os.fsdecode(name)).write_bytes((EXAMPLES / "boats.jpg").read_bytes())
@@ -175,7 +189,7 @@ def test_names_in_any_script_or_bytes_are_printed_whatever_the_locale(tmp_path: 
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-def test_a_full_disk_is_said_in_one_line() -> None:
+def test_a_full_disk_is_reported_in_one_line() -> None:
     with Path("/dev/full").open("w") as full:
         command = [sys.executable, "-m", "looksay", str(EXAMPLES)]
         result = subprocess.run(command, check=False, stdout=full, stderr=subprocess.PIPE, text=True)
@@ -184,7 +198,7 @@ def test_a_full_disk_is_said_in_one_line() -> None:
     assert "Traceback" not in result.stderr
 
 
-def test_wrong_usage_leaves_an_earlier_output_as_it_is(tmp_path: Path) -> None:
+def test_wrong_usage_keeps_an_existing_output(tmp_path: Path) -> None:
     (tmp_path / "captions.txt").write_text("earlier", encoding="utf-8")
     assert run(EXAMPLES, "--num-beams", 0, "--output", tmp_path / "captions.txt").exit_code == 2
     assert (tmp_path / "captions.txt").read_text(encoding="utf-8") == "earlier"
@@ -196,29 +210,32 @@ def test_a_missing_image_ends_with_1() -> None:
     assert result.stderr.splitlines()[0] == "looksay: none.jpg: there is no such file"
 
 
-def test_progress_is_shown_on_a_terminal_and_never_among_captions(album: Path) -> None:
-    outside, inside = pty.openpty()
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+def test_a_progress_bar_is_shown_on_a_terminal(album: Path) -> None:
+    import pty
+
+    terminal, process_end = pty.openpty()
     command = [sys.executable, "-m", "looksay", str(album)]
-    process = subprocess.run(command, check=False, stdout=subprocess.PIPE, stderr=inside, text=True)
-    os.close(inside)
-    shown = os.read(outside, 10_000).decode()
-    os.close(outside)
+    process = subprocess.run(command, check=False, stdout=subprocess.PIPE, stderr=process_end, text=True)
+    os.close(process_end)
+    shown = os.read(terminal, 10_000).decode()
+    os.close(terminal)
     assert "captioning" in shown
     assert len(process.stdout.splitlines()) == len(PHOTOS)
 
 
-def test_where_the_model_looked_is_drawn_once_and_never_over_another_file(album: Path, tmp_path: Path) -> None:
-    looks = tmp_path / "looks"
-    arguments = ["caption", str(EXAMPLES / "boats.jpg"), "--attention", str(looks)]
+def test_attention_maps_are_drawn_and_existing_ones_kept(album: Path, tmp_path: Path) -> None:
+    maps = tmp_path / "maps"
+    arguments = ["caption", str(EXAMPLES / "boats.jpg"), "--attention", str(maps)]
     assert CliRunner().invoke(main, arguments).exit_code == 0
-    with Image.open(looks / "boats.png") as drawn:
+    with Image.open(maps / "boats.png") as drawn:
         assert drawn.width > 1000
-    before = (looks / "boats.png").read_bytes()
+    before = (maps / "boats.png").read_bytes()
     again = CliRunner().invoke(main, arguments)
-    assert "1 files were there and stay; --overwrite replaces them" in again.stderr
-    assert (looks / "boats.png").read_bytes() == before
+    assert "1 existing file kept" in again.stderr
+    assert (maps / "boats.png").read_bytes() == before
     assert CliRunner().invoke(main, [*arguments, "--overwrite", "--prefix", "a dog"]).exit_code == 0
-    assert (looks / "boats.png").read_bytes() != before
+    assert (maps / "boats.png").read_bytes() != before
 
 
 def test_models_given_twice_caption_together() -> None:
@@ -231,7 +248,7 @@ def test_models_given_twice_caption_together() -> None:
     assert alone.output == together.output
 
 
-def test_a_drawing_never_takes_the_place_of_a_image(tmp_path: Path) -> None:
+def test_an_attention_map_never_replaces_an_image(tmp_path: Path) -> None:
     photo = Path(shutil.copy(EXAMPLES / "photographer.png", tmp_path))
     before = photo.read_bytes()
     result = run("caption", photo, "--attention", tmp_path, "--overwrite")
@@ -240,24 +257,58 @@ def test_a_drawing_never_takes_the_place_of_a_image(tmp_path: Path) -> None:
     assert photo.read_bytes() == before
 
 
-def test_every_model_that_is_named_is_asked(small_bundle: Path) -> None:
-    result = run("caption", EXAMPLES / "boats.jpg", "--model", "default", "--model", small_bundle)
+def test_an_ensemble_needs_the_same_vocabulary(untagged_bundle: Path) -> None:
+    result = run("caption", EXAMPLES / "boats.jpg", "--model", "default", "--model", untagged_bundle)
     assert result.exit_code == 2
     assert "other words" in result.stderr
 
 
-def test_a_model_that_recognises_nothing_is_not_asked_what(small_bundle: Path) -> None:
-    result = run(EXAMPLES / "boats.jpg", "--explain", "--model", small_bundle)
-    assert (result.exit_code, "does not say what it recognises" in result.stderr) == (2, True)
+def test_explain_needs_a_model_with_tags(untagged_bundle: Path) -> None:
+    result = run(EXAMPLES / "boats.jpg", "--explain", "--model", untagged_bundle)
+    assert (result.exit_code, "does not detect objects" in result.stderr) == (2, True)
 
 
-def test_a_model_without_attention_is_refused_before_anything_is_written(small_bundle: Path, tmp_path: Path) -> None:
-    pooled = shutil.copytree(small_bundle, tmp_path / "pooled")
+def test_attention_needs_a_model_with_a_grid(untagged_bundle: Path, tmp_path: Path) -> None:
+    pooled = shutil.copytree(untagged_bundle, tmp_path / "pooled")
     facts = json.loads((pooled / "model.json").read_text(encoding="utf-8")) | {"grid": [1, 1]}
     (pooled / "model.json").write_text(json.dumps(facts), encoding="utf-8")
-    looks = tmp_path / "looks"
-    result = run("caption", EXAMPLES / "boats.jpg", "--attention", looks, "--model", pooled)
+    maps = tmp_path / "maps"
+    result = run("caption", EXAMPLES / "boats.jpg", "--attention", maps, "--model", pooled)
     assert result.exit_code == 2
     assert "has no attention" in result.output
     assert result.stdout == ""
-    assert not looks.exists()
+    assert not maps.exists()
+
+
+def test_one_failed_image_is_counted_in_the_singular(album: Path) -> None:
+    result = run(album / "broken.jpg")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.splitlines()[-1] == "looksay: 1 image failed"
+    result = run(album / "broken.jpg", album / "boats.jpg")
+    assert result.stdout.startswith(f"{album / 'boats.jpg'}\t")
+    assert result.stderr.splitlines()[-1] == "looksay: 1 of 2 images failed"
+
+
+def test_a_name_that_begins_with_a_dash_gets_a_hint(album: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(album)
+    shutil.copy("boats.jpg", "-dash.jpg")
+    result = run("-dash.jpg")
+    assert (result.exit_code, "write ./-dash.jpg, or -- before" in result.stderr) == (2, True)
+    assert run("./-dash.jpg").stdout == run("caption", "--", "-dash.jpg").stdout == run("boats.jpg").stdout
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows refuses such names")
+def test_line_breaks_in_names_are_escaped_in_text(tmp_path: Path) -> None:
+    for name in ("two\nlines.jpg", "tab\t.jpg"):
+        shutil.copy(EXAMPLES / "boats.jpg", tmp_path / name)
+    lines = run(tmp_path).stdout.splitlines()
+    assert [line.partition("\t")[0] for line in lines] == [f"{tmp_path}/tab\\t.jpg", f"{tmp_path}/two\\nlines.jpg"]
+
+
+def test_an_unreadable_file_is_reported_in_plain_words(album: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Image, "open", refuse)
+    result = run(album / "boats.jpg")
+    assert result.stderr.splitlines()[0] == f"looksay: {album / 'boats.jpg'}: permission denied"

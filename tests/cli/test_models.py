@@ -1,4 +1,4 @@
-"""Who shares a model finds it whole at the other end, whatever happens to the line."""
+"""The models command, against a local stand-in of the hub."""
 
 from __future__ import annotations
 
@@ -41,11 +41,9 @@ def run(hub: standin.Hub, tmp_path: Path) -> Run:
 
 
 @pytest.mark.slow
-def test_a_model_goes_to_the_hub_and_comes_back_whole(
-    hub: standin.Hub, run: Run, small_bundle: Path, tmp_path: Path
-) -> None:
-    told = run("models", "push", small_bundle, "me/captions").stderr
-    assert f"{hub.url}/me/captions; try: looksay PHOTO --model hf://me/captions" in told
+def test_a_pushed_model_is_pulled_unchanged(hub: standin.Hub, run: Run, small_bundle: Path, tmp_path: Path) -> None:
+    stderr = run("models", "push", small_bundle, "me/captions").stderr
+    assert f"{hub.url}/me/captions; try: looksay PHOTO --model hf://me/captions" in stderr
     files = hub.repositories["me/captions"]
     assert set(files) == {"README.md", "CARD.md", "model.json", "encoder.onnx", "decoder.onnx", "vocabulary.json"}
     card = files["README.md"].decode()
@@ -54,7 +52,7 @@ def test_a_model_goes_to_the_hub_and_comes_back_whole(
 
     hub.cut = "encoder.onnx"
     first = run("models", "pull", "me/captions", "mine")
-    if first.returncode:  # the line broke; the next try goes on
+    if first.returncode:  # the download broke off; the next one resumes it
         assert "Traceback" not in first.stderr
         assert not (tmp_path / "mine").exists()
         assert run("models", "pull", "me/captions", "mine").returncode == 0
@@ -72,7 +70,7 @@ def test_a_model_goes_to_the_hub_and_comes_back_whole(
 
 
 @pytest.mark.slow
-def test_a_checkpoint_goes_along_to_train_on_from(
+def test_a_checkpoint_is_pushed_and_pulled(
     hub: standin.Hub, run: Run, small_bundle: Path, small_run: Path, tmp_path: Path
 ) -> None:
     assert run("models", "push", small_bundle, "me/captions", "--checkpoint", small_run).returncode == 0
@@ -88,17 +86,15 @@ def test_a_checkpoint_goes_along_to_train_on_from(
     assert pulled.vocabulary == made.vocabulary
     weights = made.model.state_dict()
     assert all(value.equal(weights[name]) for name, value in pulled.model.state_dict().items())
-    assert run("models", "pull", "me/captions", "light", "--checkpoint").returncode == 2  # it is there
+    assert run("models", "pull", "me/captions", "light", "--checkpoint").returncode == 2  # the folder exists
     del hub.repositories["me/captions"]
     run("models", "push", small_bundle, "me/plain")
-    told = run("models", "pull", "me/plain", "other", "--checkpoint")
-    assert (told.returncode, "has no checkpoint" in told.stderr) == (2, True)
+    result = run("models", "pull", "me/plain", "other", "--checkpoint")
+    assert (result.returncode, "has no checkpoint" in result.stderr) == (2, True)
 
 
 @pytest.mark.slow
-def test_what_is_damaged_or_not_there_is_refused(
-    hub: standin.Hub, run: Run, small_bundle: Path, tmp_path: Path
-) -> None:
+def test_damaged_and_missing_models_are_errors(hub: standin.Hub, run: Run, small_bundle: Path, tmp_path: Path) -> None:
     broken = Path(shutil.copytree(small_bundle, tmp_path / "broken"))
     (broken / "decoder.onnx").write_bytes(b"other")
     result = run("models", "push", broken, "me/broken")
@@ -120,9 +116,18 @@ def test_what_is_damaged_or_not_there_is_refused(
         assert "Traceback" not in result.stderr
 
 
-def test_what_ships_is_listed_and_told() -> None:
+def test_list_and_info_print_the_shipped_models() -> None:
     listed = CliRunner().invoke(main, ["models", "list"])
     assert [line.partition("\t")[0] for line in listed.stdout.splitlines()] == list(shipped())
-    told = json.loads(CliRunner().invoke(main, ["models", "info", "default"]).stdout)
-    assert told["encoder"] == "tf_efficientnet_lite1"
-    assert told["words"] > 1000
+    facts = json.loads(CliRunner().invoke(main, ["models", "info", "default"]).stdout)
+    assert facts["encoder"] == "tf_efficientnet_lite1"
+    assert facts["words"] > 1000
+
+
+@pytest.mark.parametrize("folder", [".", ".."])
+def test_pulling_into_the_current_folder_is_an_error(
+    folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(main, ["models", "pull", "me/captions", folder])
+    assert (result.exit_code, "is the current folder or above it" in result.stderr) == (2, True)

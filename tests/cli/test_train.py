@@ -1,9 +1,10 @@
-"""Who trains their own captioner goes from a folder to a bundle with two commands."""
+"""The train and export commands."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner, Result
 from conftest import EXAMPLES, ROOT, TINY
 
@@ -16,6 +17,7 @@ def run(*arguments: object) -> Result:
     return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
 
+@pytest.mark.slow
 def test_train_export_caption(small_data: Path, tmp_path: Path) -> None:
     folder, bundle = tmp_path / "run", tmp_path / "bundle"
     changes = [*TINY, f"data.folder={small_data}", f"training.run={folder}", "training.epochs=1"]
@@ -28,7 +30,7 @@ def test_train_export_caption(small_data: Path, tmp_path: Path) -> None:
     assert run(EXAMPLES / "alps.jpg", "--model", bundle).exit_code == 0
 
 
-def test_mistakes_end_with_2_and_one_clear_line(tmp_path: Path) -> None:
+def test_user_errors_end_with_2_and_one_line(tmp_path: Path) -> None:
     for arguments, message in (
         (["train", tmp_path / "none.toml"], "there is no such recipe"),
         (["train", RECIPE, "training.epoch=1"], "no training.epoch"),

@@ -1,4 +1,4 @@
-"""A caption goes into an image's file, and nothing else in the file changes."""
+"""XMP metadata: a caption is written, and everything else in the file is kept."""
 
 from __future__ import annotations
 
@@ -16,24 +16,30 @@ from looksay.errors import ImageError
 from looksay.jobs import xmp
 
 TEXT = "two boats & a <lake>, é 日"
-OTHERS = (
+EXISTING = (
     b'<?xpacket begin="" id="W5M0MpCehiHzreSzNTczkc9d"?><x:xmpmeta xmlns:x="adobe:ns:meta/">'
     b'<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#" xmlns:xmp="http://ns.adobe.com/xap/1.0/">'
     b'<rdf:Description rdf:about="" xmp:Rating="4"><xmp:Label>mine</xmp:Label></rdf:Description>'
     b'</rdf:RDF></x:xmpmeta><?xpacket end="w"?>'
 )
 
-DEEP = OTHERS[: OTHERS.index(b"<xmp:Label>")] + b"<a>" * 5000 + b"</a>" * 5000 + OTHERS[OTHERS.index(b"<xmp:Label>") :]
+ATTRIBUTE = b'<!-- a comment --><rdf:Description xmlns:dc="http://purl.org/dc/elements/1.1/" dc:description="my own" '
+DEEP = (
+    EXISTING[: EXISTING.index(b"<xmp:Label>")]
+    + b"<a>" * 5000
+    + b"</a>" * 5000
+    + EXISTING[EXISTING.index(b"<xmp:Label>") :]
+)
 DEEP = DEEP.ljust(42_000)
 
 
-def image(tmp_path: Path, kind: str, xmp: bytes | None = None) -> Path:
-    """Write a small image with EXIF and a colour profile."""
-    image = Image.open(EXAMPLES / "boats.jpg").resize((64, 48))
+def write_image(tmp_path: Path, kind: str, xmp: bytes | None = None) -> Path:
+    """Write a small image with EXIF and a colour profile; return its path."""
+    photo = Image.open(EXAMPLES / "boats.jpg").resize((64, 48))
     exif = Image.Exif()
     exif[0x010E] = "my description"
     path = tmp_path / f"photo.{kind}"
-    image.save(path, exif=exif, icc_profile=b"profile" * 50)
+    photo.save(path, exif=exif, icc_profile=b"profile" * 50)
     if xmp:  # the first segment of the file, as some cameras have it
         body = b"http://ns.adobe.com/xap/1.0/\0" + xmp
         path.write_bytes(b"\xff\xd8\xff\xe1" + (len(body) + 2).to_bytes(2, "big") + body + path.read_bytes()[2:])
@@ -57,7 +63,7 @@ def without_xmp(data: bytes) -> bytes:
 
 @pytest.mark.parametrize("kind", ["jpg", "png"])
 def test_only_the_caption_is_added(kind: str, tmp_path: Path) -> None:
-    path = image(tmp_path, kind)
+    path = write_image(tmp_path, kind)
     before = path.read_bytes()
     path.chmod(0o640)
     assert xmp.write(path, TEXT)
@@ -74,8 +80,8 @@ def test_only_the_caption_is_added(kind: str, tmp_path: Path) -> None:
     assert "boats" not in read_xmp(path)
 
 
-def test_xmp_of_others_stays(tmp_path: Path) -> None:
-    path = image(tmp_path, "jpg", OTHERS)
+def test_existing_xmp_is_kept(tmp_path: Path) -> None:
+    path = write_image(tmp_path, "jpg", EXISTING)
     before = without_xmp(path.read_bytes())
     assert xmp.write(path, TEXT)
     assert without_xmp(path.read_bytes()) == before
@@ -84,8 +90,29 @@ def test_xmp_of_others_stays(tmp_path: Path) -> None:
     assert "two boats" in read_xmp(path)
 
 
-def test_other_formats_get_a_file_beside_them(tmp_path: Path) -> None:
-    path = image(tmp_path, "webp")
+def test_a_description_in_an_attribute_is_kept_or_replaced(tmp_path: Path) -> None:
+    path = write_image(tmp_path, "jpg", EXISTING.replace(b"<rdf:Description ", ATTRIBUTE))
+    before = path.read_bytes()
+    assert not xmp.write(path, TEXT)
+    assert path.read_bytes() == before
+    assert xmp.write(path, TEXT, overwrite=True)
+    assert "my own" not in read_xmp(path)
+    assert read_xmp(path).count("two boats") == 2
+    assert "<!-- a comment -->" in read_xmp(path)
+
+
+def test_fill_bytes_between_jpeg_segments_are_kept(tmp_path: Path) -> None:
+    path = write_image(tmp_path, "jpg")
+    data = path.read_bytes()
+    path.write_bytes(data[:2] + b"\xff\xff" + data[2:])
+    assert xmp.write(path, TEXT)
+    assert without_xmp(path.read_bytes()) == data[:2] + b"\xff\xff" + data[2:]
+    assert xmp.write(path, "other", overwrite=True)
+    assert read_xmp(path).count("other") == 2
+
+
+def test_other_formats_get_a_sidecar_file(tmp_path: Path) -> None:
+    path = write_image(tmp_path, "webp")
     before = path.read_bytes()
     assert xmp.write(path, TEXT)
     assert path.read_bytes() == before
@@ -93,8 +120,8 @@ def test_other_formats_get_a_file_beside_them(tmp_path: Path) -> None:
     assert not xmp.write(path, TEXT)
 
 
-def test_a_link_to_a_image_stays_a_link(tmp_path: Path) -> None:
-    path = image(tmp_path, "jpg")
+def test_a_symbolic_link_is_kept(tmp_path: Path) -> None:
+    path = write_image(tmp_path, "jpg")
     link = tmp_path / "link.jpg"
     link.symlink_to(path)
     assert xmp.write(link, TEXT)
@@ -112,16 +139,16 @@ def test_a_link_to_a_image_stays_a_link(tmp_path: Path) -> None:
         b"\xff\xd8\xff\xe1" + (31 + 40).to_bytes(2, "big") + b"http://ns.adobe.com/xap/1.0/\0<!DOCTYPE x>" + b" " * 26,
     ],
 )
-def test_a_file_that_is_not_understood_stays_as_it_is(data: bytes, tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_parsed_is_not_changed(data: bytes, tmp_path: Path) -> None:
     path = tmp_path / "photo.jpg"
     path.write_bytes(data)
-    with pytest.raises(ImageError, match=r"photo\.jpg: no caption can be written into it"):
+    with pytest.raises(ImageError, match=r"photo\.jpg: cannot write a caption into it"):
         xmp.write(path, TEXT)
     assert path.read_bytes() == data
     assert [file.name for file in tmp_path.iterdir()] == ["photo.jpg"]
 
 
-def test_images_that_hold_their_captions_are_not_taken_for_changed(tmp_path: Path) -> None:
+def test_images_that_a_job_wrote_captions_into_do_not_count_as_changed(tmp_path: Path) -> None:
     album, output = Path(shutil.copytree(EXAMPLES, tmp_path / "album")), tmp_path / "captions.jsonl"
     arguments = ["caption", str(album), "--output", str(output), "--write", "xmp", "--num-beams", "1"]
     pixels = {path: _pixels(path) for path in map(album.joinpath, PHOTOS)}

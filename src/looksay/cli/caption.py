@@ -1,80 +1,84 @@
-"""``looksay caption``: images in, captions out."""
+"""``looksay caption``: generate captions of images."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import io
+import os
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
 
-from looksay.cli.decoding_options import decoding_options, decoding_overrides
-from looksay.cli.model_options import device_option, model_option, threads_option
-from looksay.types import Device
-
-
-@click.command()
-@click.argument("paths", nargs=-1, required=True, metavar="PATHS...")
-@click.option(
-    "--num-captions",
-    type=int,
-    default=1,
-    show_default=True,
-    help="Captions printed for each image; widens the beam to it.",
+from looksay.cli.options import (
+    batch_option,
+    decoding_options,
+    decoding_overrides,
+    device_option,
+    model_option,
+    threads_option,
 )
+
+STDIN = "-"
+_LINE_BREAKS = str.maketrans({"\n": "\\n", "\r": "\\r", "\t": "\\t"})
+
+
+class _CaptionCommand(click.Command):
+    """Explains how to name an image that begins with a dash."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        names = [arg for arg in args if arg.startswith("-") and os.path.isfile(arg)]  # noqa: PTH113 (any text)
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            if not names:
+                raise
+            hint = f"To caption the file {names[0]}, write ./{names[0]}, or -- before the paths."
+            raise click.UsageError(f"{error.format_message()} {hint}", ctx) from error
+
+
+@click.command(cls=_CaptionCommand)
+@click.argument("paths", nargs=-1, required=True, metavar="PATHS...")
 @model_option
-@click.option("--batch", type=int, default=8, show_default=True, help="Images captioned together.")
+@batch_option
 @click.option(
     "--format", "layout", type=click.Choice(["text", "jsonl", "csv", "sqlite"]),
-    help="text: the caption, after the path and a tab if there are several images.  [default: what the ending of "
-    "--output says (.jsonl, .csv, .db), or text]",
+    show_default="by the suffix of --output (.jsonl, .csv, .db), else text",
+    help="Output format. text: the caption, after the path and a tab if there are several images.",
 )  # fmt: skip
 @click.option(
-    "--output",
-    help="A file in place of standard output. A JSONL, CSV or SQLite file that is there is gone on with.",
-)  # fmt: skip
-@click.option(
-    "--write", type=click.Choice(["txt", "xmp"]),
-    help="Also write each caption beside its image, as NAME.txt; or into a JPEG or PNG, as XMP's description and "
-    "alt text (NAME.xmp beside any other).",
-)  # fmt: skip
-@click.option("--overwrite", is_flag=True, help="Begin --output anew, and replace what --write or --attention find.")
-@click.option("--only-missing", is_flag=True, help="Do not look whether images have changed since --output was made.")
-@click.option(
-    "--attention", "attention_folder", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
-    help="Also draw where the model looked at each word, as DIR/NAME.png.",
-)  # fmt: skip
-@click.option(
-    "--explain", is_flag=True, help="Also say what the CNN recognises, how surely, and what the caption names."
+    "--output", help="Write to this file instead of standard output. An existing JSONL, CSV or SQLite file is resumed."
 )
 @click.option(
-    "--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True,
-    help="ray: PATHS are folders, Parquet files or tars, here or in a bucket; --output is a folder for Parquet files.",
+    "--write", type=click.Choice(["txt", "xmp"]),
+    help="Also write each caption to a sidecar file NAME.txt; or into the XMP metadata of a JPEG or PNG, as "
+    "description and alt text (NAME.xmp for other formats).",
 )  # fmt: skip
-@click.option("--workers", type=click.IntRange(min=1), help="Of --engine ray.  [default: all cores of the cluster]")
+@click.option("--overwrite", is_flag=True, help="Overwrite existing files of --output, --write and --attention.")
+@click.option("--only-missing", is_flag=True, help="Do not check whether images have changed since --output was made.")
+@click.option(
+    "--attention", "attention_folder", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
+    help="Also draw the attention map of each word, as DIR/NAME.png.",
+)  # fmt: skip
+@click.option("--explain", is_flag=True, help="Also print the objects that the CNN detects and their probabilities.")
+@click.option(
+    "--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True,
+    help="ray: PATHS are folders, Parquet files or tars, local or in a bucket; --output is a folder of Parquet files.",
+)  # fmt: skip
+@click.option(
+    "--workers", type=click.IntRange(min=1), show_default="all cores of the cluster",
+    help="Processes of --engine ray.",
+)  # fmt: skip
 @threads_option
 @device_option
 @decoding_options
-def caption(
-    paths: Sequence[str],
-    models: Sequence[str],
-    threads: int | None,
-    device: Device,
-    batch: int,
-    layout: str | None,
-    output: str | None,
-    write: str | None,
-    overwrite: bool,
-    only_missing: bool,
-    attention_folder: Path | None,
-    explain: bool,
-    engine: str,
-    workers: int | None,
-    **options: Any,
-) -> None:
-    """Say what images show.
+def caption(paths: Sequence[str], engine: str, workers: int | None, **options: Any) -> None:
+    """Generate captions of images.
 
-    PATHS are images, folders (with all the images below them), globs, or - for an image on standard input.
+    PATHS are images, folders (with all images below them), globs, or - for an image on standard input.
 
     \b
     looksay photo.jpg
@@ -84,50 +88,92 @@ def caption(
     looksay photo.jpg --prefix "a dog" --no-dangling --bad-words brown
     looksay photo.jpg --temperature 0.8 --top-p 0.9 --num-captions 5
     looksay caption album/ --write xmp
-    looksay photo.jpg --attention looks
+    looksay photo.jpg --attention maps
     looksay photo.jpg --explain
     curl -s https://example.org/photo.jpg | looksay -
     looksay caption s3://bucket/photos/ --engine ray --output s3://bucket/captions/
 
-    Stopped at any moment, the same command with the same --output goes on where it was. CaptionDataset that have changed
-    since are captioned anew. One that cannot be read is named on standard error and does not stop the others; the exit
-    code is then 1.
+    To resume a stopped job, run the same command again. Images that have changed since are captioned again. An image
+    that cannot be read is reported on standard error and does not stop the job; the exit code is then 1. In text
+    output, line breaks and tabs in file names are written as \\n, \\r and \\t.
     """
+    overrides = decoding_overrides(options)
     if engine == "ray":
         from looksay.cli import caption_ray
 
-        if unfit := [
-            name
-            for name, given in (
-                ("--format", layout),
-                ("--write", write),
-                ("--attention", attention_folder),
-                ("--explain", explain),
-                ("--threads", threads),
-                ("--only-missing", only_missing),
-                ("--device", device != "cpu"),
-            )
-            if given
-        ]:
-            raise click.UsageError(f"--engine ray has no {unfit[0]}")
-        caption_ray.caption(
-            paths, models, output, decoding_overrides(options), batch=batch, workers=workers, overwrite=overwrite
-        )
+        caption_ray.run(paths, overrides, workers=workers, **options)
         return
-    from looksay.cli import caption_job
+    from PIL import Image
 
-    caption_job.caption(
-        paths,
-        models,
-        threads=threads,
-        device=device,
-        batch=batch,
-        layout=layout,
-        output=Path(output) if output else None,
-        write=write,
-        overwrite=overwrite,
-        only_missing=only_missing,
-        looks=attention_folder,
-        explain=explain,
-        changes=decoding_overrides(options),
+    warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # looksay refuses such images with an error
+    if _is_plain(paths, **options):
+        _print_captions(paths, overrides, **options)
+    else:
+        from looksay.cli import caption_job
+
+        caption_job.run(paths, overrides, **options)
+
+
+def _is_plain(paths: Sequence[str], batch: int, **options: Any) -> bool:
+    """Return whether the images are one batch of files whose captions are only printed as text."""
+    needs_job = options["layout"] not in (None, "text") or any(
+        options[name] for name in ("output", "write", "attention_folder", "explain")
     )
+    are_files = all(path == STDIN or os.path.isfile(path) for path in paths)  # noqa: PTH113 (any text)
+    return not needs_job and are_files and len(paths) <= batch and paths.count(STDIN) <= 1
+
+
+def _print_captions(
+    paths: Sequence[str], overrides: dict[str, Any], *, models: Sequence[str], batch: int, threads: int | None,
+    device: Any, **_: Any,
+) -> None:  # fmt: skip
+    from looksay.captioner import load
+    from looksay.errors import ImageError
+
+    captioner = load(*models, threads=threads, device=device)
+    failed = 0
+    outcomes = captioner.outcomes(map(open_source, paths), batch=batch, **overrides)
+    with write_errors():
+        for path, outcome in zip(paths, outcomes, strict=True):
+            if isinstance(outcome, ImageError):
+                failed += 1
+                click.echo(f"looksay: {outcome}", err=True)
+            else:
+                click.echo(as_text(path if len(paths) > 1 else "", outcome), nl=False)
+    if failed:
+        report_failures(failed, len(paths))
+        sys.exit(1)
+
+
+def as_text(path: str, captions: Sequence[object]) -> str:
+    """Return a line for each caption, after the path and a tab if there is a path."""
+    start = path.translate(_LINE_BREAKS) + "\t" if path else ""
+    return "".join(f"{start}{caption}\n" for caption in captions)
+
+
+@contextmanager
+def write_errors(name: object = "standard output") -> Iterator[None]:
+    """Turn errors of writing into a usage error that names the file."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise  # see looksay.cli.main
+    except OSError as error:
+        raise click.UsageError(f"{name} cannot be written: {error.strerror}") from error
+
+
+def report_failures(failed: int, images: int) -> None:
+    """Print how many images failed."""
+    of_all = f" of {images:,}" if images > 1 else ""
+    click.echo(f"looksay: {failed:,}{of_all} {'image' if images == 1 else 'images'} failed", err=True)
+
+
+class _StandardInput(io.BytesIO):
+    """Standard input in memory, because Pillow seeks."""
+
+    name = "standard input"
+
+
+def open_source(path: str | Path) -> str | Path | _StandardInput:
+    """Return what the captioner reads: a path, or the bytes on standard input for ``-``."""
+    return _StandardInput(sys.stdin.buffer.read()) if str(path) == STDIN else path

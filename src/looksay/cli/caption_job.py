@@ -1,216 +1,256 @@
-"""What ``looksay caption`` does, from its paths to its exit code."""
+"""``looksay caption`` for folders, files and sidecar files: from the paths to the exit code."""
 
 from __future__ import annotations
 
-import io
 import sys
 import time
-import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import IO
 
 import click
-from PIL import Image
 
 from looksay import images
 from looksay.captioner import load
-from looksay.cli import caption_printer
+from looksay.cli.caption import STDIN, as_text, open_source, report_failures, write_errors
 from looksay.decoding.options import Overrides
 from looksay.errors import ImageError
 from looksay.jobs import folder_job, sidecar_writers
 from looksay.jobs.disk_set import DiskSet
 from looksay.jobs.sidecar_writers import SidecarWriter
-from looksay.jobs.writers import Output, Provenance, Row
-from looksay.types import Device
+from looksay.jobs.text_writers import COLUMNS, csv_line, csv_lines, json_line
+from looksay.jobs.writers import CaptionWriter, Outcome, Provenance, Row
+from looksay.types import Caption, Device
 
-STDIN = "-"
-Find = Callable[[], Iterator[Path]]
-"""Names the images, each time anew."""
+FindImages = Callable[[], Iterator[Path]]
+"""Walks the paths; each call is a new walk."""
 
-_STOPPED = 130  # what shells expect of a command that Ctrl-C has ended
+_INTERRUPTED = 130  # the exit code that shells expect after Ctrl-C
 
 
-def caption(
+def run(
     paths: Sequence[str],
-    models: Sequence[str],
+    overrides: Overrides,
     *,
+    models: Sequence[str],
     threads: int | None,
     device: Device,
     batch: int,
     layout: str | None,
-    output: Path | None,
+    output: str | None,
     write: str | None,
     overwrite: bool,
     only_missing: bool,
-    looks: Path | None,
+    attention_folder: Path | None,
     explain: bool,
-    changes: Overrides,
 ) -> None:
-    """Caption images; the options are those of the command."""
-    warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # images.read refuses such images itself
-    find = partial(images.find, paths, looks)  # without the drawings of this very command
-    several = _check(paths, find, output)
-    layout = layout or (folder_job.ENDINGS.get(output.suffix.lower()) if output else None) or "text"
+    """Caption images; the parameters are the options of the command."""
+    file = Path(output) if output else None
+    find = partial(images.find, paths, attention_folder)  # without the attention maps that this command draws
+    has_several = _check_paths(paths, find, file, overwrite=overwrite)
+    layout = layout or (folder_job.SUFFIXES.get(file.suffix.lower()) if file else None) or "text"
     if explain and (output or layout != "text"):
-        raise click.UsageError("--explain is for captions on the screen; leave out --output and --format")
-    loaded = load(*models, threads=threads, device=device)
-    if explain and not loaded.bundle.tags:
-        raise click.UsageError(f"--explain: {models[0]} does not say what it recognises; it has no tags.json")
-    if looks and loaded.bundle.spec.grid == (1, 1):
-        raise click.UsageError(f"--attention: {models[0]} has no attention; it is the first --model that is drawn")
-    besides = _besides(paths, find, write, looks, overwrite=overwrite)
+        raise click.UsageError("--explain prints to the screen: leave out --output and --format")
+    captioner = load(*models, threads=threads, device=device)
+    if explain and not captioner.bundle.tags:
+        raise click.UsageError(f"--explain: {models[0]} does not detect objects; it has no tags.json")
+    if attention_folder and captioner.bundle.spec.grid == (1, 1):
+        raise click.UsageError(f"--attention: {models[0]} has no attention; of several models the first one is drawn")
+    sidecars = _sidecar_writers(paths, find, write, attention_folder, overwrite=overwrite)
     with ExitStack() as stack:
-        job = None
-        # Standard input has no name by which it could be known again.
-        named = STDIN not in paths and output is not None and (output.is_file() or not output.exists())
-        if output and named and layout in folder_job.OUTPUTS:
-            maker = Provenance.of(loaded, loaded.options(changes))
-            job = stack.enter_context(folder_job.open_output(output, layout, maker, overwrite=overwrite))
-            known, failed = _known(job, only_missing=only_missing, besides=bool(besides))
-            left, done = folder_job.missing(job, known, find()), len(known)
-            put: Callable[[Row], None] = job.add
+        writer = None
+        done = failed_before = 0
+        pending = find()
+        # An image on standard input has no name by which a resumed job could recognise it.
+        is_resumable = STDIN not in paths and file is not None and (file.is_file() or not file.exists())
+        if file and is_resumable and layout in folder_job.WRITERS:
+            provenance = Provenance.of(captioner, captioner.options(overrides.copy()))
+            writer = stack.enter_context(folder_job.open_writer(file, layout, provenance, overwrite=overwrite))
+            known, failed_before = _resume(writer, only_missing=only_missing, has_sidecars=bool(sidecars))
+            pending, done = folder_job.pending(writer, known, find()), len(known)
+            add: Callable[[Row], None] = writer.add
         else:
-            left, done, failed = find(), 0, 0
-            put = stack.enter_context(
-                caption_printer.printer(
-                    "explained" if explain else layout, output, several=several, overwrite=overwrite
-                )
-            )
-        rows = folder_job.caption(
-            loaded, left, batch=batch, attention=bool(looks), digests=bool(job), opened=_open, **changes
-        )
-        quiet = not output and sys.stdout.isatty()  # captions that scroll by are progress enough
-        shown = stack.enter_context(_bar(rows, find, done=done, hidden=quiet or not several))
-        tally = _finish_all(shown, put, besides, resumable=bool(job))
-    if tally["stay"]:
-        click.echo(f"looksay: {tally['stay']:,} files were there and stay; --overwrite replaces them", err=True)
-    if tally["failed"]:
-        click.echo(f"looksay: {tally['failed']:,} of {tally['images']:,} images failed", err=True)
-    if failed:
-        click.echo(f"looksay: {failed:,} of the {done:,} images before had failed; see {output}", err=True)
-    if failed or tally["failed"] or tally["stopped"]:
-        sys.exit(_STOPPED if tally["stopped"] else 1)
+            printer = _printer(layout, file, overwrite=overwrite, has_several=has_several, explain=explain)
+            add = stack.enter_context(printer)
+        rows = folder_job.caption_images(
+            captioner, pending, batch=batch, attention=bool(attention_folder), hash_files=bool(writer),
+            open_source=open_source, **overrides,
+        )  # fmt: skip
+        is_hidden = not has_several or (not output and sys.stdout.isatty())  # captions on a terminal show the progress
+        shown = stack.enter_context(_progress_bar(rows, find, done=done, is_hidden=is_hidden))
+        counts = _write_all(shown, add, sidecars, is_resumable=bool(writer))
+    if kept := counts["kept"]:
+        click.echo(f"looksay: {_plural(kept, 'existing file')} kept; use --overwrite to replace", err=True)
+    if counts["failed"]:
+        report_failures(counts["failed"], counts["images"])
+    if failed_before:
+        click.echo(f"looksay: {_plural(failed_before, 'image')} failed in an earlier run; see {output}", err=True)
+    if failed_before or counts["failed"] or counts["interrupted"]:
+        sys.exit(_INTERRUPTED if counts["interrupted"] else 1)
 
 
-def _check(paths: Sequence[str], find: Find, output: Path | None) -> bool:
-    """Refuse paths that cannot be meant; return whether they are several images."""
+def _check_paths(paths: Sequence[str], find: FindImages, output: Path | None, *, overwrite: bool) -> bool:
+    """Raise a usage error if the paths cannot be captioned; return whether they are several images."""
     if "" in paths:
-        raise click.UsageError("a path is empty; use . for this folder")
+        raise click.UsageError("a path is empty; use . for the current folder")
     if url := next((path for path in paths if path.startswith(("http://", "https://"))), None):
-        raise click.UsageError(f"looksay fetches nothing from the network: curl -s {url} | looksay -")
+        raise click.UsageError(f"looksay downloads no images: curl -s {url} | looksay -")
     if paths.count(STDIN) > 1:
         raise click.UsageError("- stands for one image on standard input; it can be named once")
     first = list(islice(find(), 2))
     if not first:
-        raise click.UsageError(f"no images in {', '.join(paths)}; looked for {', '.join(sorted(images.EXTENSIONS))}")
-    if output and any(path.resolve() == output.resolve() for path in find()):
-        raise click.UsageError(f"--output {output} is one of the images; name another file")
+        raise click.UsageError(f"no images in {', '.join(paths)}; searched for {', '.join(sorted(images.EXTENSIONS))}")
+    if output:
+        # An existing file in a folder that is no output of looksay is refused later, unless it is to be overwritten.
+        candidates: Iterable[Path] = find() if overwrite and output.exists() else map(Path, paths)
+        if any(_is_same(path, output) for path in candidates):
+            raise click.UsageError(f"--output {output} is one of the images; name another file")
     return len(first) > 1
 
 
-def _besides(
-    paths: Sequence[str], find: Find, write: str | None, looks: Path | None, *, overwrite: bool
+def _is_same(path: Path, output: Path) -> bool:
+    try:
+        return path.samefile(output)
+    except (OSError, ValueError):  # one of them does not exist
+        return path == output
+
+
+def _sidecar_writers(
+    paths: Sequence[str], find: FindImages, write: str | None, attention_folder: Path | None, *, overwrite: bool
 ) -> list[SidecarWriter]:
-    """Name what else is written for each image; refuse what would write over one."""
-    all_: list[SidecarWriter] = []
-    if looks:
+    """Return the writers of what is written for each image; raise an error if one would overwrite an image."""
+    writers: list[SidecarWriter] = []
+    if attention_folder:
         try:
-            looks.mkdir(parents=True, exist_ok=True)
+            attention_folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise click.UsageError(f"--attention {looks} cannot be made: {error.strerror}") from error
-        all_.append(sidecar_writers.Drawing(overwrite, looks))
+            raise click.UsageError(f"--attention {attention_folder} cannot be created: {error.strerror}") from error
+        writers.append(sidecar_writers.AttentionWriter(overwrite, attention_folder))
     if write:
-        all_.append({"txt": sidecar_writers.Text, "xmp": sidecar_writers.Metadata}[write](overwrite))
-    if all_ and STDIN in paths:
-        option = "--attention" if looks else "--write"
-        raise click.UsageError(f"{option} has no place for an image on standard input")
-    sidecar_writers.check(all_, find)
-    return all_
+        kind = sidecar_writers.TextWriter if write == "txt" else sidecar_writers.XmpWriter
+        writers.append(kind(overwrite))
+    if writers and STDIN in paths:
+        option = "--attention" if attention_folder else "--write"
+        raise click.UsageError(f"{option} needs a file name; an image on standard input has none")
+    sidecar_writers.check(writers, find)
+    return writers
 
 
-def _known(job: Output, *, only_missing: bool, besides: bool) -> tuple[DiskSet, int]:
-    """Return the images that a job has captioned, without those that have changed since; and how many had failed."""
-    changed = 0 if only_missing else folder_job.forget_changed(job)
+def _resume(writer: CaptionWriter, *, only_missing: bool, has_sidecars: bool) -> tuple[DiskSet, int]:
+    """Return the images that the output already holds, and how many of them failed."""
+    changed = 0 if only_missing else folder_job.remove_changed(writer)
     if changed:
-        click.echo(f"looksay: images that have changed since {job.file} was made: {changed:,}", err=True)
+        click.echo(f"looksay: {_plural(changed, 'image')} changed since {writer.file} was written", err=True)
     known, failed = DiskSet(), 0
-    for entry in job.rows():
+    for entry in writer.entries():
         known.add(entry.image)
-        failed += entry.failed
+        failed += entry.has_failed
     if known:
-        note = "; --write and --attention are for the others" if besides else ""
-        click.echo(f"looksay: going on with {job.file}, which has {len(known):,} images{note}", err=True)
+        note = "; --write and --attention apply to the others" if has_sidecars else ""
+        click.echo(f"looksay: resuming {writer.file}: {_plural(len(known), 'image')} done{note}", err=True)
     return known, failed
 
 
-def _finish_all(
-    rows: Iterable[Row], put: Callable[[Row], None], besides: Sequence[SidecarWriter], *, resumable: bool
+def _write_all(
+    rows: Iterable[Row], add: Callable[[Row], None], sidecars: Sequence[SidecarWriter], *, is_resumable: bool
 ) -> Counter[str]:
-    """Write all rows, and what stands beside each; count images, failed ones and files that stay."""
-    tally = Counter[str]()
+    """Write all rows and sidecar files; count images, failed images and existing files that were kept."""
+    counts = Counter[str]()
     try:
         for row in rows:
-            tally["images"] += 1
-            problems = _write_beside(row, besides, tally)
+            counts["images"] += 1
+            errors = _write_sidecars(row, sidecars, counts)
+            path = Path(row.image)
             if isinstance(row.outcome, ImageError):
-                put(row)
-            elif not (problems and resumable):  # what could not be written is tried again by the same command
-                inside = any(each.file(Path(row.image)) == Path(row.image) for each in besides)
-                # An image that holds its caption now is another file.
-                put(replace(row, sha256=folder_job.digest(Path(row.image))) if inside and resumable else row)
-            for problem in problems:
-                click.echo(f"looksay: {problem}", err=True)
-            tally["failed"] += bool(problems)
+                add(row)
+            elif not (errors and is_resumable):  # an image without its sidecar file is captioned again by the next run
+                if is_resumable and any(sidecar.file(path) == path for sidecar in sidecars):
+                    row = replace(row, sha256=folder_job.file_digest(path))  # noqa: PLW2901 (its metadata has changed)
+                add(row)
+            for error in errors:
+                click.echo(f"looksay: {error}", err=True)
+            counts["failed"] += bool(errors)
     except KeyboardInterrupt:
-        tally["stopped"] = 1
-        again = "; the same command goes on from there" if resumable else ""
-        click.echo(f"looksay: stopped after {tally['images']:,} images{again}", err=True)
-    return tally
+        counts["interrupted"] = 1
+        advice = "; run the same command again to resume" if is_resumable else ""
+        click.echo(f"looksay: stopped after {_plural(counts['images'], 'image')}{advice}", err=True)
+    return counts
 
 
-def _write_beside(row: Row, besides: Sequence[SidecarWriter], tally: Counter[str]) -> list[str]:
-    """Write what stands beside an image; return what went wrong."""
+def _write_sidecars(row: Row, sidecars: Sequence[SidecarWriter], counts: Counter[str]) -> list[str]:
+    """Write the sidecar files of an image; return the error messages."""
     if isinstance(row.outcome, ImageError):
         return [str(row.outcome)]
-    problems = []
-    image = Path(row.image)
-    for each in besides:
+    errors = []
+    path = Path(row.image)
+    for sidecar in sidecars:
         try:
-            tally["stay"] += not each.write(image, row.outcome)
+            counts["kept"] += not sidecar.write(path, row.outcome)
         except ImageError as error:
-            problems.append(str(error))
+            errors.append(str(error))
         except OSError as error:
-            problems.append(f"{each.file(image)} cannot be written: {error.strerror}")
-    return problems
+            errors.append(f"{sidecar.file(path)} cannot be written: {error.strerror}")
+    return errors
 
 
-class _Stdin(io.BytesIO):
-    """Standard input, read to its end so that Pillow can seek in it."""
+@contextmanager
+def _printer(
+    layout: str, output: Path | None, *, overwrite: bool, has_several: bool, explain: bool
+) -> Iterator[Callable[[Row], None]]:
+    """Yield a function that prints a row to standard output or to a new file, in UTF-8."""
+    if layout == "sqlite":
+        raise click.UsageError("--format sqlite needs --output FILE")
+    if output and output.is_file() and not overwrite:
+        raise click.UsageError(f"{output} exists; --overwrite replaces it")
 
-    name = "standard input"
+    def text_lines(image: str, outcome: Outcome) -> str:
+        if isinstance(outcome, ImageError):
+            return ""
+        return as_text(image if has_several else "", outcome) + (_explanation(outcome[0]) if explain else "")
+
+    layouts: dict[str, Callable[[str, Outcome], str]] = {"text": text_lines, "jsonl": json_line, "csv": csv_lines}
+    with write_errors(output or "standard output"), ExitStack() as stack:
+        file: IO[str] = sys.stdout
+        if output:  # file names may be of any bytes
+            file = stack.enter_context(output.open("w", encoding="utf-8", errors="surrogateescape", newline=""))
+        if layout == "csv":
+            click.echo(csv_line(*COLUMNS), file=file, nl=False)
+        yield lambda row: click.echo(layouts[layout](row.image, row.outcome), file=file, nl=False)
 
 
-def _open(path: Path) -> Path | _Stdin:
-    return _Stdin(sys.stdin.buffer.read()) if str(path) == STDIN else path
+def _explanation(caption: Caption) -> str:
+    """Return the tags of a caption, one a line."""
+    lines = (
+        f"  {tag.probability:4.0%}  {tag.name}{'' if tag.in_caption else '  (not in the caption)'}\n"
+        for tag in caption.tags
+    )
+    return "".join(lines) or "  no object detected with confidence\n"
 
 
-def _bar(rows: Iterator[Row], find: Find, *, done: int, hidden: bool) -> AbstractContextManager[Iterable[Row]]:
-    """Show on standard error how many images are done, how fast, and for how long it will go on."""
-    hidden = hidden or not sys.stderr.isatty()
-    count = 1 if hidden else sum(1 for _ in find())
-    started, seen = time.monotonic(), 0
+def _progress_bar(
+    rows: Iterator[Row], find: FindImages, *, done: int, is_hidden: bool
+) -> AbstractContextManager[Iterable[Row]]:
+    """Return a progress bar on standard error with images, images per second and remaining time."""
+    is_hidden = is_hidden or not sys.stderr.isatty()
+    count = 1 if is_hidden else sum(1 for _ in find())
+    started, finished = time.monotonic(), 0
 
     def counted() -> Iterator[Row]:
-        nonlocal seen
-        for seen, row in enumerate(rows, 1):  # noqa: B007
+        nonlocal finished
+        for row in rows:
+            finished += 1
             yield row
 
     return click.progressbar(
-        counted(), length=max(0, count - done), label="captioning", show_pos=True, file=sys.stderr, hidden=hidden,
-        item_show_func=lambda _: f"{seen / max(time.monotonic() - started, 1e-3):.0f} images/s",
+        counted(), length=max(0, count - done), label="captioning", show_pos=True, file=sys.stderr, hidden=is_hidden,
+        item_show_func=lambda _: f"{finished / max(time.monotonic() - started, 1e-3):.0f} images/s",
     )  # fmt: skip
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -1,4 +1,4 @@
-"""``looksay find``: images by what is in them."""
+"""``looksay find``: search images by their captions."""
 
 from __future__ import annotations
 
@@ -7,35 +7,39 @@ from pathlib import Path
 
 import click
 
+from looksay.cli.caption import as_text
+
 
 @click.command()
 @click.argument("query", nargs=-1, required=True, metavar="WORDS...")
 @click.argument("database", type=click.Path(path_type=Path, dir_okay=False))
-@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="At most so many images.")
-@click.option("--html", "page", type=click.Path(path_type=Path, dir_okay=False), help="Also show them, on a page.")
+@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="Maximum number of images.")
+@click.option(
+    "--html", "page", type=click.Path(path_type=Path, dir_okay=False), help="Also write a page that shows the images."
+)
 def find(query: Sequence[str], database: Path, limit: int, page: Path | None) -> None:
-    """Find images by what their captions say.
+    """Search images by their captions.
 
-    DATABASE is what looksay caption wrote with --output FILE.db. Words match in any form, small ones do not count, and
-    captions with all of them come first.
+    DATABASE is a file that looksay caption --output FILE.db wrote. A word matches in any form (dog, dogs), function
+    words do not count, and captions with all words come first.
 
     \b
     looksay caption photos/ --output captions.db
     looksay find "dog on a beach" captions.db
-    looksay find "dog on a beach" captions.db --html found.html
+    looksay find "dog on a beach" captions.db --html dogs.html
 
-    The exit code is 1 if nothing is found.
+    The exit code is 1 if no caption matches.
     """
-    from looksay.jobs import search_page
-    from looksay.jobs import sqlite_writer as databases
+    from looksay.jobs import caption_search, search_page
 
-    words = " ".join(query)
-    found = databases.find(words, database, limit)
-    for image, caption in found:
-        click.echo(f"{image}\t{caption}")
+    text = " ".join(query)
+    result = caption_search.search(text, database, limit)
+    for image, caption in result.matches:
+        click.echo(as_text(image, [caption]), nl=False)
     if page:
-        search_page.write(page, words, found)
-        click.echo(f"looksay: the images are in {page}", err=True)
-    if not found:
-        click.echo(f"looksay: no caption in {database} has any of these words", err=True)
+        search_page.write(page, text, result.matches)
+        click.echo(f"looksay: the images are shown in {page}", err=True)
+    if result.missing_words:
+        click.echo(f"looksay: no caption in {database} contains {', '.join(result.missing_words)}", err=True)
+    if not result.matches:
         raise SystemExit(1)

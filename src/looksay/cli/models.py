@@ -1,4 +1,4 @@
-"""``looksay models``: what models there are, and their way to the hub and back."""
+"""``looksay models``: list, download and upload models."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import click
 
 @click.group()
 def models() -> None:
-    """List models, look at one, fetch and share them.
+    """List, inspect, download and upload models.
 
     \b
     looksay models list
@@ -27,13 +27,13 @@ def list_() -> None:
 
     for name, folder in hub.shipped().items():
         spec = Bundle.open(folder).spec
-        click.echo(f"{name}\t{spec.name}: {spec.encoder}, {spec.decoder}; {_size(folder):.0f} MB")
+        click.echo(f"{name}\t{spec.name}: {spec.encoder}, {spec.decoder}; {_megabytes(folder):.0f} MB")
 
 
 @models.command()
 @click.argument("model")
 def info(model: str) -> None:
-    """Tell all that is known of a model: a shipped one, a folder or a hub id."""
+    """Print the model.json of a shipped model, a model folder or a hub id."""
     import json
 
     from looksay.runtime import hub
@@ -41,22 +41,25 @@ def info(model: str) -> None:
 
     folder = hub.locate(model)
     bundle = Bundle.open(folder)
-    click.echo(json.dumps(bundle.spec.to_json() | {"words": len(bundle.vocabulary)}, indent=2, ensure_ascii=False))
-    click.echo(f"looksay: {folder}, {_size(folder):.1f} MB", err=True)
+    facts = bundle.spec.to_json() | {"words": len(bundle.vocabulary)}
+    click.echo(json.dumps(facts, indent=2, ensure_ascii=False))
+    click.echo(f"looksay: {folder}, {_megabytes(folder):.1f} MB", err=True)
 
 
 @models.command()
 @click.argument("hub_id", metavar="OWNER/NAME")
 @click.argument("folder", type=click.Path(path_type=Path), required=False)
-@click.option("--checkpoint", is_flag=True, help="Also what it was trained to, to train on from: FOLDER/checkpoint.")
+@click.option("--checkpoint", is_flag=True, help="Also download the checkpoint for fine-tuning, to FOLDER/checkpoint.")
 def pull(hub_id: str, folder: Path | None, checkpoint: bool) -> None:
-    """Download a model into FOLDER (by default its name here), and check every file of it.
+    """Download a model into FOLDER (default: NAME) and check its files.
 
-    HF_HUB_OFFLINE=1 takes it from the hub's cache; HF_TOKEN opens private ones.
+    HF_HUB_OFFLINE=1 uses only the hub's local cache; HF_TOKEN gives access to private models.
     """
     from looksay.runtime import hub
 
     folder = folder or Path(hub_id.rpartition("/")[2])
+    if Path.cwd().is_relative_to(folder.resolve()):
+        raise click.UsageError(f"{folder} is the current folder or above it; name a new folder or leave FOLDER out")
     hub.pull(hub_id, folder, checkpoint=checkpoint)
     click.echo(f"looksay: the model is in {folder}; try: looksay PHOTO --model {folder}", err=True)
 
@@ -64,11 +67,11 @@ def pull(hub_id: str, folder: Path | None, checkpoint: bool) -> None:
 @models.command()
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.argument("hub_id", metavar="OWNER/NAME")
-@click.option("--private", is_flag=True, help="Of a repository that is made.")
+@click.option("--private", is_flag=True, help="Make a new repository private.")
 @click.option("--checkpoint", "run", metavar="RUN", type=click.Path(path_type=Path),
-              help="Also the best weights of the run that it was made of, for others to train on from.")  # fmt: skip
+              help="Also upload the best checkpoint of this run, so that others can fine-tune it.")  # fmt: skip
 def push(bundle: Path, hub_id: str, private: bool, run: Path | None) -> None:
-    """Upload a model that looksay export made, with its card. HF_TOKEN says who you are."""
+    """Upload a model that looksay export made, with its card. HF_TOKEN authenticates you."""
     from looksay.runtime import hub
 
     files = {}
@@ -76,10 +79,9 @@ def push(bundle: Path, hub_id: str, private: bool, run: Path | None) -> None:
         from looksay.training import run_loader
 
         files = run_loader.shared(run)
-    address = hub.push(bundle, hub_id, private=private, checkpoint=files)
-    click.echo(f"looksay: {address}; try: looksay PHOTO --model hf://{hub_id.removeprefix(hub.SCHEME)}", err=True)
+    url = hub.push(bundle, hub_id, private=private, checkpoint=files)
+    click.echo(f"looksay: {url}; try: looksay PHOTO --model hf://{hub_id.removeprefix(hub.SCHEME)}", err=True)
 
 
-def _size(folder: Path) -> float:
-    """Return megabytes."""
+def _megabytes(folder: Path) -> float:
     return sum(file.stat().st_size for file in folder.iterdir()) / 1e6

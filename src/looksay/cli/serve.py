@@ -7,7 +7,7 @@ from typing import Any, get_origin
 
 import click
 
-from looksay.cli.model_options import device_option, model_option, threads_option
+from looksay.cli.options import device_option, model_option, threads_option
 from looksay.errors import MissingExtra
 from looksay.option_fields import Option, declared
 from looksay.server.settings import ENVIRONMENT, ServerSettings

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from looksay.cli.logging_setup import log_to_stderr
+from looksay.cli.options import log_to_stderr
 from looksay.errors import MissingExtra
 
 

@@ -1,1 +1,1 @@
-"""Many images: jobs that can be stopped at any moment and go on where they were."""
+"""Resumable jobs that caption folders of any size."""

@@ -1,4 +1,4 @@
-"""A set that may be larger than memory."""
+"""A set of file names on disk."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 
 class DiskSet:
-    """Names, kept in a temporary file that vanishes with the set; memory does not grow with them.
+    """A set of names in a temporary SQLite file, so that its memory is constant.
 
     Parameters
     ----------
@@ -16,24 +16,25 @@ class DiskSet:
     """
 
     def __init__(self, names: Iterable[str | os.PathLike[str]] = ()) -> None:
-        self._rows = sqlite3.connect("")  # SQLite's own word for a temporary database on disk
-        self._rows.execute("CREATE TABLE names (name BLOB PRIMARY KEY) WITHOUT ROWID")
+        self._table = sqlite3.connect("")  # SQLite deletes a database without a name when it is closed
+        self._table.execute("CREATE TABLE names (name BLOB PRIMARY KEY) WITHOUT ROWID")
         for name in names:
             self.add(name)
 
     def add(self, name: str | os.PathLike[str]) -> bool:
         """Add a name; return whether it is new."""
-        return self._rows.execute("INSERT OR IGNORE INTO names VALUES (?)", (os.fsencode(name),)).rowcount == 1
+        insert = "INSERT OR IGNORE INTO names VALUES (?)"
+        return self._table.execute(insert, (os.fsencode(name),)).rowcount == 1
 
     def __contains__(self, name: object) -> bool:
         if not isinstance(name, str | os.PathLike):
             return False
-        return bool(self._rows.execute("SELECT 1 FROM names WHERE name = ?", (os.fsencode(name),)).fetchone())
+        return bool(self._table.execute("SELECT 1 FROM names WHERE name = ?", (os.fsencode(name),)).fetchone())
 
     def __len__(self) -> int:
-        (count,) = self._rows.execute("SELECT count(*) FROM names").fetchone()
+        (count,) = self._table.execute("SELECT count(*) FROM names").fetchone()
         return int(count)
 
     def close(self) -> None:
-        """Remove the file."""
-        self._rows.close()
+        """Delete the file."""
+        self._table.close()

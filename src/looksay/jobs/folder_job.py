@@ -1,4 +1,4 @@
-"""A job: any number of images, in constant memory, captioned once each, however often it is stopped."""
+"""The resumable folder job: captions any number of images once each, in constant memory, across interruptions."""
 
 from __future__ import annotations
 
@@ -13,104 +13,106 @@ from looksay.atomic_files import lock
 from looksay.captioner import Captioner
 from looksay.errors import JobError
 from looksay.jobs.disk_set import DiskSet
-from looksay.jobs.sqlite_writer import Database
-from looksay.jobs.text_writers import Csv, Jsonl
-from looksay.jobs.writers import Output, Provenance, Row
+from looksay.jobs.sqlite_writer import SqliteWriter
+from looksay.jobs.text_writers import CsvWriter, JsonlWriter
+from looksay.jobs.writers import CaptionWriter, Entry, Provenance, Row
 from looksay.runtime.bundle import sha256
 
-OUTPUTS: dict[str, Callable[[Path, Provenance], Output]] = {"jsonl": Jsonl, "csv": Csv, "sqlite": Database}
-"""By the name of their format."""
+WRITERS: dict[str, Callable[[Path, Provenance], CaptionWriter]] = {
+    "jsonl": JsonlWriter, "csv": CsvWriter, "sqlite": SqliteWriter,
+}  # fmt: skip
+SUFFIXES = {".jsonl": "jsonl", ".csv": "csv", ".db": "sqlite", ".sqlite": "sqlite", ".sqlite3": "sqlite"}
 
-ENDINGS = {".jsonl": "jsonl", ".csv": "csv", ".db": "sqlite", ".sqlite": "sqlite", ".sqlite3": "sqlite"}
-"""Formats by the ending of a file's name."""
-
-Opened = Path | io.BytesIO
+Source = str | Path | io.BytesIO
 
 
 @contextmanager
-def open_output(file: Path, layout: str, maker: Provenance, *, overwrite: bool = False) -> Iterator[Output]:
-    """Open a file that captions can be added to, by this process alone.
+def open_writer(file: Path, layout: str, provenance: Provenance, *, overwrite: bool = False) -> Iterator[CaptionWriter]:
+    """Open a file to append captions to, locked against other processes.
 
     Parameters
     ----------
     file : Path
-        Begun anew if it is not there.
+        Created if it does not exist.
     layout : {"jsonl", "csv", "sqlite"}
-    maker : Provenance
-        What the captions come of.
+    provenance : Provenance
     overwrite : bool
-        Begin it anew even if it is there.
+        Remove an existing file first.
 
     Raises
     ------
     JobError
-        If the file is there and holds other things, or captions of another maker, or cannot be written, or is being
-        written by another process.
+        If the file has other content or captions of another provenance, cannot be written, or is locked.
     """
     with ExitStack() as stack:
         try:
             stack.enter_context(lock(file))
             if overwrite:
-                for ending in ("", "-wal", "-shm"):  # with what a killed job's SQLite has left
-                    file.with_name(file.name + ending).unlink(missing_ok=True)
-            output = stack.enter_context(OUTPUTS[layout](file, maker))
+                for suffix in ("", "-wal", "-shm"):  # SQLite leaves the last two when a job is killed
+                    file.with_name(file.name + suffix).unlink(missing_ok=True)
+            writer = stack.enter_context(WRITERS[layout](file, provenance))
         except OSError as error:
             raise JobError(f"{file} cannot be written: {error.strerror}") from error
-        yield output
+        yield writer
 
 
-def forget_changed(output: Output) -> int:
-    """Drop the rows of images whose file has changed since; return how many.
+def remove_changed(writer: CaptionWriter) -> int:
+    """Remove the rows of images whose file has changed since; return their number.
 
-    An image that is not there any more keeps its row.
+    Rows of images that no longer exist are kept.
     """
-    changed = DiskSet(row.image for row in output.rows() if digest(Path(row.image)) not in ("", row.sha256))
+    changed = DiskSet(entry.image for entry in writer.entries() if _has_changed(entry))
     count = len(changed)
     if count:
-        output.drop(changed)
+        writer.remove(changed)
     changed.close()
     return count
 
 
-def missing(output: Output, known: DiskSet, paths: Iterable[Path]) -> Iterator[Path]:
-    """Yield those images that are not known yet, each once, and make them known."""
-    return (path for path in paths if known.add(output.spell(str(path))))
+def _has_changed(entry: Entry) -> bool:
+    path = Path(entry.image)
+    # A folder that could not be listed is tried again.
+    return file_digest(path) not in ("", entry.sha256) or (entry.has_failed and path.is_dir())
 
 
-def caption(
+def pending(writer: CaptionWriter, known: DiskSet, paths: Iterable[Path]) -> Iterator[Path]:
+    """Yield the images that are not in `known`, each once, and add them to it."""
+    return (path for path in paths if known.add(writer.escape(str(path))))
+
+
+def caption_images(
     captioner: Captioner,
     paths: Iterable[Path],
     *,
     batch: int,
     attention: bool = False,
-    digests: bool = False,
-    opened: Callable[[Path], Opened] = lambda path: path,
+    hash_files: bool = False,
+    open_source: Callable[[Path], Source] = lambda path: path,
     **options: Any,
 ) -> Iterator[Row]:
     """Yield a row for each image, in order and in constant memory; see `Captioner.outcomes`.
 
     Parameters
     ----------
-    digests : bool
-        Whether rows have the sha256 of the image's file: as it was before it was captioned, so that a change that
-        comes between is noticed later.
-    opened : callable
-        What is read in the place of a path.
+    hash_files : bool
+        Add the sha256 of each file, computed before captioning so that any later change is detected.
+    open_source : callable
+        Maps a path to what the captioner reads.
     """
-    ahead: deque[tuple[str, str]] = deque()
+    started: deque[tuple[str, str]] = deque()
 
-    def sources() -> Iterator[Opened]:
+    def sources() -> Iterator[Source]:
         for path in paths:
-            ahead.append((str(path), digest(path) if digests else ""))
-            yield opened(path)
+            started.append((str(path), file_digest(path) if hash_files else ""))
+            yield open_source(path)
 
     for outcome in captioner.outcomes(sources(), batch=batch, attention=attention, **options):
-        yield Row(*ahead.popleft(), outcome)
+        yield Row(*started.popleft(), outcome)
 
 
-def digest(path: Path) -> str:
-    """Return the sha256 of an image's file, empty if it cannot be read."""
+def file_digest(path: Path) -> str:
+    """Return the sha256 of a file, "" if it cannot be read."""
     try:
         return sha256(path)
-    except (OSError, ValueError):  # ValueError: a name that no file can have
+    except (OSError, ValueError):  # ValueError: a null character in the name
         return ""

@@ -1,6 +1,6 @@
-"""Images wherever a cluster keeps them, in blocks: folders, Parquet files and WebDataset tars, on disk or a bucket.
+"""Blocks of images for a cluster: from folders, Parquet files and WebDataset tars, local or in a bucket.
 
-A block is captioned by one process and becomes one file, so it is the smallest thing that is done or not done.
+A block is the unit of work: one process captions it and writes one file.
 """
 
 from __future__ import annotations
@@ -11,24 +11,26 @@ import tarfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
-import pyarrow.parquet
 from pyarrow import fs
+from pyarrow.parquet import ParquetFile
 
 from looksay.errors import JobError
 from looksay.images import EXTENSIONS
 
 BLOCK = 512
-"""Images of a folder that make a block; a Parquet file's row group or a tar is one as it is."""
+"""Images of a folder in a block; a row group of a Parquet file or a tar is always one block."""
 
-_COLUMNS = ("image", "jpg", "jpeg", "png", "webp", "bytes", "content")
-_NAMES = ("path", "key", "__key__", "file_name", "filename", "name", "id", "url")
+_IMAGE_COLUMNS = ("image", "jpg", "jpeg", "png", "webp", "bytes", "content")
+_NAME_COLUMNS = ("path", "key", "__key__", "file_name", "filename", "name", "id", "url")
+_PARQUET_BATCH = 64  # rows of a group in memory
 
 
 class Image(NamedTuple):
-    """What an image is called, and its file."""
+    """The name of an image, and the content of its file or the error of reading it."""
 
     name: str
     data: bytes | Exception
@@ -36,170 +38,161 @@ class Image(NamedTuple):
 
 @dataclass(frozen=True)
 class Block:
-    """Some images, in the order in which they stand in their source.
+    """Images of one source, in their order there.
 
     Attributes
     ----------
     name : str
-        Sorts like the blocks themselves.
-    kind : {"files", "parquet", "tar"}
+        Number of the block and a hash of its paths.
     source : str
-        The path or URI that was named; it tells the file system.
+        The path or URI that the user named, which determines the file system.
     paths : tuple of str
-        Of the images there, or of the one file that has them.
-    group : int
-        The row group of a Parquet file.
+        Paths in that file system: of images, or of a single Parquet file (``.parquet``) or tar (``.tar``).
+    row_group : int
+        Row group of a Parquet file.
     """
 
     name: str
-    kind: str
     source: str
     paths: tuple[str, ...]
-    group: int = 0
+    row_group: int = 0
 
     def images(self) -> Iterator[Image]:
-        """Yield the images; one that cannot be read comes with the error.
+        """Yield the images; one that cannot be read has an error in place of its content.
 
         Raises
         ------
         tarfile.TarError, pyarrow.ArrowInvalid, JobError
             If a Parquet file or a tar is broken.
         OSError
-            If it cannot be read.
+            If a Parquet file or a tar cannot be read.
         """
-        return {"files": _files, "parquet": _rows, "tar": _members}[self.kind](self)
+        readers = {".parquet": self._parquet_rows, ".tar": self._tar_members}
+        return readers.get(_suffix(self.paths[0]), self._files)()
 
-    def called(self, path: str) -> str:
-        """Return the path or URI of one of the paths."""
-        return self.source.partition("://")[0] + "://" + path if "://" in self.source else path
+    def uri(self, path: str) -> str:
+        """Return a path of the block as a URI if the source is one."""
+        scheme, separator, _ = self.source.rpartition("://")
+        return f"{scheme}{separator}{path}"
 
-    def open(self, path: str) -> Any:
-        """Open one of the paths."""
-        return at(self.source)[0].open_input_file(path)
+    def _open(self, path: str) -> Any:
+        return resolve(self.source)[0].open_input_file(path)
+
+    def _files(self) -> Iterator[Image]:
+        for path in self.paths:
+            try:
+                yield Image(self.uri(path), self._read(path))
+            except OSError as error:
+                yield Image(self.uri(path), error)
+
+    def _read(self, path: str) -> bytes:
+        """Read a file; try again after errors that may be temporary."""
+        for wait in (1, 5, 0):
+            try:
+                with self._open(path) as file:
+                    data: bytes = file.read()
+                    return data
+            except OSError as error:
+                if not wait or isinstance(error, FileNotFoundError | PermissionError):
+                    raise
+                time.sleep(wait)
+        raise AssertionError("not reached")
+
+    def _tar_members(self) -> Iterator[Image]:
+        (path,) = self.paths
+        with self._open(path) as file, tarfile.open(fileobj=file, mode="r|") as tar:
+            for member in tar:
+                if member.isfile() and _suffix(member.name) in EXTENSIONS:
+                    data = tar.extractfile(member)
+                    yield Image(f"{self.uri(path)}/{member.name}", data.read() if data else b"")
+
+    def _parquet_rows(self) -> Iterator[Image]:
+        """Yield rows, with bytes in a column or in a struct ``{"bytes", "path"}`` as in Hugging Face's data sets."""
+        (path,) = self.paths
+        with self._open(path) as file:
+            parquet = ParquetFile(file)
+            columns = parquet.schema_arrow.names
+            column = next((name for name in _IMAGE_COLUMNS if name in columns), None)
+            if column is None:
+                raise JobError(
+                    f"{self.uri(path)} has no column of images ({', '.join(_IMAGE_COLUMNS)}); "
+                    f"it has {', '.join(columns)}"
+                )
+            names = [name for name in _NAME_COLUMNS if name in columns][:1]
+            batches = parquet.iter_batches(_PARQUET_BATCH, row_groups=[self.row_group], columns=[column, *names])
+            for number, row in enumerate(chain.from_iterable(batch.to_pylist() for batch in batches)):
+                image = row[column] if isinstance(row[column], dict) else {"bytes": row[column]}
+                name = row[names[0]] if names else image.get("path") or f"{self.uri(path)}#{self.row_group}-{number}"
+                data = image.get("bytes")
+                yield Image(str(name), data if isinstance(data, bytes) else ValueError("the row has no bytes"))
 
 
-def blocks(sources: Sequence[str], without: str = "") -> Iterator[Block]:
+def blocks(sources: Sequence[str], exclude: str = "") -> Iterator[Block]:
     """Yield the blocks of folders, Parquet files and tars.
+
+    The name of a block depends on its paths, so that the blocks of a folder that has changed have other names.
 
     Parameters
     ----------
     sources : sequence of str
-        Paths or URIs (``s3://bucket/folder/``): folders, in which Parquet files and tars are found too, or files.
-    without : str
-        A folder that is left out, by its path or URI.
+        Paths or URIs (``s3://bucket/folder/``) of files, or of folders that may hold Parquet files and tars, too.
+    exclude : str
+        Path or URI of a folder to leave out.
 
     Raises
     ------
     JobError
-        If there is no such source.
+        If a source does not exist or cannot be listed.
     """
-    number = 0
-    for source in sources:
-        loose: list[str] = []
-        for path in _found(source, without):
-            ending = PurePosixPath(path).suffix.lower()
-            found: list[Block] = []
-            if ending in EXTENSIONS:
-                loose.append(path)
-                if len(loose) == BLOCK:
-                    found, loose = [_block(number, "files", source, loose)], []
-            elif ending == ".parquet":
-                with at(source)[0].open_input_file(path) as file:
-                    groups = pyarrow.parquet.ParquetFile(file).num_row_groups
-                found = [_block(number + group, "parquet", source, [path], group) for group in range(groups)]
-            elif ending == ".tar":
-                found = [_block(number, "tar", source, [path])]
-            number += len(found)
-            yield from found
-        if loose:
-            yield _block(number, "files", source, loose)
-            number += 1
+    parts = chain.from_iterable(_parts(source, exclude) for source in sources)
+    for number, (source, paths, row_group) in enumerate(parts):
+        digest = hashlib.sha256(json.dumps([paths, row_group]).encode()).hexdigest()
+        yield Block(f"{number:07}-{digest[:8]}", source, tuple(paths), row_group)
 
 
-def _block(number: int, kind: str, source: str, paths: list[str], group: int = 0) -> Block:
-    """Name a block by its number and by what is in it: if a folder has changed, its blocks have other names."""
-    inside = hashlib.sha256(json.dumps([paths, group]).encode()).hexdigest()
-    return Block(f"{number:07}-{inside[:8]}", kind, source, tuple(paths), group)
+def _parts(source: str, exclude: str) -> Iterator[tuple[str, list[str], int]]:
+    """Yield source, paths and row group of each block of a source."""
+    images: list[str] = []
+    for path in _list_files(source, exclude):
+        suffix = _suffix(path)
+        if suffix in EXTENSIONS:
+            images.append(path)
+            if len(images) == BLOCK:
+                yield source, images, 0
+                images = []
+        elif suffix == ".parquet":
+            with resolve(source)[0].open_input_file(path) as file:
+                count = ParquetFile(file).num_row_groups
+            for row_group in range(count):
+                yield source, [path], row_group
+        elif suffix == ".tar":
+            yield source, [path], 0
+    if images:
+        yield source, images, 0
 
 
-def at(uri: str) -> tuple[fs.FileSystem, str]:
-    """Return the file system of a path or URI, and the path there."""
-    if "://" in uri:
-        found: tuple[fs.FileSystem, str] = fs.FileSystem.from_uri(uri)
-        return found
-    return fs.LocalFileSystem(), uri
+def _suffix(path: str) -> str:
+    return PurePosixPath(path).suffix.lower()
 
 
-def _found(source: str, without: str) -> list[str]:
-    """Return the paths of all files of a source, sorted; hidden ones are what other programs put there."""
+def resolve(uri: str) -> tuple[fs.FileSystem, str]:
+    """Return the file system of a path or URI, and the path in it."""
+    return fs.FileSystem.from_uri(uri) if "://" in uri else (fs.LocalFileSystem(), uri)
+
+
+def _list_files(source: str, exclude: str) -> list[str]:
+    """Return the sorted paths of all files of a source, except hidden ones."""
     try:
-        system, path = at(source)
-        about = system.get_file_info(path)
-        if about.type == fs.FileType.NotFound:
+        system, path = resolve(source)
+        info = system.get_file_info(path)
+        if info.type == fs.FileType.NotFound:
             raise JobError(f"there is no {source}")
-        if about.is_file:
+        if info.is_file:
             return [path]
-        left_out = at(without)[1].rstrip("/") + "/" if without else "\n"
-        below = [file.path for file in system.get_file_info(fs.FileSelector(path, recursive=True)) if file.is_file]
-        shown = (file for file in below if not PurePosixPath(file).name.startswith("."))
-        return sorted(file for file in shown if not file.startswith(left_out))
+        excluded = resolve(exclude)[1].rstrip("/") + "/" if exclude else "\n"
+        files = [entry.path for entry in system.get_file_info(fs.FileSelector(path, recursive=True)) if entry.is_file]
     except (OSError, ValueError) as error:
         raise JobError(f"{source} cannot be read: {error}") from error
-
-
-def _files(block: Block) -> Iterator[Image]:
-    for path in block.paths:
-        try:
-            yield Image(block.called(path), _read(block, path))
-        except OSError as error:
-            yield Image(block.called(path), error)
-
-
-def _read(block: Block, path: str) -> bytes:
-    """Read a file; what may pass is tried again."""
-    for wait in (1, 5, None):
-        try:
-            with block.open(path) as file:
-                data: bytes = file.read()
-                return data
-        except (FileNotFoundError, PermissionError):
-            raise
-        except OSError:
-            if wait is None:
-                raise
-            time.sleep(wait)
-    raise AssertionError("not reached")
-
-
-def _members(block: Block) -> Iterator[Image]:
-    (path,) = block.paths
-    with block.open(path) as file, tarfile.open(fileobj=file, mode="r|") as tar:
-        for member in tar:
-            if member.isfile() and PurePosixPath(member.name).suffix.lower() in EXTENSIONS:
-                data = tar.extractfile(member)
-                yield Image(f"{block.called(path)}/{member.name}", data.read() if data else b"")
-
-
-def _rows(block: Block) -> Iterator[Image]:
-    """Yield rows: bytes in a column of their own, or within a struct as Hugging Face's data sets have it."""
-    (path,) = block.paths
-    uri = block.called(path)
-    with block.open(path) as file:
-        parquet = pyarrow.parquet.ParquetFile(file)
-        columns = parquet.schema_arrow.names
-        column = next((name for name in _COLUMNS if name in columns), None)
-        if column is None:
-            raise JobError(f"{uri} has no column of images ({', '.join(_COLUMNS)}); it has {', '.join(columns)}")
-        named = next((name for name in _NAMES if name in columns), None)
-        table = parquet.read_row_group(block.group, columns=[column, *([named] if named else [])])
-        for number, row in enumerate(_as_rows(table)):
-            image = row[column]
-            inner = image if isinstance(image, dict) else {"bytes": image}
-            name = row[named] if named else inner.get("path") or f"{uri}#{block.group}-{number}"
-            data = inner.get("bytes")
-            yield Image(str(name), data if isinstance(data, bytes) else ValueError("the row has no bytes"))
-
-
-def _as_rows(table: Any) -> Iterator[dict[str, Any]]:
-    for batch in table.to_batches(max_chunksize=64):  # so that not all images of a group are Python's at once
-        yield from batch.to_pylist()
+    return sorted(
+        file for file in files if not PurePosixPath(file).name.startswith(".") and not file.startswith(excluded)
+    )

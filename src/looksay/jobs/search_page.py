@@ -1,14 +1,14 @@
-"""Images that were found, on a page that needs no other file."""
+"""HTML page of the images that a search found."""
 
 from __future__ import annotations
 
-import html
 from collections.abc import Sequence
+from html import escape
 from pathlib import Path
 
 from looksay.atomic_files import replacing
 from looksay.evaluation.thumbnails import thumbnail
-from looksay.jobs.sqlite_writer import Found
+from looksay.jobs.caption_search import Match
 
 _STYLE = """
 :root { color-scheme: light dark; --line: color-mix(in srgb, currentColor 18%, transparent); }
@@ -20,23 +20,23 @@ img, .none { width: 100%; height: 12em; object-fit: contain; border-radius: 6px;
 """
 
 
-def write(file: Path, query: str, found: Sequence[Found]) -> None:
-    """Write the page: each image small, with its caption, and a link to the image itself."""
-    title = html.escape(f"{query}: {len(found):,} images")
+def write(file: Path, query: str, matches: Sequence[Match]) -> None:
+    """Write a self-contained page: a thumbnail of each image, its caption, and a link to the image."""
+    title = escape(f"{query}: {len(matches):,} {'image' if len(matches) == 1 else 'images'}")
     with replacing(file) as new:
         new.write_text(
             '<!doctype html><html lang="en"><meta charset="utf-8">'
             f'<meta name="viewport" content="width=device-width"><title>{title}</title><style>{_STYLE}</style>'
-            f"<h1>{title}</h1><main>{''.join(map(_figure, found))}</main></html>\n",
+            f"<h1>{title}</h1><main>{''.join(map(_figure, matches))}</main></html>\n",
             encoding="utf-8",
         )
 
 
-def _figure(found: Found) -> str:
-    path = Path(found.image)
+def _figure(match: Match) -> str:
+    path, caption = Path(match.image), escape(match.caption)
     small = thumbnail(path)
-    caption = html.escape(found.caption)
-    shown = f'<img src="{small.url}" alt="{caption}">' if small else '<span class="none">not there</span>'
-    link = html.escape(path.resolve().as_uri())
-    where = html.escape(found.image)
-    return f'<figure><a href="{link}">{shown}</a><figcaption>{caption}<small>{where}</small></figcaption></figure>'
+    shown = f'<img src="{small.url}" alt="{caption}">' if small else '<span class="none">cannot be read</span>'
+    return (
+        f'<figure><a href="{escape(path.resolve().as_uri())}">{shown}</a>'
+        f"<figcaption>{caption}<small>{escape(match.image)}</small></figcaption></figure>"
+    )

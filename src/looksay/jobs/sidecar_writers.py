@@ -1,4 +1,4 @@
-"""What else is written for each image: its caption beside it or inside it, or a drawing of where the model looked."""
+"""Writers of a file for each image: its caption as text or XMP metadata, or its attention maps."""
 
 from __future__ import annotations
 
@@ -17,67 +17,56 @@ from looksay.types import Caption
 
 @dataclass(frozen=True)
 class SidecarWriter(ABC):
-    """Writes something for each image.
+    """Writes a file for each image.
 
     Attributes
     ----------
     overwrite : bool
-        Whether what is there is replaced; otherwise it stays.
+        Whether existing files are replaced instead of kept.
     """
 
     overwrite: bool
 
     @abstractmethod
     def file(self, image: Path) -> Path:
-        """Return what is written for an image."""
+        """Return the file that is written for an image."""
 
-    @abstractmethod
     def write(self, image: Path, captions: Sequence[Caption]) -> bool:
-        """Write; return False if something is there and stays.
+        """Write the file; return False if an existing one is kept.
 
         Raises
         ------
         ImageError
-            If the image cannot be read once more.
+            If the image cannot be read again.
         OSError
             If the file cannot be written.
         """
+        file = self.file(image)
+        if file.exists() and not self.overwrite:
+            return False
+        with replacing(file) as new:
+            self._save(new, image, captions[0])
+        return True
 
-    def _stays(self, image: Path) -> bool:
-        return not self.overwrite and self.file(image).exists()
+    def _save(self, file: Path, image: Path, caption: Caption) -> None:
+        """Write the best caption of an image to a new file."""
+        raise NotImplementedError
 
 
-class Text(SidecarWriter):
-    """The best caption as ``NAME.txt``."""
+class TextWriter(SidecarWriter):
+    """Writes the best caption to ``NAME.txt``."""
 
     def file(self, image: Path) -> Path:
         """See `SidecarWriter`."""
         return image.with_suffix(".txt")
 
-    def write(self, image: Path, captions: Sequence[Caption]) -> bool:
-        """See `SidecarWriter`."""
-        if self._stays(image):
-            return False
-        with replacing(self.file(image)) as new:
-            new.write_text(f"{captions[0].text}\n", encoding="utf-8")
-        return True
-
-
-class Metadata(SidecarWriter):
-    """The best caption as XMP, inside a JPEG or PNG and beside any other image."""
-
-    def file(self, image: Path) -> Path:
-        """See `SidecarWriter`."""
-        return xmp.place(image)
-
-    def write(self, image: Path, captions: Sequence[Caption]) -> bool:
-        """See `SidecarWriter`: only another description stays, all else in the file does in any case."""
-        return xmp.write(image, captions[0].text, overwrite=self.overwrite)
+    def _save(self, file: Path, image: Path, caption: Caption) -> None:  # noqa: ARG002
+        file.write_text(f"{caption.text}\n", encoding="utf-8")
 
 
 @dataclass(frozen=True)
-class Drawing(SidecarWriter):
-    """Where the model looked at each word of the best caption, as ``FOLDER/NAME.png``."""
+class AttentionWriter(SidecarWriter):
+    """Draws the attention maps of the best caption to ``FOLDER/NAME.png``."""
 
     folder: Path
 
@@ -85,35 +74,41 @@ class Drawing(SidecarWriter):
         """See `SidecarWriter`."""
         return self.folder / f"{image.stem}.png"
 
-    def write(self, image: Path, captions: Sequence[Caption]) -> bool:
+    def _save(self, file: Path, image: Path, caption: Caption) -> None:
+        attention_map.attention(image, caption).save(file, "PNG")
+
+
+class XmpWriter(SidecarWriter):
+    """Writes the best caption as XMP metadata, into a JPEG or PNG and next to any other image."""
+
+    def file(self, image: Path) -> Path:
         """See `SidecarWriter`."""
-        if self._stays(image):
-            return False
-        drawn = attention_map.draw(image, captions[0])
-        with replacing(self.file(image)) as new:
-            drawn.save(new, "PNG")
-        return True
+        return xmp.target(image)
+
+    def write(self, image: Path, captions: Sequence[Caption]) -> bool:
+        """See `SidecarWriter`; without `overwrite` only an existing description is kept."""
+        return xmp.write(image, captions[0].text, overwrite=self.overwrite)
 
 
-def check(all_: Sequence[SidecarWriter], images: Callable[[], Iterable[Path]]) -> None:
-    """Refuse to write one file for two images, or over an image.
+def check(writers: Sequence[SidecarWriter], images: Callable[[], Iterable[Path]]) -> None:
+    """Check that no file would be written for two images, or over an image.
 
     Raises
     ------
     OptionError
     """
-    if not all_:
+    if not writers:
         return
-    known = DiskSet(image.resolve() for image in images())
-    for each in all_:
+    sources = DiskSet(image.resolve() for image in images())
+    for writer in writers:
         files = DiskSet()
         for image in images():
-            file = each.file(image)
-            if file == image and isinstance(each, Metadata):
-                continue  # which takes care of it
+            file = writer.file(image)
+            if file == image and isinstance(writer, XmpWriter):
+                continue  # it keeps the rest of the image
             if not files.add(file):
-                raise OptionError(f"{file} would be written for 2 images; caption them one by one")
-            if file.resolve() in known:
+                raise OptionError(f"{file} would be written for 2 images; caption them in separate runs")
+            if file.resolve() in sources:
                 raise OptionError(f"{file} is one of the images; name another folder")
         files.close()
-    known.close()
+    sources.close()

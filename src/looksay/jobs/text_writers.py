@@ -1,4 +1,4 @@
-"""Captions as lines of text, JSONL or CSV."""
+"""Captions as JSONL or CSV."""
 
 from __future__ import annotations
 
@@ -14,161 +14,160 @@ from typing import Any
 from looksay.atomic_files import replacing
 from looksay.data.table_reader import MADE_BY
 from looksay.errors import ImageError, JobError
-from looksay.jobs.writers import Entry, Outcome, Output, Provenance, Row
+from looksay.jobs.writers import CaptionWriter, Entry, Outcome, Provenance, Row
 
 COLUMNS = ("image", "caption", "log_prob", "error")
 
 
-def as_json(image: str, outcome: Outcome, **more: str) -> str:
+def json_line(image: str, outcome: Outcome, **more: str) -> str:
     """Return a row as JSON: image, caption, log_prob and, with several captions, others; or image, error."""
     row: dict[str, Any] = {"image": image}
     if isinstance(outcome, ImageError):
         row["error"] = str(outcome)
     else:
-        best, *others = ({"caption": found.text, "log_prob": round(found.log_prob, 4)} for found in outcome)
+        best, *others = ({"caption": caption.text, "log_prob": round(caption.log_prob, 4)} for caption in outcome)
         row |= best | ({"others": others} if others else {})
-    undecodable = any("\ud800" <= character <= "\udfff" for character in image)  # a file name that is not UTF-8
-    return json.dumps(row | more, ensure_ascii=undecodable) + "\n"
+    is_undecodable = any("\ud800" <= character <= "\udfff" for character in image)  # a file name that is not UTF-8
+    return json.dumps(row | more, ensure_ascii=is_undecodable) + "\n"
 
 
-def as_csv(*values: Any) -> str:
+def csv_line(*values: Any) -> str:
     """Return values as a line of CSV."""
     memory = io.StringIO()
     csv.writer(memory, lineterminator="\n").writerow(values)
     return memory.getvalue()
 
 
-def csv_rows(image: str, outcome: Outcome, *more: str) -> str:
-    """Return a line for each caption: `COLUMNS`."""
+def csv_lines(image: str, outcome: Outcome, *more: str) -> str:
+    """Return a line with `COLUMNS` for each caption."""
     if isinstance(outcome, ImageError):
-        return as_csv(image, "", "", str(outcome), *more)
-    return "".join(as_csv(image, found.text, round(found.log_prob, 4), "", *more) for found in outcome)
+        return csv_line(image, "", "", str(outcome), *more)
+    return "".join(csv_line(image, caption.text, round(caption.log_prob, 4), "", *more) for caption in outcome)
 
 
-class _Lines(Output):
-    """A text file, one row a line after a first line that says what made them.
+class _LineWriter(CaptionWriter):
+    """Writes a header line, then one line a row.
 
-    A row is appended in one write; a line that a crash of the machine left half written is cut off.
+    Lines are appended in one write and flushed; a last line that a crash cut short is removed when resuming.
     """
 
-    def __init__(self, file: Path, maker: Provenance) -> None:
-        super().__init__(file, maker)
+    def __init__(self, file: Path, provenance: Provenance) -> None:
+        super().__init__(file, provenance)
         if file.exists() and file.stat().st_size:
-            self._repair()
+            self._check_header()
+            self._remove_partial_rows()
         self._file = file.open("ab", buffering=0)
         if not file.stat().st_size:
-            self._file.write(self._head().encode())
+            self._file.write(self._header().encode())
 
     @abstractmethod
-    def _head(self) -> str: ...
+    def _header(self) -> str: ...
 
     @abstractmethod
-    def _mark(self, head: str, first: str) -> str | None:
-        """Return the maker of rows by the first two lines, None if they are not looksay's."""
+    def _provenance_id(self, header: str, row: str) -> str | None:
+        """Return the provenance in the first two lines, None if they are not looksay's."""
 
     @abstractmethod
-    def _parse(self, line: str) -> Entry:
-        """Return what a line tells."""
+    def _parse(self, line: str) -> Entry: ...
 
     @abstractmethod
     def _format(self, row: Row) -> str: ...
 
-    def _repair(self) -> None:
-        """Refuse a file that is another's; cut off half a line, with all that is of the same image."""
+    def _check_header(self) -> None:
         with self.file.open("r", encoding="utf-8", errors="surrogateescape", newline="\n") as file:
-            head, first = file.readline(), file.readline()
-        if not head.endswith("\n"):  # a first line that was cut short was ours if it begins like ours
-            head, first = (self._head(), "") if self._head().startswith(head) else (head, "")
-        self.refuse(self._mark(head, first))
-        kept, whole, last = 0, 0, ""
+            header, row = file.readline(), file.readline()
+        if self._header().startswith(header):  # also a header that was cut short
+            header = self._header()
+        self.check_provenance(self._provenance_id(header, row))
+
+    def _remove_partial_rows(self) -> None:
+        """Cut off a last line without its end, and all other lines of the same image."""
+        image_start = line_start = 0
+        last_image = ""
         with self.file.open("rb") as lines:
             for number, line in enumerate(lines):
                 if not line.endswith(b"\n"):
                     break
-                image = self._row(number, line).image if number else ""
-                if image != last or not number:
-                    kept, last = whole, image
-                whole += len(line)
+                image = self._entry(number, line).image if number else ""
+                if image != last_image or not number:
+                    image_start, last_image = line_start, image
+                line_start += len(line)
             else:
                 return
-        with self.file.open("r+b") as file_:
-            file_.truncate(kept)
+        os.truncate(self.file, image_start)
 
-    def _row(self, number: int, line: bytes) -> Entry:
+    def _entry(self, number: int, line: bytes) -> Entry:
         try:
             return self._parse(line.decode("utf-8", "surrogateescape"))
         except (ValueError, KeyError, TypeError, StopIteration) as error:
             raise JobError(
-                f"{self.file}, line {number + 1}: this is no row of looksay's; remove it, or --overwrite the file"
+                f"{self.file}, line {number + 1}: this is not a row of looksay; remove it, or --overwrite the file"
             ) from error
 
-    def rows(self) -> Iterator[Entry]:
-        """See `Output.rows`."""
+    def entries(self) -> Iterator[Entry]:
+        """See `CaptionWriter.entries`."""
         with self.file.open("rb") as lines:
-            for number, line in enumerate(lines):
-                if number:
-                    yield self._row(number, line)
+            yield from (self._entry(number, line) for number, line in enumerate(lines) if number)
 
-    def drop(self, images: Container[str]) -> None:
-        """See `Output.drop`; the file is replaced in one step."""
+    def remove(self, images: Container[str]) -> None:
+        """See `CaptionWriter.remove`; the file is replaced in one step."""
         self._file.close()
         with replacing(self.file, durable=True) as new, new.open("wb") as kept, self.file.open("rb") as lines:
             for number, line in enumerate(lines):
-                if not number or self._row(number, line).image not in images:
+                if not number or self._entry(number, line).image not in images:
                     kept.write(line)
         self._file = self.file.open("ab", buffering=0)
 
     def _append(self, rows: Sequence[Row]) -> None:
-        text = memoryview("".join(map(self._format, rows)).encode("utf-8", "surrogateescape"))
+        data = memoryview("".join(map(self._format, rows)).encode("utf-8", "surrogateescape"))
         try:
-            while text:  # one write, but where the disk is full
-                text = text[self._file.write(text) :]
+            while data:  # a single write, unless the disk is full
+                data = data[self._file.write(data) :]
             os.fsync(self._file.fileno())
         except OSError as error:
             raise JobError(
-                f"{self.file} cannot be written: {error.strerror}; make space, and the same command goes on"
+                f"{self.file} cannot be written: {error.strerror}; free some space and run the same command again"
             ) from error
 
     def close(self) -> None:
-        """See `Output.close`."""
+        """See `CaptionWriter.close`."""
         self._file.close()
 
 
-class Jsonl(_Lines):
-    """One JSON object an image; the first one tells the model and the search."""
+class JsonlWriter(_LineWriter):
+    """Writes one JSON object an image; the first one is the provenance."""
 
-    def _head(self) -> str:
-        return json.dumps(self.maker.to_json(), ensure_ascii=False) + "\n"
+    def _header(self) -> str:
+        return json.dumps(self.provenance.to_json(), ensure_ascii=False) + "\n"
 
-    def _mark(self, head: str, first: str) -> str | None:  # noqa: ARG002
+    def _provenance_id(self, header: str, row: str) -> str | None:  # noqa: ARG002
         try:
-            mark = json.loads(head)[MADE_BY]
+            return str(json.loads(header)[MADE_BY])
         except (ValueError, KeyError, TypeError):
             return None
-        return str(mark)
 
     def _parse(self, line: str) -> Entry:
         row = json.loads(line)
         return Entry(row["image"], row["sha256"], "error" in row)
 
     def _format(self, row: Row) -> str:
-        return as_json(row.image, row.outcome, sha256=row.sha256)
+        return json_line(row.image, row.outcome, sha256=row.sha256)
 
 
-class Csv(_Lines):
-    """One line a caption, with columns for the image's sha256 and for what made the caption."""
+class CsvWriter(_LineWriter):
+    """Writes one line a caption, with columns for the sha256 of the image and the provenance."""
 
-    def spell(self, path: str) -> str:
-        """See `Output.spell`: a row is one line, whatever stands in a name."""
+    def escape(self, path: str) -> str:
+        """See `CaptionWriter.escape`: line breaks would end the row."""
         return path.replace("\r", "\\r").replace("\n", "\\n")
 
-    def _head(self) -> str:
-        return as_csv(*COLUMNS, "sha256", MADE_BY)
+    def _header(self) -> str:
+        return csv_line(*COLUMNS, "sha256", MADE_BY)
 
-    def _mark(self, head: str, first: str) -> str | None:
-        if head != self._head():
+    def _provenance_id(self, header: str, row: str) -> str | None:
+        if header != self._header():
             return None
-        return next(csv.reader([first]))[-1] if first.endswith("\n") else self.maker.mark
+        return next(csv.reader([row]))[-1] if row.endswith("\n") else self.provenance.id
 
     def _parse(self, line: str) -> Entry:
         image, _, _, error, digest, _ = next(csv.reader([line]))
@@ -177,5 +176,5 @@ class Csv(_Lines):
     def _format(self, row: Row) -> str:
         outcome = row.outcome
         if isinstance(outcome, ImageError):
-            outcome = ImageError(self.spell(str(outcome)))
-        return csv_rows(row.image, outcome, row.sha256, self.maker.mark)
+            outcome = ImageError(self.escape(str(outcome)))
+        return csv_lines(row.image, outcome, row.sha256, self.provenance.id)

@@ -1,4 +1,4 @@
-"""What a job writes captions to, whatever the format."""
+"""Base class of the writers of resumable jobs, and the provenance of captions."""
 
 from __future__ import annotations
 
@@ -19,48 +19,48 @@ from looksay.errors import ImageError, JobError
 from looksay.runtime.bundle import MODEL, sha256
 from looksay.types import Caption
 
-_MOST_WAITING = 256  # rows
-_LONGEST_WAIT = 1.0  # seconds
+_MAX_BUFFERED_ROWS = 256
+_MAX_BUFFERED_SECONDS = 1.0
 
 Outcome = list[Caption] | ImageError
-"""The captions of an image, the best first; or why it could not be read."""
+"""The captions of an image, the best first; or the error if it cannot be read."""
 
 
 @dataclass(frozen=True)
 class Provenance:
-    """What made captions: others would come of another one.
+    """The models and decoding options that captions come from.
 
     Attributes
     ----------
     models : dict of str to str
-        The models' names and the sha256 of their ``model.json``, which holds that of every other file.
-    search : dict
-        The options of the search.
+        Model name to the sha256 of its ``model.json``, which holds those of all other files.
+    decoding : dict
+        Decoding options.
     """
 
     models: dict[str, str]
-    search: dict[str, Any]
+    decoding: dict[str, Any]
 
     @classmethod
     def of(cls, captioner: Captioner, options: DecodingOptions) -> Self:
-        """Describe a captioner that searches with these options."""
+        """Return the provenance of what a captioner generates with these options."""
         models = {bundle.spec.name: sha256(bundle.folder / MODEL) for bundle in captioner.bundles}
         return cls(models, json.loads(json.dumps(asdict(options))))
 
     @property
-    def mark(self) -> str:
-        """A short name that no other maker has: ``looksay-flagship@1a2b3c4d5e6f``."""
-        text = json.dumps([self.models, self.search], sort_keys=True)
+    def id(self) -> str:
+        """Identifier that changes with any model or option: ``looksay-flagship@1a2b3c4d5e6f``."""
+        text = json.dumps([self.models, self.decoding], sort_keys=True)
         return f"{'+'.join(self.models)}@{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
     def to_json(self) -> dict[str, Any]:
-        """Return what an output's first row says."""
-        return {"looksay": looksay.__version__, MADE_BY: self.mark, "models": self.models, "search": self.search}
+        """Return the first row of an output."""
+        return {"looksay": looksay.__version__, MADE_BY: self.id, "models": self.models, "decoding": self.decoding}
 
 
 @dataclass(frozen=True)
 class Row:
-    """An image by the path that named it, the sha256 of its file (empty if not asked for), and what came of it."""
+    """The path of an image, the sha256 of its file ("" if not computed) and its captions or error."""
 
     image: str
     sha256: str
@@ -68,60 +68,65 @@ class Row:
 
 
 class Entry(NamedTuple):
-    """What is known of a row that is there."""
+    """A row of an existing output, without its captions."""
 
     image: str
     sha256: str
-    failed: bool
+    has_failed: bool
 
 
-class Output(ABC):
-    """A file of captions that a stopped job goes on with.
+class CaptionWriter(ABC):
+    """Appends captions to a file; an existing file is resumed.
 
     Parameters
     ----------
     file : Path
-        If it is there, it must have been written by the same maker, or a `JobError` is raised.
-    maker : Provenance
+    provenance : Provenance
+
+    Raises
+    ------
+    JobError
+        If the file has captions of another provenance, or other content.
     """
 
-    def __init__(self, file: Path, maker: Provenance) -> None:
+    def __init__(self, file: Path, provenance: Provenance) -> None:
         self.file = file
-        self.maker = maker
-        self._waiting: list[Row] = []
-        self._written = time.monotonic()
+        self.provenance = provenance
+        self._buffer: list[Row] = []
+        self._flushed = time.monotonic()
 
-    def spell(self, path: str) -> str:
-        """Return how a path is written here, where not every name can stand as it is."""
+    def escape(self, path: str) -> str:
+        """Return a path as this format stores it."""
         return path
 
     @abstractmethod
-    def rows(self) -> Iterator[Entry]:
-        """Yield what is there, in order."""
+    def entries(self) -> Iterator[Entry]:
+        """Yield the rows of the file, in order."""
 
     @abstractmethod
-    def drop(self, images: Container[str]) -> None:
+    def remove(self, images: Container[str]) -> None:
         """Remove the rows of images."""
 
     def add(self, row: Row) -> None:
-        """Write a row at the end, within a second: after a crash at any moment it is there whole or not at all."""
-        self._waiting.append(row)
-        if len(self._waiting) >= _MOST_WAITING or time.monotonic() - self._written > _LONGEST_WAIT:
+        """Append a row; it is on the disk within a second, and a crash never leaves half of it."""
+        self._buffer.append(row)
+        is_due = time.monotonic() - self._flushed > _MAX_BUFFERED_SECONDS
+        if is_due or len(self._buffer) >= _MAX_BUFFERED_ROWS:
             self.flush()
 
     def flush(self) -> None:
-        """Write down all rows."""
-        rows, self._waiting = self._waiting, []
-        self._append([replace(row, image=self.spell(row.image)) for row in rows])
-        self._written = time.monotonic()
+        """Write the buffered rows to the disk."""
+        rows, self._buffer = self._buffer, []
+        self._append([replace(row, image=self.escape(row.image)) for row in rows])
+        self._flushed = time.monotonic()
 
     @abstractmethod
     def _append(self, rows: Sequence[Row]) -> None:
-        """Write rows, and have them on the disk."""
+        """Write rows and flush them to the disk."""
 
     @abstractmethod
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
 
     def __enter__(self) -> Self:
         return self
@@ -132,14 +137,12 @@ class Output(ABC):
         finally:
             self.close()
 
-    def refuse(self, mark: str | None) -> None:
-        """Raise `JobError` if rows were made by another maker than this one."""
-        if mark is None:
+    def check_provenance(self, provenance_id: str | None) -> None:
+        """Raise `JobError` if the rows of the file have another provenance, or None."""
+        if provenance_id is None:
+            raise JobError(f"{self.file} holds no captions of looksay in this format; --overwrite replaces it")
+        if provenance_id != self.provenance.id:
             raise JobError(
-                f"{self.file} is there and holds no captions of looksay in this format; --overwrite replaces it"
-            )
-        if mark != self.maker.mark:
-            raise JobError(
-                f"{self.file} has captions of another model or search ({mark}, not {self.maker.mark}); "
-                "name another file, or --overwrite it"
+                f"{self.file} has captions of another model or other decoding options "
+                f"({provenance_id}, not {self.provenance.id}); name another file, or --overwrite it"
             )

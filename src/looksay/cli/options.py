@@ -1,0 +1,90 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable
+from typing import Any, get_args, get_origin
+
+import click
+
+from looksay.decoding.options import DecodingOptions, Overrides
+from looksay.option_fields import Option, declared
+from looksay.types import Device
+
+model_option = click.option(
+    "--model",
+    "models",
+    multiple=True,
+    default=("default",),
+    show_default=True,
+    metavar="NAME|DIR|ID",
+    help="Shipped model, model folder or hub id; repeat it for an ensemble.",
+)
+
+threads_option = click.option(
+    "--threads", type=click.IntRange(min=1), show_default="all cores", help="CPU threads for captioning."
+)
+
+device_option = click.option(
+    "--device",
+    type=click.Choice(get_args(Device)),
+    default="cpu",
+    show_default=True,
+    help="Device that the model runs on; all but cpu need another build of ONNX Runtime.",
+)
+
+batch_option = click.option(
+    "--batch", type=click.IntRange(min=1), default=8, show_default=True, help="Images captioned together."
+)
+
+
+def decoding_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add an option to a command for each field of `DecodingOptions`."""
+    for option in reversed(list(declared(DecodingOptions))):
+        command = _decoding_option(option)(command)
+    return command
+
+
+def decoding_overrides(values: dict[str, Any]) -> Overrides:
+    """Remove the decoding options from the parameters of a command; return those that the user set."""
+    overrides = {option.name: values.pop(option.name) for option in declared(DecodingOptions)}
+    return {name: value for name, value in overrides.items() if value not in (None, ())}
+
+
+def _decoding_option(option: Option) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    flag = "--" + option.name.replace("_", "-")
+    attributes: dict[str, Any] = {"default": None, "show_default": "the model's own", "help": option.help}
+    if option.type is bool:
+        opposite = flag.replace("--no-", "--allow-") if flag.startswith("--no-") else flag.replace("--", "--no-")
+        return click.option(f"{flag}/{opposite}", option.name, **attributes)
+    if get_origin(option.type) is tuple:
+        attributes.update(multiple=True, metavar="WORD", help=f"{option.help} Repeat it for several.")
+    elif option.type is str:
+        attributes["metavar"] = "TEXT"
+    else:
+        bounds: dict[str, Any] = dict(option.bounds)
+        attributes["type"] = (click.IntRange if option.type is int else click.FloatRange)(
+            min=bounds.get("ge", bounds.get("gt")), max=bounds.get("le", bounds.get("lt")),
+            min_open="gt" in bounds, max_open="lt" in bounds,
+        )  # fmt: skip
+    return click.option(flag, option.name, **attributes)
+
+
+class _StderrHandler(logging.Handler):
+    """Writes to the current `sys.stderr`: a progress bar replaces it to keep log lines above the bar."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        sys.stderr.write(self.format(record) + "\n")
+
+
+def log_to_stderr() -> None:
+    """Log looksay's progress to standard error, and only warnings of other libraries.
+
+    Call it before importing them, because some configure logging themselves.
+    """
+    logging.basicConfig(
+        level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", handlers=[_StderrHandler()]
+    )
+    logging.getLogger("looksay").setLevel(logging.INFO)
