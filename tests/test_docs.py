@@ -168,6 +168,15 @@ def test_named_files_exist(page: Path) -> None:
         assert (PACKAGE / name).is_file() or (ROOT / name).is_file(), name
 
 
+@pytest.mark.parametrize("page", parameters(PAGES))
+def test_named_options_exist(page: Path) -> None:
+    prose = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    reference = commands.PAGE.read_text(encoding="utf-8")
+    for code in re.findall(r"`((?:--|looksay )[^`\n]+)`", prose):
+        for option in re.findall(r"(?<!\S)--[a-z][\w-]*", code):
+            assert re.search(rf"{option}(?![\w-])", reference), option
+
+
 def test_readme_lists_the_repository() -> None:
     root, package = (
         set(re.findall(r"^[├└]── (\S+)", block, re.MULTILINE)) for block in blocks(README, "text") if "── " in block
