@@ -1,4 +1,4 @@
-"""What the site takes along from beside docs/, so that links which are right in the repository are right there, too."""
+"""Hooks of mkdocs: add the files outside docs/ that pages link to, and rewrite these links."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parent.parent
-TAKEN = [
+LINKED = [
     "benchmarks/RESULTS.md",
     "compose.yaml",
     *(f"notebooks/{path.name}" for path in (ROOT / "notebooks").glob("*.*")),
 ]
-_OUT = re.compile(r"\]\((?P<up>(?:\.\./)+)(?=(?:benchmarks|notebooks|compose\.yaml))")
+_OUTSIDE = re.compile(r"\]\((?P<up>(?:\.\./)+)(?=(?:benchmarks|notebooks|compose\.yaml))")
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the files."""
-    for name in TAKEN:
+    """Add the linked files to the site."""
+    for name in LINKED:
         files.append(File.generated(config, name, abs_src_path=str(ROOT / name)))
     return files
 
 
 def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
-    """Point to them: in the site they lie in docs/ and not beside it."""
+    """Rewrite links to these files: in the site they are inside docs/, in the repository beside it."""
     if page.file.src_uri.startswith("benchmarks/"):
         return markdown.replace("](../docs/", "](../")
-    return _OUT.sub(lambda link: "](" + link["up"].removeprefix("../"), markdown)
+    return _OUTSIDE.sub(lambda link: "](" + link["up"].removeprefix("../"), markdown)
