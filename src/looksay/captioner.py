@@ -27,7 +27,7 @@ from looksay.images import ImageSource
 from looksay.runtime.bundle import TAGS, Bundle
 from looksay.runtime.hub import DEFAULT, locate
 from looksay.runtime.onnx_model import SCORES, Arrays, OnnxModel
-from looksay.tagging.object_mentions import decode_with_mentions
+from looksay.tagging.mention_decoding import decode_with_mentions
 from looksay.types import Caption, Device
 
 _MAX_WORKERS = 8  # each needs memory for a batch, and more would wait for Python's lock

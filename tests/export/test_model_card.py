@@ -55,7 +55,7 @@ def test_it_lists_the_keys_of_every_run_that_differ_from_their_defaults(runs: Pa
 def test_it_shows_good_and_bad_captions_if_the_recipe_asks_for_examples(runs: Path) -> None:
     pairs = zip("abc", REFERENCES, strict=True)
     records = [Record(Path(f"{name}.jpg"), (reference, "two dogs"), "val") for name, reference in pairs]
-    evaluations = {"": judge(records, ["a man rides a red horse", "a cat", "a bus"], {"split": "val"})}
+    evaluations = {"": score_captions(records, ["a man rides a red horse", "a cat", "a bus"], {"split": "val"})}
     phases = run_loader.history(runs / "last")
     assert "Examples" not in model_card.render(SPEC, phases, "all the same", evaluations)
     phase = replace(phases[-1], recipe=replace(phases[-1].recipe, model=ModelOptions(examples=2)))

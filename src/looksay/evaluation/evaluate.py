@@ -67,7 +67,7 @@ def evaluate(
             if not readable:
                 continue
             state = captioner.encode(prepared)
-            for record, hypotheses in zip(readable, captioner.search(state, decoding), strict=True):
+            for record, hypotheses in zip(readable, captioner.decode(state, decoding), strict=True):
                 records.append(record)
                 captions.append(captioner.bundle.vocabulary.decode(hypotheses[0].tokens))
             forcing.update(captioner, state, [record.references for record in readable])

@@ -105,7 +105,7 @@ def _choose_threshold(captioner: Captioner, table: ConceptTable, val: Sequence[R
     means: dict[float, float] = {}
     for threshold in THRESHOLDS:
         tagger = Captioner(replace(captioner.bundle, tags=replace(table, threshold=threshold)))
-        hypotheses = [candidates[0] for state, _ in batches for candidates in tagger.search(state, options)]
+        hypotheses = [candidates[0] for state, _ in batches for candidates in tagger.decode(state, options)]
         scores = _score_by_source(records, [vocabulary.decode(hypothesis.tokens) for hypothesis in hypotheses])
         log.info("tag threshold %.1f: %s", threshold, ", ".join(f"{name} {100 * s:.1f}" for name, s in scores.items()))
         means[threshold] = sum(scores.values()) / len(scores)

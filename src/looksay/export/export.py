@@ -148,7 +148,7 @@ def _evaluate(captioner: Captioner, dataset: Dataset) -> dict[str, Evaluation]:
         records = tuple(record for record in dataset.records if record.source == source)
         # The problems of the data set were logged when it was read.
         evaluation = evaluate(captioner, replace(dataset, records=records, problems=()), SPLIT)
-        count = len(evaluation.said)
+        count = len(evaluation.captions)
         if count < 2:
             raise DataError(f"the {SPLIT} split has {count} readable image: CIDEr-D needs 2 or more.")
         for problem in evaluation.problems:
@@ -165,7 +165,7 @@ def _scores(evaluations: Mapping[str, Evaluation], num_beams: int) -> dict[str, 
         source: {
             **({"set": source} if source else {}),
             "split": SPLIT,
-            "images": len(evaluation.said),
+            "images": len(evaluation.captions),
             "references": evaluation.references[1],
             "num_beams": num_beams,
             **{name: round(value, 6) for name, value in evaluation.scores.items()},

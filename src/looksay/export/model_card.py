@@ -88,7 +88,7 @@ def _examples(evaluations: Mapping[str, Evaluation], examples: int) -> str:
             row = ranked[round(number * (len(ranked) - 1) / max(1, count - 1))]
             record = evaluation.records[row]
             image = f"{source}, `{record.image.name}`".lstrip(", ")
-            caption, reference = (t.replace("|", "\\|") for t in (evaluation.said[row], record.references[0]))
+            caption, reference = (t.replace("|", "\\|") for t in (evaluation.captions[row], record.references[0]))
             lines.append(f"| {100 * scores[row]:.0f} | {caption} | {reference} | {image} |")
     if not lines:
         return ""

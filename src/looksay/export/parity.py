@@ -82,7 +82,7 @@ def compare(model: CaptionModel, captioner: Captioner, paths: Sequence[Path]) ->
         actual, _ = captioner.step(tokens, state)
         first_step = max(first_step, float(np.abs(expected - actual).max()))
         trained = model.captions(grid, vocabulary, spec.decoding)
-        exported = captioner.search(state, spec.decoding)
+        exported = captioner.decode(state, spec.decoding)
         for (expected_best, *_), (actual_best, *_) in zip(trained, exported, strict=True):
             if expected_best.tokens == actual_best.tokens:
                 same += 1

@@ -75,7 +75,7 @@ class AttentionWriter(SidecarWriter):
         return self.folder / f"{image.stem}.png"
 
     def _save(self, file: Path, image: Path, caption: Caption) -> None:
-        attention_map.attention(image, caption).save(file, "PNG")
+        attention_map.draw(image, caption).save(file, "PNG")
 
 
 class XmpWriter(SidecarWriter):

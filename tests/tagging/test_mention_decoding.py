@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from looksay import DecodingOptions
 from looksay.tagging.concepts import Concept, ConceptTable
-from looksay.tagging.object_mentions import decode_with_mentions
+from looksay.tagging.mention_decoding import decode_with_mentions
 from looksay.text.vocabulary import SPECIAL, Vocabulary
 
 VOCABULARY = Vocabulary((*SPECIAL, "a", "an", "dog", "cat", "owl", "runs"))
