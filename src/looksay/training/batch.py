@@ -79,9 +79,14 @@ class Batch:
         return self._map(Tensor.pin_memory)
 
     def _map(self, function: Callable[[Tensor], Tensor]) -> Batch:
-        tensors = {name: function(getattr(self, name)) for name in ("images", "tokens", "targets", "word_indices")}
-        soft = self.soft_targets and (function(self.soft_targets[0]), function(self.soft_targets[1]))
-        return replace(self, **tensors, soft_targets=soft)
+        return replace(
+            self,
+            images=function(self.images),
+            tokens=function(self.tokens),
+            targets=function(self.targets),
+            word_indices=function(self.word_indices),
+            soft_targets=self.soft_targets and (function(self.soft_targets[0]), function(self.soft_targets[1])),
+        )
 
 
 def active_rows(targets: NDArray[np.int64], images: int) -> tuple[tuple[int, int], ...]:

@@ -117,7 +117,8 @@ class CaptionModule(lightning.LightningModule):
         start = time.perf_counter()
         hypotheses = self.model.captions(grid, self.vocabulary, self._decoding)
         self._decoding_seconds += time.perf_counter() - start
-        for row, (index, (best, *_)) in enumerate(zip(batch.indices, hypotheses, strict=True)):
+        for row, index in enumerate(batch.indices):
+            best = hypotheses[row][0]
             attention = self._attention(grid[row], best.tokens) if index in self.sample_indices else None
             words = self.vocabulary.to_tokens(best.tokens)
             self.captions[index] = Caption(self.vocabulary.decode(best.tokens), words, best.log_prob, attention)

@@ -11,13 +11,14 @@ from looksay.data import Dataset
 from looksay.errors import DataError, RunError
 from looksay.models.caption_model import CaptionModel
 from looksay.text.vocabulary import Vocabulary
-from looksay.training import checkpoint, mixture, process, recipe_file
+from looksay.training import checkpoint, mixture, recipe_file
 from looksay.training.batch import Share
 from looksay.training.caption_dataset import caption_dataset
 from looksay.training.datamodule import CaptionDataModule
 from looksay.training.distillation import SoftTargets
 from looksay.training.initialization import build_model, build_vocabulary, trained_run
 from looksay.training.module import MONITOR, CaptionModule
+from looksay.training.process import device_count, is_first
 from looksay.training.recipe import Recipe
 from looksay.training.run_loader import RECIPE, VOCABULARY, write_recipe
 from looksay.training.trainer import fit
@@ -39,7 +40,7 @@ def train_phases(recipes: Sequence[Recipe], *, resume: bool = False) -> Path:
     Path
         The folder of the last run.
     """
-    if not process.is_first():
+    if not is_first():
         logging.getLogger("looksay").setLevel(logging.ERROR)
     _check_phases(recipes, resume=resume)
     folder = Path()
@@ -84,7 +85,7 @@ def train(recipe: Recipe, *, resume: bool = False) -> Path:
     model = build_model(recipe, vocabulary)
     data = _data_module(dataset, recipe, vocabulary, model)
     module = CaptionModule(model, recipe, vocabulary)
-    if not resume and process.is_first():
+    if not resume and is_first():
         with replacing(folder / VOCABULARY) as file:
             vocabulary.save(file)
         with replacing(folder / RECIPE) as file:  # last: a folder with a recipe is a run
@@ -103,7 +104,7 @@ def _data_module(dataset: Dataset, recipe: Recipe, vocabulary: Vocabulary, model
     if len(val) < 2:
         raise DataError(f"{dataset.folder} has one val image: CIDEr-D, which selects the checkpoint, needs two or more")
     data = CaptionDataModule(train, val, recipe)
-    share = Share(0, process.device_count(options) * options.nodes)
+    share = Share(0, device_count(options) * options.nodes)
     data.train_batches(0, share)  # raises now if the devices cannot share a batch
     data.val_batches(0, share)
     return data
@@ -111,7 +112,7 @@ def _data_module(dataset: Dataset, recipe: Recipe, vocabulary: Vocabulary, model
 
 def _check_phases(recipes: Sequence[Recipe], *, resume: bool) -> None:
     """Raise the errors of later phases before the first one starts."""
-    if not process.is_first():
+    if not is_first():
         return
     earlier: set[str] = set()
     for recipe in recipes:
@@ -130,9 +131,9 @@ def _open_folder(folder: Path, recipe: Recipe, *, resume: bool) -> Recipe:
     """Check the folder of a run, and return the recipe to use."""
     if resume:
         recipe = _saved_recipe(folder, recipe)
-        if process.is_first():
+        if is_first():
             sweep(folder)
-    elif process.is_first():
+    elif is_first():
         _check_new(folder)
     return recipe
 

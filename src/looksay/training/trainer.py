@@ -15,10 +15,11 @@ from lightning.pytorch.callbacks import EarlyStopping, RichProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.strategies import DDPStrategy
 
-from looksay.training import build, process
+from looksay.training import build
 from looksay.training.checkpoint import LAST, AtomicCheckpointIO, BestWeights, LastCheckpoint, RunRecord, save_best
 from looksay.training.datamodule import CaptionDataModule
 from looksay.training.module import MONITOR, CaptionModule
+from looksay.training.process import device_count, is_first
 from looksay.training.sections import TrainingOptions
 from looksay.training.weight_averaging import MovingAverage
 
@@ -71,14 +72,14 @@ def _trainer(options: TrainingOptions, run: Path, record: RunRecord, *, ddp_unus
     average = (
         MovingAverage(options.ema_decay, warmup=not options.start) if options.ema_decay and options.epochs else None
     )
-    has_bar = sys.stderr.isatty() and process.is_first()
+    has_bar = sys.stderr.isatty() and is_first()
     callbacks: list[Any] = [RichProgressBar()] if has_bar else []
     if average:
         callbacks.append(average)
     if options.patience:
         callbacks.append(_EarlyStopping(MONITOR, mode="max", patience=options.patience, check_on_train_epoch_end=False))
     callbacks += [BestWeights(run, average), record, LastCheckpoint(run)]
-    devices, strategy = process.device_count(options), options.strategy
+    devices, strategy = device_count(options), options.strategy
     parallel = strategy == "ddp" or devices * options.nodes > 1
     return lightning.Trainer(
         max_epochs=options.epochs,
