@@ -89,7 +89,9 @@ def test_keys_are_projected_once_per_image(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_errors_name_the_key() -> None:
     words = WordEmbedding(20, 8, 16, 0)
-    with pytest.raises(RecipeError, match=r"embedding\.tied=true needs embedding\.size \(8\) equal to decoder\.size \(16\)"):
+    with pytest.raises(
+        RecipeError, match=r"embedding\.tied=true needs embedding\.size \(8\) equal to decoder\.size \(16\)"
+    ):
         build("merge", 12, words, 20, size=16, heads=4, dropout=0, tied=True)
     with pytest.raises(RecipeError, match=r"decoder\.name=gru is unknown: use one of merge, .*top-down"):
         build("gru", 12, words, 20, size=16, heads=4, dropout=0)

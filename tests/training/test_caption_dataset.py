@@ -45,7 +45,9 @@ def setup(folder: Path, *changes: str, caption: str = "") -> Setup:
     vocabulary = Vocabulary.build((text for record in records for text in record.references), 1)
     torch.manual_seed(0)
     model = build.caption_model(recipe, vocabulary).eval()
-    return Setup(records, recipe, vocabulary, model, caption_dataset(records, recipe, vocabulary, model, augmented=True))
+    return Setup(
+        records, recipe, vocabulary, model, caption_dataset(records, recipe, vocabulary, model, augmented=True)
+    )
 
 
 @pytest.fixture(params=["frozen", "trainable"])

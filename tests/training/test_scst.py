@@ -13,7 +13,11 @@ from looksay.text.vocabulary import SPECIAL, Vocabulary
 from looksay.training.scst import Reward
 
 WORDS = Vocabulary((*SPECIAL, *"a dog runs on the grass two men talk boat in harbour".split()))
-REFERENCES = [["a dog runs on the grass", "the dog runs"], ["two men talk", "two men"], ["a boat in the harbour", "a boat"]]
+REFERENCES = [
+    ["a dog runs on the grass", "the dog runs"],
+    ["two men talk", "two men"],
+    ["a boat in the harbour", "a boat"],
+]
 
 
 @pytest.fixture
@@ -31,7 +35,9 @@ def test_it_is_cider_d_with_end_as_a_word(reward: Reward) -> None:
     references = References([[[*text.split(), "<end>"] for text in texts] for texts in REFERENCES])
     captions = ["a dog runs on the grass", "a dog talk", "two dog", "a boat in the grass"]
     images = [0, 0, 2, 2]
-    expected = CiderD(references).image_scores(references.count([[*text.split(), "<end>"] for text in captions]), images)
+    expected = CiderD(references).image_scores(
+        references.count([[*text.split(), "<end>"] for text in captions]), images
+    )
     assert reward(token_rows(*captions), [0, 2]).tolist() == pytest.approx(expected)
 
 
