@@ -17,12 +17,11 @@ import time
 from pathlib import Path
 
 import torch
-from torch import Tensor
-
 from looksay import data
 from looksay.text.vocabulary import Vocabulary
-from looksay.training import batches, build, recipe_file
-from looksay.training.batches import TrainBatches
+from looksay.training import build, recipe_file
+from looksay.training.caption_dataset import caption_dataset
+from looksay.training.datamodule import CaptionDataModule
 from looksay.training.losses import cross_entropy
 
 ROOT = Path(__file__).parent.parent
@@ -38,20 +37,20 @@ def measure(folder: Path, name: str) -> dict[str, object]:
     records = everything[: (STEPS + 1) * recipe.training.batch_size]
     vocabulary = Vocabulary.build((t for r in everything for t in r.references), recipe.vocabulary.min_count)
     model = build.caption_model(recipe, vocabulary).train()
-    model.encoder.learn(0)
-    images = batches.images(records, recipe, vocabulary, model, augmented=True)
+    model.encoder.unfreeze(0)
+    images = caption_dataset(records, recipe, vocabulary, model, augmented=True)
     optimizer = torch.optim.AdamW(model.decoder.parameters(), lr=recipe.training.learning_rate)
     bf16 = build.precision(recipe.training.precision) == "bf16-mixed"
     seconds: dict[str, list[float]] = {"cached": [], "looking": []}
-    epochs = {"cached": TrainBatches(images, recipe, 0), "looking": TrainBatches(images, recipe, 1)}
+    data_module = CaptionDataModule(images, images, recipe)
+    epochs = {"cached": data_module.train_batches(0), "looking": data_module.train_batches(1)}
     for step in range(STEPS + 1):
         for way, epoch in epochs.items():
             start = time.perf_counter()
             batch = epoch[step]
             with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-                grid: Tensor = model.encoder(batch.images) if way == "looking" else batch.images
-                outputs, _ = model.decoder(grid, batch.tokens, going=batch.going)
-                loss = cross_entropy(model.decoder.output_head(outputs[batch.counted]), batch.targets[batch.counted])
+                outputs, _ = model.decoder(model.encode(batch.images), batch.tokens, active=batch.active)
+                loss = cross_entropy(model.decoder.output_head(batch.words_of(outputs)), batch.words_of(batch.targets))
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

@@ -22,8 +22,9 @@ from looksay.captioner import Captioner
 from looksay.export import onnx_graphs, quantize
 from looksay.runtime.bundle import DECODER, VOCABULARY, Bundle, seal
 from looksay.text.vocabulary import Vocabulary
-from looksay.training import batches, build, recipe_file, run_loader
-from looksay.training.batches import TrainBatches
+from looksay.training import build, recipe_file, run_loader
+from looksay.training.caption_dataset import caption_dataset
+from looksay.training.datamodule import CaptionDataModule
 from looksay.training.losses import cross_entropy
 from looksay.training.recipe import Recipe
 from looksay.types import ModelSpec
@@ -40,8 +41,8 @@ def norm_before_words(recipe: Recipe) -> dict[str, float]:
     for name in ("with", "without"):
         torch.manual_seed(0)
         model = build.caption_model(recipe, vocabulary)
-        dataset = batches.dataset(records, recipe, vocabulary, model, augmented=True)
-        epoch = TrainBatches(dataset, recipe, epoch=0)
+        dataset = caption_dataset(records, recipe, vocabulary, model, augmented=True)
+        epoch = CaptionDataModule(dataset, dataset, recipe).train_batches(0)
         decoder = model.decoder.train()
         if name == "without":
             decoder.output_head[0] = nn.Identity()
@@ -50,8 +51,8 @@ def norm_before_words(recipe: Recipe) -> dict[str, float]:
         for step in range(STEPS):
             batch = epoch[step]
             with torch.autocast("cpu", torch.bfloat16):
-                outputs, _ = decoder(batch.dataset, batch.tokens)
-                loss = cross_entropy(decoder.output_head(outputs[batch.counted]), batch.targets[batch.counted], 0.1)
+                outputs, _ = decoder(model.encode(batch.images), batch.tokens)
+                loss = cross_entropy(decoder.output_head(batch.words_of(outputs)), batch.words_of(batch.targets), 0.1)
             optimizer.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(decoder.parameters(), recipe.training.gradient_clip)
@@ -63,7 +64,7 @@ def norm_before_words(recipe: Recipe) -> dict[str, float]:
 
 def influence_of_neighbours(loaded: run_loader.Run) -> dict[str, float]:
     """Return the largest change of a word's log-probability when a photo is captioned alone and not among four."""
-    spec = ModelSpec("x", "x", "x", build.image_spec(loaded.recipe), loaded.model.encoder.grid)
+    spec = ModelSpec("x", "x", "x", build.model_image_spec(loaded.recipe), loaded.model.encoder.grid)
     photos = sorted(p for p in (ROOT / "examples").iterdir() if p.suffix in (".jpg", ".png"))
     pixels = np.stack([images.prepare(photo, spec.image) for photo in photos])
     changes = {}

@@ -18,8 +18,8 @@ from looksay.decoding.options import DecodingOptions
 from looksay.metrics import Scorer
 from looksay.metrics.diversity import health
 from looksay.text.tokenizer import tokenize
-from looksay.training import batches, build, run_loader
-from looksay.training.batches import CaptionDataset
+from looksay.training import build, run_loader
+from looksay.training.caption_dataset import CaptionDataset, caption_dataset
 from looksay.training.run_loader import Run
 
 BEAMS = (2, 3, 4, 5)
@@ -36,8 +36,8 @@ def captions(run: Run, images: CaptionDataset, search: DecodingOptions) -> list[
     for first in range(0, len(images), 50):
         batch = images.batch(range(first, min(first + 50, len(images))), 1)
         with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-            found = run.model.captions(run.model.grid(batch.images), run.vocabulary, search)
-        for place, (best, *_) in zip(batch.places, found, strict=True):
+            found = run.model.captions(run.model.encode(batch.images), run.vocabulary, search)
+        for place, (best, *_) in zip(batch.indices, found, strict=True):
             said[place] = run.vocabulary.decode(best.tokens)
     return said
 
@@ -49,7 +49,7 @@ if __name__ == "__main__":
     run = run_loader.load(folders[0])
     run.model.load_state_dict(run_loader.best_weights(folders))
     records = data.read(Path(run.recipe.data.folder), run.recipe.data).split("val")
-    images = batches.images(records, run.recipe, run.vocabulary, run.model)
+    images = caption_dataset(records, run.recipe, run.vocabulary, run.model)
     scorer = Scorer([record.references for record in images.records])
     references = [[tokenize(text) for text in record.references] for record in images.records]
     print("beam, length exponent |", " | ".join((*SCORES, *HEALTH)))

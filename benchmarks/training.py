@@ -28,8 +28,10 @@ from torch.utils.flop_counter import FlopCounterMode
 from looksay import data
 from looksay.models.decoder import PADDING
 from looksay.text.vocabulary import Vocabulary
-from looksay.training import batches, build, recipe_file
-from looksay.training.batches import Batch, CaptionDataset, TrainBatches
+from looksay.training import build, recipe_file
+from looksay.training.batch import Batch
+from looksay.training.caption_dataset import CaptionDataset, caption_dataset
+from looksay.training.datamodule import CaptionDataModule
 from looksay.training.module import CaptionModule
 from looksay.training.recipe import Recipe
 
@@ -88,13 +90,13 @@ class Bench:
         split = data.read(folder).split("train")
         self.vocabulary = Vocabulary.build((t for r in split for t in r.references), self.recipe.vocabulary.min_count)
         self.model = build.caption_model(self.recipe, self.vocabulary)
-        self.model.encoder.learn(self.recipe.encoder.unfrozen_stages(0))
-        self.images: CaptionDataset = batches.images(
+        self.model.encoder.unfreeze(self.recipe.encoder.unfrozen_stages(0))
+        self.images: CaptionDataset = caption_dataset(
             split[:512], self.recipe, self.vocabulary, self.model, augmented=True
         )
-        self.module = CaptionModule(self.model.train(), self.recipe, self.vocabulary, self.images, self.images)
+        self.module = CaptionModule(self.model.train(), self.recipe, self.vocabulary)
         self.module._log = lambda *_, **__: None  # type: ignore[method-assign]
-        self.epoch = TrainBatches(self.images, self.recipe, 0)
+        self.epoch = CaptionDataModule(self.images, self.images, self.recipe).train_batches(0)
 
     def learning(self) -> list[nn.Parameter]:
         """Return what a step changes."""
@@ -119,8 +121,8 @@ def textbook(bench: Bench, batch: int = 32) -> float:
 
     def loss(number: int) -> Tensor:
         places = range(number * batch, (number + 1) * batch)
-        made: Batch = bench.images.batch(places, 1, learning=True)
-        scores = model(made.images, made.tokens)
+        made: Batch = bench.images.batch(places, 1, trainable=True)
+        scores = model(encoder.normalise(made.images), made.tokens)
         return functional.cross_entropy(scores.flatten(0, 1), made.targets.flatten(), ignore_index=PADDING)
 
     return batch / seconds(loss, [p for p in model.parameters() if p.requires_grad])
