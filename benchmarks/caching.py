@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 
 import torch
+
 from looksay import data
 from looksay.text.vocabulary import Vocabulary
 from looksay.training import build, recipe_file
