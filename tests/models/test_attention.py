@@ -1,4 +1,4 @@
-"""Attention must be the formula of the paper, for every image on its own."""
+"""Attention equals torch's own, for every image separately."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import torch
 from looksay.models.attention import MultiHeadAttention
 
 
-def test_it_equals_torchs_own_multi_head_attention() -> None:
+def test_it_equals_torch_multi_head_attention() -> None:
     torch.manual_seed(0)
     ours = MultiHeadAttention(query_size=16, grid_size=16, size=16, heads=4).double()
     theirs = torch.nn.MultiheadAttention(16, 4, batch_first=True).double()
     with torch.no_grad():
-        for place, layer in enumerate((ours.query, ours.key, ours.value)):
-            layer.weight.copy_(theirs.in_proj_weight[16 * place : 16 * (place + 1)])
-            layer.bias.copy_(theirs.in_proj_bias[16 * place : 16 * (place + 1)])
+        for index, layer in enumerate((ours.query, ours.key, ours.value)):
+            layer.weight.copy_(theirs.in_proj_weight[16 * index : 16 * (index + 1)])
+            layer.bias.copy_(theirs.in_proj_bias[16 * index : 16 * (index + 1)])
         theirs.out_proj.weight.copy_(torch.eye(16))
         theirs.out_proj.bias.zero_()
     query, grid = torch.randn(3, 16).double(), torch.randn(3, 9, 16).double()
@@ -24,7 +24,7 @@ def test_it_equals_torchs_own_multi_head_attention() -> None:
     torch.testing.assert_close(weights, expected_weights[:, 0])
 
 
-def test_the_rows_of_a_image_share_its_grid_and_see_no_other() -> None:
+def test_the_rows_of_an_image_attend_to_its_grid_alone() -> None:
     attention = MultiHeadAttention(8, 12, 8, 2)
     grid, query = torch.randn(2, 5, 12), torch.randn(6, 8)
     keys, values = attention.project(grid)

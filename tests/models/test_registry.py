@@ -1,4 +1,4 @@
-"""A decoder must learn what it will be asked: teacher forcing and step-by-step decoding are the same sum."""
+"""Decoders: teacher forcing equals step-by-step decoding, for every design."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def small(name: str) -> Decoder:
 
 
 @pytest.mark.parametrize("name", DECODERS)
-def test_teacher_forcing_scores_what_stepping_scores(name: str) -> None:
+def test_teacher_forcing_equals_stepping(name: str) -> None:
     decoder, grid, tokens = small(name), torch.randn(2, 9, 12), torch.randint(20, (6, 5))
-    outputs, looks = decoder(grid, tokens)
+    outputs, attentions = decoder(grid, tokens)
     scores = decoder.output_head(outputs)
     assert scores.shape == (6, 5, 20)
     memory, state = decoder.begin(grid)
@@ -33,26 +33,26 @@ def test_teacher_forcing_scores_what_stepping_scores(name: str) -> None:
         output, state, attention = decoder.step(decoder.embedding(tokens[:, step]), memory, state)
         torch.testing.assert_close(decoder.output_head(output), scores[:, step])
         torch.testing.assert_close(attention.sum(dim=1), torch.ones(6))
-        torch.testing.assert_close(attention, looks[:, step])
+        torch.testing.assert_close(attention, attentions[:, step])
 
 
 @pytest.mark.parametrize("name", DECODERS)
-def test_captions_that_have_ended_are_read_no_further_and_the_others_as_before(name: str) -> None:
+def test_finished_captions_are_skipped_and_the_others_unchanged(name: str) -> None:
     decoder, grid = small(name), torch.randn(3, 4, 12)
     tokens, lengths = torch.randint(20, (6, 4)), torch.tensor([4, 2, 3, 1, 1, 1])
-    counted = torch.arange(4) < lengths[:, None]
-    whole, attention = decoder(grid, tokens)
-    going = [(3, 2), (2, 2), (2, 1), (1, 1)]
-    decoder(grid, tokens, 0.9, going)  # reading its own words goes with it
-    short, looked = decoder(grid, tokens, going=going)
-    torch.testing.assert_close(short[counted], whole[counted])
-    torch.testing.assert_close(looked[counted], attention[counted])
+    is_word = torch.arange(4) < lengths[:, None]
+    full, full_attention = decoder(grid, tokens)
+    active = [(3, 2), (2, 2), (2, 1), (1, 1)]
+    decoder(grid, tokens, 0.9, active)  # together with scheduled sampling
+    short, attention = decoder(grid, tokens, active=active)
+    torch.testing.assert_close(short[is_word], full[is_word])
+    torch.testing.assert_close(attention[is_word], full_attention[is_word])
     assert not short[4:, 1:].any()
     assert not short[2:, 3].any()
 
 
 @pytest.mark.parametrize("name", DECODERS)
-def test_a_score_depends_on_the_image_and_on_earlier_words_alone(name: str) -> None:
+def test_logits_depend_on_the_image_and_on_earlier_words_alone(name: str) -> None:
     decoder, grid, tokens = small(name), torch.randn(1, 9, 12), torch.randint(20, (1, 5))
     scores = decoder.output_head(decoder(grid, tokens)[0])
     other = tokens.clone()
@@ -64,7 +64,7 @@ def test_a_score_depends_on_the_image_and_on_earlier_words_alone(name: str) -> N
 
 
 @pytest.mark.parametrize("name", DECODERS)
-def test_every_weight_learns(name: str) -> None:
+def test_every_weight_gets_a_gradient(name: str) -> None:
     decoder = small(name).train()
     outputs, _ = decoder(torch.randn(2, 9, 12), torch.randint(20, (4, 5)))
     decoder.output_head(outputs).square().sum().backward()
@@ -74,7 +74,7 @@ def test_every_weight_learns(name: str) -> None:
     )
 
 
-def test_keys_are_projected_once_a_image_not_once_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_keys_are_projected_once_per_image(monkeypatch: pytest.MonkeyPatch) -> None:
     decoder, calls = small("top-down"), list[torch.Size]()
     project = MultiHeadAttention.project
 
@@ -87,28 +87,30 @@ def test_keys_are_projected_once_a_image_not_once_a_word(monkeypatch: pytest.Mon
     assert calls == [(2, 9, 16)]
 
 
-def test_mistakes_name_the_key() -> None:
+def test_errors_name_the_key() -> None:
     words = WordEmbedding(20, 8, 16, 0)
-    with pytest.raises(RecipeError, match=r"words\.tied=true needs words\.size \(8\) to be decoder\.size \(16\)"):
+    with pytest.raises(
+        RecipeError, match=r"embedding\.tied=true needs embedding\.size \(8\) equal to decoder\.size \(16\)"
+    ):
         build("merge", 12, words, 20, size=16, heads=4, dropout=0, tied=True)
-    with pytest.raises(RecipeError, match=r"decoder\.name=gru: .* there are merge, .*top-down"):
+    with pytest.raises(RecipeError, match=r"decoder\.name=gru is unknown: use one of merge, .*top-down"):
         build("gru", 12, words, 20, size=16, heads=4, dropout=0)
     with pytest.raises(RecipeError, match=r"decoder\.size=10 is not a multiple of decoder\.heads=4"):
         build("top-down", 12, words, 20, size=10, heads=4, dropout=0)
 
 
 @pytest.mark.parametrize("name", DECODERS)
-def test_tied_words_are_read_and_scored_with_the_same_vectors(name: str) -> None:
+def test_a_tied_embedding_is_the_output_layer(name: str) -> None:
     words = WordEmbedding(20, 16, 16, 0.0)
     decoder = build(name, 12, words, 20, size=16, heads=4, dropout=0.0, tied=True)
     outputs, _ = decoder(torch.randn(2, 9, 12), torch.zeros(2, 3, dtype=torch.int64))
     decoder.output_head(outputs).sum().backward()
     assert decoder.output_head[-1].weight is words.table.weight
     assert words.table.weight.grad is not None
-    assert words.table.weight.grad[1:].any()  # words that were never read learn by being scored
+    assert words.table.weight.grad[1:].any()  # words that were never read get gradients from the output layer
 
 
-def test_vectors_are_projected_to_the_decoders_size_and_may_be_kept_as_they_are() -> None:
+def test_word_vectors_are_projected_to_the_size_of_the_decoder_and_can_be_frozen() -> None:
     vectors = np.random.default_rng(0).normal(size=(20, 5)).astype(np.float32)
     words = WordEmbedding(20, 5, 16, 0.0, vectors, trainable=False)
     assert words(torch.zeros(2, 3, dtype=torch.int64)).shape == (2, 3, 16)
@@ -120,8 +122,8 @@ def test_vectors_are_projected_to_the_decoders_size_and_may_be_kept_as_they_are(
 
 
 @pytest.mark.parametrize("name", ["soft-attention", "adaptive", "top-down"])
-def test_attention_goes_where_the_image_has_something(name: str) -> None:
-    """A decoder that learns to name the cell that is lit looks at it."""
+def test_attention_finds_the_cell_that_matters(name: str) -> None:
+    """A decoder trained to name the content of one cell attends to that cell."""
     torch.manual_seed(0)
     decoder = build(name, 8, WordEmbedding(6, 32, 32, 0.0), 6, size=32, heads=1, dropout=0.0)
     optimizer = torch.optim.Adam(decoder.parameters(), 5e-3)
@@ -131,18 +133,18 @@ def test_attention_goes_where_the_image_has_something(name: str) -> None:
     grid[:, :, 6] = torch.rand(64, 9)
     tokens = torch.zeros(64, 2, dtype=torch.int64)
     for _ in range(150):
-        outputs, looks = decoder(grid, tokens)
+        outputs, attentions = decoder(grid, tokens)
         scores = decoder.output_head(outputs)
         loss = torch.nn.functional.cross_entropy(scores[:, 1], kind)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     assert (scores[:, 1].argmax(dim=1) == kind).float().mean() > 0.95
-    assert looks[torch.arange(64), 1, place].mean() > 2 / 9
+    assert attentions[torch.arange(64), 1, place].mean() > 2 / 9
 
 
-def test_own_words_are_read_as_often_as_asked() -> None:
-    """A decoder that always says word 7 reads word 7 in place of people's words."""
+def test_scheduled_sampling_replaces_words_at_its_rate() -> None:
+    """A decoder that always predicts token 7 reads 7 in place of the references."""
     torch.manual_seed(0)
     decoder = small("init-inject")
     with torch.no_grad():
@@ -164,8 +166,8 @@ def test_own_words_are_read_as_often_as_asked() -> None:
 
 
 @pytest.mark.parametrize("name", DECODERS)
-def test_tied_words_begin_as_likely_as_each_other(name: str) -> None:
-    """Word vectors are larger than a layer's weights: tied as they are, the first loss is dozens and not log(words)."""
+def test_tied_words_start_equally_likely(name: str) -> None:
+    """Word vectors are larger than the weights of a layer: unscaled, the first loss is dozens, not log(words)."""
     torch.manual_seed(0)
     words, size = 500, 64
     decoder = build(name, 32, WordEmbedding(words, size, size, 0.0), words, size=size, heads=4, dropout=0.0, tied=True)
@@ -176,29 +178,29 @@ def test_tied_words_begin_as_likely_as_each_other(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", DECODERS)
-def test_drawn_captions_have_the_probability_that_reading_them_gives(name: str) -> None:
+def test_sampled_captions_have_the_log_probabilities_of_teacher_forcing(name: str) -> None:
     decoder, grid = small(name), torch.randn(2, 9, 12)
-    said, log_probs = decoder.draw(grid, 3, start=0, end=1, max_length=40)
-    assert said.shape == log_probs.shape
-    assert said.shape[0] == 6
-    counted = said != PADDING
+    sampled, log_probs = decoder.sample(grid, 3, start=0, end=1, max_length=40)
+    assert sampled.shape == log_probs.shape
+    assert sampled.shape[0] == 6
+    is_word = sampled != PADDING
     assert all(
-        row[count - 1] == 1 or count == 41 for row, count in zip(said.tolist(), counted.sum(1).tolist(), strict=True)
+        row[count - 1] == 1 or count == 41 for row, count in zip(sampled.tolist(), is_word.sum(1).tolist(), strict=True)
     )
-    read = torch.cat([torch.zeros(6, 1, dtype=torch.int64), said[:, :-1].clamp(min=0)], dim=1)
+    read = torch.cat([torch.zeros(6, 1, dtype=torch.int64), sampled[:, :-1].clamp(min=0)], dim=1)
     outputs, _ = decoder(grid, read)
-    expected = decoder.output_head(outputs).log_softmax(-1).gather(2, said.clamp(min=0)[..., None])[..., 0]
-    torch.testing.assert_close(log_probs[counted], expected[counted], rtol=1e-4, atol=1e-5)
+    expected = decoder.output_head(outputs).log_softmax(-1).gather(2, sampled.clamp(min=0)[..., None])[..., 0]
+    torch.testing.assert_close(log_probs[is_word], expected[is_word], rtol=1e-4, atol=1e-5)
     assert log_probs.requires_grad
-    assert (log_probs[~counted] == 0).all()
+    assert (log_probs[~is_word] == 0).all()
 
 
-def test_words_are_drawn_as_often_as_they_are_likely() -> None:
+def test_words_are_sampled_at_the_rate_of_their_probability() -> None:
     torch.manual_seed(0)
     decoder, grid = small("merge"), torch.randn(1, 9, 12)
     with torch.no_grad():
-        said, _ = decoder.draw(grid, 20_000, start=0, end=1, max_length=1)
+        sampled, _ = decoder.sample(grid, 20_000, start=0, end=1, max_length=1)
         outputs, _ = decoder(grid, torch.zeros(1, 1, dtype=torch.int64))
         likely = decoder.output_head(outputs)[0, 0].softmax(-1)
-    often = torch.bincount(said[:, 0], minlength=20) / len(said)
+    often = torch.bincount(sampled[:, 0], minlength=20) / len(sampled)
     torch.testing.assert_close(often, likely, atol=0.015, rtol=0)

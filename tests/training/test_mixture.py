@@ -17,7 +17,9 @@ from looksay import BundleError, RecipeError
 from looksay.export import export
 from looksay.tagging.concepts import Concept, ConceptTable
 from looksay.text.vocabulary import Vocabulary
-from looksay.training import batches, build, checkpoint, mixture, recipe_file, run, run_loader
+from looksay.training import build, checkpoint, mixture, recipe_file, run, run_loader
+from looksay.training.caption_dataset import caption_dataset
+from looksay.training.datamodule import CaptionDataModule
 
 RECIPE = ROOT / "recipes" / "flickr8k.toml"
 
@@ -57,20 +59,17 @@ def test_an_epoch_has_each_set_as_often_as_was_asked_for(changes: list[str]) -> 
     }  # fmt: skip
     words = Vocabulary.build(text for record in dataset.split("train") for text in record.references)
     assert {"accordion", "harbour"} <= set(words.tokens)
-    seen = batches.images(dataset.split("train"), recipe, words, build.caption_model(recipe, words))
+    seen = caption_dataset(dataset.split("train"), recipe, words, build.caption_model(recipe, words))
     order = Counter[int]()
     for epoch in range(2):
-        this = [place for batch in _all(batches.TrainBatches(seen, recipe, epoch)) for place in batch.places]
+        epoch_batches = CaptionDataModule(seen, seen, recipe).train_batches(epoch)
+        this = [place for number in range(len(epoch_batches)) for place in epoch_batches[number].indices]
         assert Counter(seen.records[place].source for place in this) == {"flickr8k": 8, "other": 15}
         order.update(this)
     of_other = [order[place] for place, record in enumerate(seen.records) if record.source == "other"]
     assert sum(of_other) == 30
     assert min(of_other) >= 4
     assert max(of_other) <= 6
-
-
-def _all(epoch: batches.TrainBatches) -> list[batches.Batch]:
-    return [epoch[number] for number in range(len(epoch))]
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Who trains for hours wants to see how it goes, keep the best, and lose nothing to a crash."""
+"""A run keeps its best weights, shows its progress, and resumes exactly after a stop at any moment."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +22,9 @@ from PIL import Image
 from safetensors.torch import load_file
 
 import looksay
+from looksay.text.vocabulary import Vocabulary
 from looksay.training import build, checkpoint, recipe_file, run, run_loader
+from looksay.training.initialization import build_model
 
 RECIPE = ROOT / "recipes" / "flickr8k.toml"
 
@@ -44,7 +49,7 @@ def test_a_run_leaves_metrics_curves_samples_and_its_own_recipe(small_run: Path)
     assert [path.name for path in small_run.iterdir() if path.name.startswith(".")] == []
 
 
-def test_the_best_weights_are_those_with_the_best_decoded_cider(small_data: Path, tmp_path: Path) -> None:
+def test_the_best_weights_have_the_best_decoded_cider_d(small_data: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     recipe = recipe_file.load(RECIPE, changes(small_data, folder, "training.epochs=1"))
     run.train(recipe)
@@ -59,54 +64,107 @@ def test_the_best_weights_are_those_with_the_best_decoded_cider(small_data: Path
     assert all(torch.equal(first[name], kept[name]) for name in first)
 
 
+class Stopped(BaseException):
+    """Ends a run in this process where a kill would end it."""
+
+
+@pytest.fixture
+def stop_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, int], AbstractContextManager[None]]:
+    """A context in which the run stops just before a file is replaced for the n-th time; "" is any file."""
+
+    @contextmanager
+    def stop_at(name: str, number: int) -> Iterator[None]:
+        replace, count = Path.replace, 0
+
+        def counted(self: Path, target: Path) -> Path:
+            nonlocal count
+            count += name in ("", target.name)
+            if count == number:
+                raise Stopped
+            return replace(self, target)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "replace", counted)
+            with pytest.raises(Stopped):
+                yield
+
+    return stop_at
+
+
+def comparable(run_folder: Path) -> list[dict[str, Any]]:
+    """The metrics of a run without its times."""
+    return [row | {"seconds": 0, "val_captions_a_second": 0} for row in checkpoint.read(run_folder)]
+
+
+def assert_same_run(expected: Path, actual: Path) -> None:
+    """Two runs have the same metrics, weights and averages, bit for bit."""
+    assert comparable(actual) == comparable(expected)
+    best, other_best = (load_file(folder / checkpoint.BEST) for folder in (expected, actual))
+    assert all(torch.equal(best[name], other_best[name]) for name in best)
+    last, other_last = (torch.load(folder / checkpoint.LAST, weights_only=True) for folder in (expected, actual))
+    for part in {"state_dict", "current_model_state"} & set(last):
+        assert all(torch.equal(last[part][name], other_last[part][name]) for name in last[part])
+    assert not [file.name for file in actual.rglob(".*")]
+
+
 STAGES = ("encoder.name=test_resnet", "encoder.trainable=true", "encoder.frozen_epochs=1", "encoder.stage_epochs=1")
 
 
 @pytest.mark.parametrize(
-    "options", [("training.patience=9",), ("training.ema_decay=0.9",), STAGES], ids=["patience", "ema", "stages"]
+    ("options", "file", "number"),
+    [
+        (("training.patience=9",), checkpoint.METRICS, 2),
+        (("training.ema_decay=0.9",), Path(checkpoint.LAST).name, 2),
+        (STAGES, checkpoint.CURVES, 3),
+    ],
+    ids=["patience", "ema", "stages"],
 )
-def test_a_killed_run_resumes_and_ends_as_if_nothing_had_happened(
-    options: tuple[str, ...], small_data: Path, tmp_path: Path
+def test_a_stopped_run_resumes_exactly(
+    options: tuple[str, ...],
+    file: str,
+    number: int,
+    small_data: Path,
+    tmp_path: Path,
+    stop_at: Callable[[str, int], AbstractContextManager[None]],
 ) -> None:
-    """The process is killed for real, after an epoch is on disk."""
-    epochs = 4
-    straight, killed = tmp_path / "straight", tmp_path / "killed"
-    run.train(recipe_file.load(RECIPE, changes(small_data, straight, f"training.epochs={epochs}", *options)))
-
-    command = [sys.executable, "-m", "looksay", "train", str(RECIPE)]
-    arguments = changes(small_data, killed, f"training.epochs={epochs}", *options)
-    process = subprocess.Popen([*command, *arguments], stderr=subprocess.PIPE, env=os.environ | {"TERM": "dumb"})
-    deadline = time.monotonic() + 120
-    while not (killed / "last.ckpt").exists():
-        assert process.poll() is None, process.communicate()[1].decode()
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    assert len(checkpoint.read(killed)) < epochs
-
-    subprocess.run([*command, *arguments, "--resume"], check=True, capture_output=True)
-    assert [row["val_loss"] for row in checkpoint.read(killed)] == [
-        row["val_loss"] for row in checkpoint.read(straight)
-    ]
-    wanted, got = (torch.load(folder / "last.ckpt", weights_only=True) for folder in (straight, killed))
-    for part in {"state_dict", "current_model_state"} & set(wanted):  # the average, and what it is of
-        assert all(torch.equal(wanted[part][name], got[part][name]) for name in wanted[part])
-
-
-KILLS = int(os.environ.get("LOOKSAY_KILLS", "3"))
-"""``LOOKSAY_KILLS=20 pytest tests/train/test_run.py -k any_moment`` for a long run."""
+    straight, stopped = (
+        recipe_file.load(RECIPE, changes(small_data, tmp_path / name, "training.epochs=3", *options))
+        for name in ("straight", "stopped")
+    )
+    run.train(straight)
+    with stop_at(file, number):
+        run.train(stopped)
+    run.train(stopped, resume=True)
+    assert_same_run(tmp_path / "straight", tmp_path / "stopped")
 
 
 @pytest.mark.slow
-def test_a_run_killed_at_any_moment_again_and_again_ends_as_if_nothing_had_happened(
-    small_data: Path, tmp_path: Path
+def test_a_run_stopped_before_any_of_its_files_resumes_exactly(
+    small_data: Path, tmp_path: Path, stop_at: Callable[[str, int], AbstractContextManager[None]]
 ) -> None:
+    options = ("training.epochs=2", "training.ema_decay=0.9", "training.batch_size=4")
+    caches = run.train(recipe_file.load(RECIPE, changes(small_data, tmp_path / "straight", *options)))
+    written = 2 + 2 * 4 + sum(file.name == checkpoint.BEST for file in caches.iterdir())  # at least so many files
+    for number in range(1, written + 1):
+        recipe = recipe_file.load(RECIPE, changes(small_data, tmp_path / str(number), *options))
+        with stop_at("", number):
+            run.train(recipe)
+        run.train(recipe, resume=(tmp_path / str(number) / "recipe.toml").exists())
+        assert_same_run(tmp_path / "straight", tmp_path / str(number))
+
+
+KILLS = int(os.environ.get("LOOKSAY_KILLS", "1"))
+"""``LOOKSAY_KILLS=20 pytest tests/training/test_run.py -k killed`` for a long series."""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="has no SIGKILL")
+def test_a_run_killed_at_any_moment_resumes_exactly(small_data: Path, tmp_path: Path) -> None:
     straight, killed = tmp_path / "straight", tmp_path / "killed"
-    options = (f"training.epochs={4 * KILLS}", "training.ema_decay=0.9")
+    options = (f"training.epochs={3 * KILLS}", "training.ema_decay=0.9")
     run.train(recipe_file.load(RECIPE, changes(small_data, straight, *options)))
     command = [sys.executable, "-m", "looksay", "train", str(RECIPE), *changes(small_data, killed, *options)]
-    draw = np.random.default_rng(KILLS)
+    rng = np.random.default_rng(KILLS)
     for number in range(KILLS):
         epochs = len(checkpoint.read(killed))
         process = subprocess.Popen([*command, *["--resume"][: number > 0]], stderr=subprocess.PIPE)
@@ -115,49 +173,40 @@ def test_a_run_killed_at_any_moment_again_and_again_ends_as_if_nothing_had_happe
             assert process.poll() is None, process.communicate()[1].decode()
             assert time.monotonic() < deadline
             time.sleep(0.005)
-        time.sleep(float(draw.uniform(0, 0.3)))  # an epoch takes about as long
-        process.send_signal(signal.SIGKILL)
+        time.sleep(float(rng.uniform(0, 0.3)))  # about the length of an epoch
+        process.kill()
         process.communicate()
     subprocess.run([*command, "--resume"], check=True, capture_output=True)
-    timeless = [
-        [row | {"seconds": 0, "val_captions_a_second": 0} for row in checkpoint.read(f)] for f in (straight, killed)
-    ]
-    assert timeless[0] == timeless[1]
-    assert load_file(killed / "best.safetensors").keys() == load_file(straight / "best.safetensors").keys()
-    for name, wanted in load_file(straight / "best.safetensors").items():
-        assert torch.equal(wanted, load_file(killed / "best.safetensors")[name])
-    assert not [file.name for file in killed.iterdir() if file.name.startswith(".")]
+    assert_same_run(straight, killed)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="limits the size of files as Unix does")
-def test_a_disk_that_is_full_leaves_the_epochs_before(small_data: Path, tmp_path: Path) -> None:
-    """The process may write no file larger than 100 kB; the checkpoint is larger."""
+@pytest.mark.skipif(sys.platform == "win32", reason="limits file sizes as Unix does")
+def test_a_full_disk_keeps_the_files_of_the_epochs_before(small_data: Path, tmp_path: Path) -> None:
+    """The process may write no file larger than 100 kB; the weights are larger."""
     import resource
 
     folder = tmp_path / "run"
-    arguments = changes(small_data, folder, "training.epochs=4")
-    run.train(recipe_file.load(RECIPE, [*arguments, "training.epochs=1"]))
-    (folder / "recipe.toml").write_text((folder / "recipe.toml").read_text().replace("epochs = 1", "epochs = 4"))
-    before = {file: file.read_bytes() for file in folder.iterdir() if file.is_file()}
-    result = subprocess.run(
-        [sys.executable, "-m", "looksay", "train", str(RECIPE), *arguments, "--resume"],
-        check=False, capture_output=True, text=True,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)),
-    )  # fmt: skip
-    assert result.returncode == 2, result.stderr
-    assert "Traceback" not in result.stderr
-    assert f"{folder} cannot be written" in result.stderr
-    assert "go on with --resume" in result.stderr
-    assert {
-        file: file.read_bytes() for file in (folder / "last.ckpt", folder / "best.safetensors")
-    }.items() <= before.items()
-    subprocess.run([sys.executable, "-m", "looksay", "train", str(RECIPE), *arguments, "--resume"], check=True)
-    assert len(checkpoint.read(folder)) == 4
+    recipe = recipe_file.load(RECIPE, changes(small_data, folder, "training.epochs=2"))
+    run.train(recipe_file.load(RECIPE, changes(small_data, folder, "training.epochs=1")))
+    text = (folder / "recipe.toml").read_text(encoding="utf-8")
+    (folder / "recipe.toml").write_text(text.replace("epochs = 1\n", "epochs = 2\n"), encoding="utf-8")
+    before = {name: (folder / name).read_bytes() for name in (checkpoint.BEST, checkpoint.LAST)}
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+    try:
+        with pytest.raises(looksay.RunError, match=r"cannot be written .*then continue with --resume"):
+            run.train(recipe, resume=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert before == {name: (folder / name).read_bytes() for name in (checkpoint.BEST, checkpoint.LAST)}
+    run.train(recipe, resume=True)
+    assert len(checkpoint.read(folder)) == 2
 
 
 PHASES = """
 [[phases]]
 name = "read"
+training.epochs = 2
 [[phases]]
 name = "tune"
 training.start = "read"
@@ -165,63 +214,56 @@ encoder.trainable = true
 distillation.teachers = ["read"]
 training.epochs = 1
 [[phases]]
-name = "draw"
+name = "sample"
 training.start = "tune"
-training.epochs = 2
+training.epochs = 1
 self_critical.samples = 2
 """
 
 
-def test_a_run_killed_between_its_phases_goes_on_and_ends_as_if_nothing_had_happened(
-    small_data: Path, tmp_path: Path
+def test_a_run_stopped_between_its_phases_resumes_exactly(
+    small_data: Path,
+    tmp_path: Path,
+    stop_at: Callable[[str, int], AbstractContextManager[None]],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     recipe = tmp_path / "phased.toml"
     recipe.write_text(RECIPE.read_text(encoding="utf-8") + PHASES, encoding="utf-8")
-    tiny = [
-        change for change in changes(small_data, tmp_path) if not change.startswith(("training.epochs", "encoder.tr"))
-    ]
-    straight, killed = ([*tiny, f"training.run={tmp_path / name}"] for name in ("straight", "killed"))
+    tiny = [change for change in changes(small_data, tmp_path) if not change.startswith("training.run")]
+    straight, stopped = ([*tiny, f"training.run={tmp_path / name}"] for name in ("straight", "stopped"))
     folder = run.train_phases(recipe_file.phases(recipe, straight))
-    assert folder == tmp_path / "straight" / "draw"
+    assert folder == tmp_path / "straight" / "sample"
 
-    command = [sys.executable, "-m", "looksay", "train", str(recipe), *killed]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, env=os.environ | {"TERM": "dumb"})
-    deadline = time.monotonic() + 240
-    while not (tmp_path / "killed" / "tune" / "last.ckpt").exists():
-        assert process.poll() is None, process.communicate()[1].decode()
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-
-    again = subprocess.run([*command, "--resume"], check=True, capture_output=True, text=True)
-    assert f"{tmp_path}/killed/read has all its epochs" in again.stderr
-    for phase in ("read", "tune", "draw"):
-        wanted, got = (load_file(tmp_path / name / phase / "best.safetensors") for name in ("straight", "killed"))
-        assert all(torch.equal(wanted[name], got[name]) for name in wanted), phase
+    with stop_at(Path(checkpoint.LAST).name, 3):  # of the second phase
+        run.train_phases(recipe_file.phases(recipe, stopped))
+    with caplog.at_level(logging.WARNING, logger="looksay"):
+        run.train_phases(recipe_file.phases(recipe, stopped), resume=True)
+    assert f"{tmp_path}/stopped/read is finished" in caplog.text
+    for phase in ("read", "tune", "sample"):
+        assert_same_run(tmp_path / "straight" / phase, tmp_path / "stopped" / phase)
     with pytest.raises(looksay.RunError, match="already holds a run"):
         run.train_phases(recipe_file.phases(recipe, straight))
 
 
 @pytest.mark.parametrize(
-    ("slip", "problem"),
+    ("mistake", "problem"),
     [
         ('start = "read"', "training.start=none is not a run"),
         ('teachers = ["read"]', "distillation.teachers=none is not a run"),
     ],
 )
-def test_a_slip_in_a_later_phase_is_told_before_the_first_begins(
-    slip: str, problem: str, small_data: Path, tmp_path: Path
+def test_a_mistake_in_a_later_phase_is_an_error_before_the_first_starts(
+    mistake: str, problem: str, small_data: Path, tmp_path: Path
 ) -> None:
     recipe = tmp_path / "phased.toml"
-    wrong = PHASES.replace(slip, slip.replace("read", "none"))
+    wrong = PHASES.replace(mistake, mistake.replace("read", "none"))
     recipe.write_text(RECIPE.read_text(encoding="utf-8") + wrong, encoding="utf-8")
     with pytest.raises(looksay.RunError, match=problem):
         run.train_phases(recipe_file.phases(recipe, changes(small_data, tmp_path / "run")))
     assert not (tmp_path / "run").exists()
 
 
-def test_phases_are_named_where_a_run_is_asked_for(small_data: Path, tmp_path: Path) -> None:
+def test_loading_the_folder_of_phases_names_them(small_data: Path, tmp_path: Path) -> None:
     (tmp_path / "phased" / "read").mkdir(parents=True)
     (tmp_path / "phased" / "read" / "recipe.toml").touch()
     with pytest.raises(looksay.RunError, match=r"its phases are .*read"):
@@ -235,28 +277,29 @@ def test_a_run_is_not_overwritten_and_resume_needs_one(small_data: Path, small_r
         run.train(recipe_file.load(RECIPE, changes(small_data, tmp_path / "none")), resume=True)
 
 
-def test_a_run_is_not_put_among_other_files(small_data: Path, tmp_path: Path) -> None:
+def test_a_run_needs_a_folder_without_other_files(small_data: Path, tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("years of work", encoding="utf-8")
     with pytest.raises(looksay.RunError, match="holds other files"):
         run.train(recipe_file.load(RECIPE, changes(small_data, tmp_path)))
     assert [file.name for file in tmp_path.iterdir() if file.is_file()] == ["thesis.txt"]
 
 
-def test_a_vocabulary_without_a_word_is_refused(small_data: Path, tmp_path: Path) -> None:
+def test_an_empty_vocabulary_is_refused(small_data: Path, tmp_path: Path) -> None:
     with pytest.raises(looksay.RecipeError, match=r"min_count=500: no word"):
         run.train(recipe_file.load(RECIPE, changes(small_data, tmp_path / "run", "vocabulary.min_count=500")))
 
 
-def test_a_run_stopped_in_its_first_epoch_can_go_on(small_data: Path, tmp_path: Path) -> None:
+def test_a_run_stopped_in_its_first_epoch_resumes_from_the_start(
+    small_data: Path, tmp_path: Path, stop_at: Callable[[str, int], AbstractContextManager[None]]
+) -> None:
     recipe = recipe_file.load(RECIPE, changes(small_data, tmp_path / "run", "training.epochs=1"))
-    run.train(recipe)
-    for file in ("last.ckpt", "best.safetensors", "metrics.jsonl"):
-        (tmp_path / "run" / file).unlink()
+    with stop_at(checkpoint.BEST, 1):
+        run.train(recipe)
     run.train(recipe, resume=True)
     assert len(checkpoint.read(tmp_path / "run")) == 1
 
 
-def test_a_broken_image_is_named_and_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_unreadable_image_is_named_and_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     from conftest import write_flickr8k
 
     data = write_flickr8k(tmp_path / "data")
@@ -271,13 +314,13 @@ def test_a_broken_image_is_named_and_left_out(tmp_path: Path, caplog: pytest.Log
     assert checkpoint.read(folder)[0]["epoch"] == 1
 
 
-def test_precision_follows_the_wish() -> None:
+def test_precision_has_lightnings_names() -> None:
     assert build.precision("32") == "32-true"
     assert build.precision("bf16") == "bf16-mixed"
     assert build.precision("auto") in ("32-true", "bf16-mixed")
 
 
-def test_a_run_that_gets_no_better_stops_after_its_patience(small_data: Path, tmp_path: Path) -> None:
+def test_a_run_stops_early_after_its_patience(small_data: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     recipe = recipe_file.load(RECIPE, changes(
         small_data, folder, "training.epochs=9", "training.learning_rate=1e-9", "training.patience=2"
@@ -289,21 +332,45 @@ def test_a_run_that_gets_no_better_stops_after_its_patience(small_data: Path, tm
     assert len(checkpoint.read(folder)) == 3
 
 
-def test_gradients_of_several_batches_make_one_step(small_data: Path, tmp_path: Path) -> None:
+def test_accumulated_batches_make_one_step(small_data: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     run.train(recipe_file.load(RECIPE, changes(small_data, folder, "training.epochs=1", "training.accumulate=4")))
     assert checkpoint.read(folder)[0]["step"] == 16 / 4  # 16 images, one a batch
 
 
-def test_the_encoder_begins_to_learn_after_its_frozen_epochs(small_data: Path, tmp_path: Path) -> None:
+def test_the_encoder_is_unfrozen_after_its_frozen_epochs(small_data: Path, tmp_path: Path) -> None:
     states = []
-    for epochs in (1, 2, 3):
+    for epochs in (1, 2):
         folder = tmp_path / f"run{epochs}"
         run.train(recipe_file.load(RECIPE, changes(
-            small_data, folder, f"training.epochs={epochs}", "encoder.trainable=true", "encoder.frozen_epochs=2",
+            small_data, folder, f"training.epochs={epochs}", "encoder.trainable=true", "encoder.frozen_epochs=1",
             "encoder.learning_rate=1e-2",
         )))  # fmt: skip
-        left = torch.load(folder / checkpoint.LAST, weights_only=True)["state_dict"]
-        states.append({k: v for k, v in left.items() if k.startswith("model.encoder.")})
-    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
-    assert any(not torch.equal(states[0][name], states[2][name]) for name in states[0])
+        state = torch.load(folder / checkpoint.LAST, weights_only=True)["state_dict"]
+        states.append({k: v for k, v in state.items() if k.startswith("model.encoder.")})
+    torch.manual_seed(0)
+    recipe = recipe_file.load(RECIPE, changes(small_data, tmp_path))
+    initial = build_model(recipe, Vocabulary.load(tmp_path / "run1" / "vocabulary.json")).encoder.state_dict()
+    assert all(torch.equal(initial[name.removeprefix("model.encoder.")], states[0][name]) for name in states[0])
+    assert any(not torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
+@pytest.mark.slow
+def test_a_compiled_decoder_learns_the_same(small_data: Path, tmp_path: Path) -> None:
+    options = ("training.epochs=1", "training.batch_size=8", "decoder.dropout=0", "training.length_buckets=8")
+    rows = []
+    for compiled in ("false", "true"):
+        folder = tmp_path / compiled
+        recipe = recipe_file.load(RECIPE, changes(small_data, folder, *options, f"training.compile={compiled}"))
+        rows += checkpoint.read(run.train(recipe))
+    assert rows[1]["train_loss"] == pytest.approx(rows[0]["train_loss"], abs=1e-4)
+    assert rows[1]["val_loss"] == pytest.approx(rows[0]["val_loss"], abs=1e-3)
+
+
+def test_length_buckets_change_no_loss(small_data: Path, tmp_path: Path) -> None:
+    losses = []
+    for bucket in (0, 8):
+        options = ("training.epochs=1", "training.batch_size=8", f"training.length_buckets={bucket}")
+        recipe = recipe_file.load(RECIPE, [*changes(small_data, tmp_path / str(bucket), *options), "decoder.dropout=0"])
+        losses += [row["train_loss"] for row in checkpoint.read(run.train(recipe))]
+    assert losses[0] == pytest.approx(losses[1], abs=1e-6)

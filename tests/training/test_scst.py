@@ -1,9 +1,10 @@
-"""A caption that the model draws must be worth what it will be judged by, and its end must count."""
+"""The SCST reward is CIDEr-D with the end of the caption."""
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
-import torch
+from numpy.typing import NDArray
 
 from looksay.metrics.cider import CiderD
 from looksay.metrics.ngrams import References
@@ -12,34 +13,40 @@ from looksay.text.vocabulary import SPECIAL, Vocabulary
 from looksay.training.scst import Reward
 
 WORDS = Vocabulary((*SPECIAL, *"a dog runs on the grass two men talk boat in harbour".split()))
-SAID = [["a dog runs on the grass", "the dog runs"], ["two men talk", "two men"], ["a boat in the harbour", "a boat"]]
+REFERENCES = [
+    ["a dog runs on the grass", "the dog runs"],
+    ["two men talk", "two men"],
+    ["a boat in the harbour", "a boat"],
+]
 
 
 @pytest.fixture
 def reward() -> Reward:
-    return Reward([[WORDS.encode(text) for text in texts] for texts in SAID], WORDS)
+    return Reward([[WORDS.encode(text) for text in texts] for texts in REFERENCES], WORDS)
 
 
-def drawn(*texts: str, ended: bool = True) -> torch.Tensor:
+def token_rows(*texts: str, ended: bool = True) -> NDArray[np.int64]:
     rows = [[*WORDS.encode(text), *([WORDS.end] if ended else [])] for text in texts]
     steps = max(map(len, rows))
-    return torch.tensor([row + [PADDING] * (steps - len(row)) for row in rows])
+    return np.array([row + [PADDING] * (steps - len(row)) for row in rows])
 
 
-def test_it_is_cider_d_with_the_end_as_a_word(reward: Reward) -> None:
-    references = References([[[*text.split(), "<end>"] for text in texts] for texts in SAID])
-    said = ["a dog runs on the grass", "a dog talk", "two dog", "a boat in the grass"]
+def test_it_is_cider_d_with_end_as_a_word(reward: Reward) -> None:
+    references = References([[[*text.split(), "<end>"] for text in texts] for texts in REFERENCES])
+    captions = ["a dog runs on the grass", "a dog talk", "two dog", "a boat in the grass"]
     images = [0, 0, 2, 2]
-    expected = CiderD(references).image_scores(references.count([[*text.split(), "<end>"] for text in said]), images)
-    assert reward(drawn(*said), [0, 2]).tolist() == pytest.approx(expected)
+    expected = CiderD(references).image_scores(
+        references.count([[*text.split(), "<end>"] for text in captions]), images
+    )
+    assert reward(token_rows(*captions), [0, 2]).tolist() == pytest.approx(expected)
 
 
-def test_a_caption_that_breaks_off_is_worth_less(reward: Reward) -> None:
-    whole, broken = (reward(drawn("two men talk", ended=ended), [1]).item() for ended in (True, False))
-    assert whole == pytest.approx(max(reward(drawn(text), [1]).item() for text in SAID[1]), rel=0.5)
-    assert broken < whole
+def test_a_truncated_caption_scores_less(reward: Reward) -> None:
+    complete, truncated = (reward(token_rows("two men talk", ended=ended), [1]).item() for ended in (True, False))
+    assert complete == pytest.approx(max(reward(token_rows(text), [1]).item() for text in REFERENCES[1]), rel=0.5)
+    assert truncated < complete
 
 
-def test_an_unknown_word_is_worth_nothing() -> None:
+def test_an_unknown_word_matches_nothing() -> None:
     rare = Reward([[[WORDS.unk, 4]], [[5, 6]]], WORDS)
-    assert rare(torch.tensor([[WORDS.unk, PADDING]]), [0]).item() == 0
+    assert rare(np.array([[WORDS.unk, PADDING]]), [0]).item() == 0

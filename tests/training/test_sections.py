@@ -12,10 +12,10 @@ from torch import Tensor
 
 from looksay.errors import RecipeError, RunError
 from looksay.models.encoder import Encoder, image_spec
-from looksay.training import batches, checkpoint, recipe_file, run
+from looksay.training import checkpoint, recipe_file, run
+from looksay.training.caption_dataset import caption_dataset
 from looksay.training.run_loader import history, load
 from looksay.training.sections import EncoderOptions
-from looksay.training.weight_averaging import MovingAverage
 
 RECIPE = ROOT / "recipes" / "flickr8k.toml"
 Weights = dict[str, Tensor]
@@ -58,16 +58,6 @@ def test_the_weights_kept_are_the_moving_average_and_learning_goes_on_as_without
     assert all(name.startswith("decoder.") for name in learning)
 
 
-def test_the_average_forgets_the_start_and_then_keeps_its_part() -> None:
-    average = MovingAverage(0.6, growing=True)._kwargs["avg_fn"]
-    old, new = torch.tensor(0.0), torch.tensor(1.0)
-    assert average(old, new, torch.tensor(1)).item() == pytest.approx(1 - 2 / 11)
-    assert average(old, new, torch.tensor(5)).item() == pytest.approx(0.6)
-    assert average(old, new, torch.tensor(1000)).item() == pytest.approx(1 - 0.6)
-    from_a_run = MovingAverage(0.6, growing=False)._kwargs["avg_fn"]
-    assert from_a_run(old, new, torch.tensor(1)).item() == pytest.approx(1 - 0.6)
-
-
 def test_stages_wait_for_their_turn() -> None:
     options = EncoderOptions(trainable=True, frozen_epochs=2, stage_epochs=3, stages=2)
     assert [options.unfrozen_stages(epoch) for epoch in range(10)] == [0, 0, 1, 1, 1, 2, 2, 2, 2, 2]
@@ -85,7 +75,7 @@ def test_the_last_stages_learn_and_gradients_reach_no_other(name: str) -> None:
     encoder = Encoder(name, image_spec(name, 96, "squash"), "random", trainable=True)
     stages = encoder.stages()
     assert len(stages) >= 3
-    encoder.learn(2)
+    encoder.unfreeze(2)
     encoder(torch.randn(2, 3, 96, 96)).square().sum().backward()
     reached = [{parameter.grad is not None for parameter in stage} for stage in stages]
     assert reached == [{place >= len(stages) - 2} for place in range(len(stages))]
@@ -158,11 +148,11 @@ def test_smoothed_labels_keep_the_model_less_sure(small_data: Path, tmp_path: Pa
             f"training.label_smoothing={smoothing}",
         )  # fmt: skip
         left = load(folder)
-        images = batches.images(data.read(small_data).split("val"), left.recipe, left.vocabulary, left.model)
+        images = caption_dataset(data.read(small_data).split("val"), left.recipe, left.vocabulary, left.model)
         batch = images.batch(range(4), 2)
         with torch.no_grad():
-            outputs, _ = left.model.decoder(batch.images, batch.tokens)
-            likely = left.model.decoder.output_head(outputs[batch.counted]).softmax(dim=-1).amax(dim=-1)
+            outputs, _ = left.model.decoder(left.model.encode(batch.images), batch.tokens)
+            likely = left.model.decoder.output_head(batch.words_of(outputs)).softmax(dim=-1).amax(dim=-1)
         sure[smoothing] = float(likely.mean())
     assert sure["0.3"] < sure["0.0"] - 0.1
 

@@ -1,4 +1,4 @@
-"""A model that takes up new words keeps all it knew, and puts the new ones where words like them are."""
+"""New words keep the rows of known words, and get rows near those of similar words."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from looksay.text.vocabulary import SPECIAL, Vocabulary
 from looksay.training import vocabulary_expansion
 
 KNOWN = Vocabulary((*SPECIAL, "dog", "cat", "car", "bus"))
-GROWN = KNOWN.extended(["cat", "wolf", "tram", "qwerty"])
+EXTENDED = KNOWN.extended(["cat", "wolf", "tram", "qwerty"])
 NAMES = ("decoder.embedding.table.weight", "decoder.output_head.2.weight", "decoder.output_head.2.bias")
 
 
@@ -30,25 +30,25 @@ def weights() -> dict[str, torch.Tensor]:
     return {NAMES[0]: rows, NAMES[1]: rows.clone(), NAMES[2]: rows[:, 0].clone(), "decoder.other": torch.ones(2)}
 
 
-def test_new_words_stand_near_words_like_them(vectors: Path) -> None:
-    assert GROWN.tokens == (*KNOWN.tokens, "wolf", "tram", "qwerty")
-    before, after = weights(), vocabulary_expansion.grow(weights(), KNOWN, GROWN, str(vectors))
+def test_new_words_get_rows_near_those_of_similar_words(vectors: Path) -> None:
+    assert EXTENDED.tokens == (*KNOWN.tokens, "wolf", "tram", "qwerty")
+    before, after = weights(), vocabulary_expansion.expand(weights(), KNOWN, EXTENDED, str(vectors))
     assert set(after) == set(before)
     for name in NAMES:
         assert after[name][: len(KNOWN)].equal(before[name])
-        assert len(after[name]) == len(GROWN)
-    wolf, tram, unheard = after[NAMES[0]][-3:].numpy()
+        assert len(after[name]) == len(EXTENDED)
+    wolf, tram, unknown = after[NAMES[0]][-3:].numpy()
     assert np.linalg.norm(wolf - [5, 0, 1]) < 1 < np.linalg.norm(wolf - [0, 5, 1])
     assert np.linalg.norm(tram - [0, 5, 1]) < 1
-    assert unheard == pytest.approx([2.5, 2.5, 1])  # nothing is known of it
+    assert unknown == pytest.approx([2.5, 2.5, 1])  # without a vector: the mean row
 
 
 def test_a_file_without_any_of_the_words_is_refused(tmp_path: Path) -> None:
     (tmp_path / "other.txt").write_text("zzz 1 2\n", encoding="utf-8")
     with pytest.raises(DataError, match="has none of the 10 words"):
-        vocabulary_expansion.grow(weights(), KNOWN, GROWN, str(tmp_path / "other.txt"))
+        vocabulary_expansion.expand(weights(), KNOWN, EXTENDED, str(tmp_path / "other.txt"))
 
 
 def test_without_vectors_a_new_word_is_the_mean_of_all() -> None:
-    after = vocabulary_expansion.grow(weights(), KNOWN, GROWN)
+    after = vocabulary_expansion.expand(weights(), KNOWN, EXTENDED)
     assert after[NAMES[0]][-1].tolist() == pytest.approx(weights()[NAMES[0]].mean(dim=0).tolist())

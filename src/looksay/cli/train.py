@@ -36,9 +36,9 @@ def train(recipe: Path, changes: Sequence[str], resume: bool) -> None:
 
     phases = recipe_file.phases(recipe, changes)
     try:
-        from looksay.training import run
+        from looksay.training import process, run
     except ModuleNotFoundError as error:
         raise MissingExtra("Training", "train") from error
     folder = run.train_phases(phases, resume=resume)
-    if run.is_first():
+    if process.is_first():
         click.echo(f"looksay: the run is in {folder}; next: looksay export {folder} BUNDLE", err=True)

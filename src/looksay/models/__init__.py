@@ -1,1 +1,1 @@
-"""CaptionDataset → scores of words: the networks."""
+"""Networks: images and tokens to logits."""

@@ -1,4 +1,4 @@
-"""Where to look: attention over the cells of a feature grid."""
+"""Attention over the cells of a feature grid."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from torch import Tensor, nn
 class MultiHeadAttention(nn.Module):
     """Scaled dot-product attention with several heads (Vaswani et al. 2017).
 
-    The keys and values of an image are projected once (`project`), not once a word.
+    `project` computes the keys and values of an image once for all of its words.
 
     Parameters
     ----------
     query_size, grid_size : int
         Features of a query and of a grid cell.
     size : int
-        Features of keys, values and of the result; a multiple of `heads`.
+        Features of the keys, the values and the context; a multiple of `heads`.
     heads : int
     """
 
@@ -30,17 +30,17 @@ class MultiHeadAttention(nn.Module):
         self.value = nn.Linear(grid_size, size)
 
     def project(self, grid: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the keys and the values of a grid (images, cells, grid_size), as `forward` multiplies them."""
-        keys, values = (each(grid).unflatten(2, (self.heads, -1)) for each in (self.key, self.value))
+        """Return the keys and the values of a grid (images, cells, grid_size), in the layout that `forward` takes."""
+        keys, values = (layer(grid).unflatten(2, (self.heads, -1)) for layer in (self.key, self.value))
         return keys.permute(0, 2, 3, 1).contiguous(), values.transpose(1, 2).contiguous()
 
     def forward(self, query: Tensor, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Look once for each row.
+        """Attend once for every row.
 
         Parameters
         ----------
         query : Tensor, shape (rows, query_size)
-            The rows of an image stand together: `rows` is a multiple of `images`.
+            The rows of an image are adjacent: `rows` is a multiple of `images`.
         keys : Tensor, shape (images, heads, size / heads, cells)
         values : Tensor, shape (images, heads, cells, size / heads)
 
@@ -58,14 +58,14 @@ class MultiHeadAttention(nn.Module):
 
 
 class AdditiveAttention(nn.Module):
-    """Attention by a small network over each cell and the query (Bahdanau et al. 2015): ``v · tanh(W a + U h)``.
+    """Additive attention (Bahdanau et al. 2015): the score of a cell is ``v · tanh(W a + U h)``.
 
     Parameters
     ----------
     query_size, grid_size : int
         Features of a query and of a grid cell.
     size : int
-        Features of the small network.
+        Hidden features of the scoring network.
     """
 
     def __init__(self, query_size: int, grid_size: int, size: int) -> None:
@@ -75,25 +75,25 @@ class AdditiveAttention(nn.Module):
         self.energy = nn.Linear(size, 1, bias=False)
 
     def project(self, grid: Tensor) -> Tensor:
-        """Return the keys (images, cells, size) of a grid, once for all words."""
+        """Return the keys (images, cells, size) of a grid, computed once for all words."""
         keys: Tensor = self.key(grid)
         return keys
 
     def scores(self, query: Tensor, keys: Tensor) -> Tensor:
-        """Return how much each row wants to look at each cell, before the softmax: (rows, cells)."""
+        """Return the scores of the cells for every row, before the softmax: (rows, cells)."""
         images, cells, size = keys.shape
         queries = self.query(query).view(images, -1, 1, size)
         energies: Tensor = self.energy(torch.tanh(keys.unsqueeze(1) + queries))
         return energies.reshape(-1, cells)
 
 
-def look(weights: Tensor, values: Tensor) -> Tensor:
-    """Sum a grid by weights.
+def attend(weights: Tensor, values: Tensor) -> Tensor:
+    """Return the context: the weighted sum of the cells.
 
     Parameters
     ----------
     weights : Tensor, shape (rows, cells)
-        The rows of an image stand together.
+        The rows of an image are adjacent.
     values : Tensor, shape (images, cells, size)
 
     Returns

@@ -1,4 +1,4 @@
-"""Encoder + decoder, and how search walks them."""
+"""Encoder and decoder together, and their use in decoding."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from looksay.text.vocabulary import Vocabulary
 
 
 class CaptionModel(nn.Module):
-    """A CNN that looks and an LSTM that says.
+    """A CNN encoder and an LSTM decoder.
 
     Parameters
     ----------
@@ -30,25 +30,29 @@ class CaptionModel(nn.Module):
         self.encoder = encoder
         self.decoder = decoder
 
-    def grid(self, images: Tensor) -> Tensor:
-        """Return the grids of images (images, 3, size, size), or what a frozen encoder has made of them already."""
-        made: Tensor = self.encoder(images) if images.ndim == 4 else images
-        return made
-
-    @torch.no_grad()
-    def captions(self, grid: Tensor, vocabulary: Vocabulary, options: DecodingOptions) -> list[list[Hypothesis]]:
-        """Find the best captions of encoded images, with the search that the runtime uses.
+    def encode(self, images: Tensor) -> Tensor:
+        """Return feature grids in fp32: (images, cells, channels).
 
         Parameters
         ----------
-        grid : Tensor, shape (images, cells, channels)
-            What the encoder made of them.
+        images : Tensor
+            Pixels of uint8 (images, size, size, 3), or features (images, cells, channels) that a frozen encoder has
+            computed before, which are only cast.
         """
+        if images.dtype != torch.uint8:
+            return images.float()
+        grid: Tensor = self.encoder(self.encoder.normalise(images))
+        return grid
+
+    @torch.no_grad()
+    def captions(self, grid: Tensor, vocabulary: Vocabulary, options: DecodingOptions) -> list[list[Hypothesis]]:
+        """Return the best hypotheses for each grid (images, cells, channels), decoded as the runtime decodes."""
         state = DecoderState.begin(*self.decoder.begin(grid))
-        return decode(self.step, state, options, vocabulary)
+        processors = logits_processors.of(options, vocabulary)
+        return search(self.step, state, options, start=vocabulary.start, end=vocabulary.end, rules=processors)
 
     def step(self, tokens: Tokens, state: DecoderState) -> tuple[NDArray[np.float32], DecoderState]:
-        """Give `decode` the log-probabilities of the next word."""
+        """Return the log-probabilities of the next token and the next state, for `search`."""
         device = next(self.parameters()).device
         embedded = self.decoder.embedding(torch.from_numpy(tokens).to(device))
         output, hidden, _ = self.decoder.step(embedded, state.memory, state.hidden)

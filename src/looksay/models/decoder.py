@@ -1,8 +1,4 @@
-"""What every LSTM that says can do.
-
-`begin` looks at an image once, `step` reads a word, `words` scores the next one. Teacher forcing (`forward`) is
-written once, here.
-"""
+"""The base class of all decoders: `begin` projects an image once, `step` reads a token, `forward` teacher-forces."""
 
 from __future__ import annotations
 
@@ -16,31 +12,33 @@ from torch.nn import functional
 Tensors = dict[str, Tensor]
 
 PADDING = -1
-"""Stands for a word where a caption has already ended."""
+"""The token id after the end of a caption."""
+
+_CHECK_INTERVAL = 4
+"""Steps of `Decoder.sample` between two checks whether all captions have ended, each of which waits for the GPU."""
 
 
 class Decoder(nn.Module, ABC):
-    """The interface of all designs; each is made from the same parameters.
+    """An LSTM decoder; all designs take the same parameters.
 
     Parameters
     ----------
     channels : int
-        Features of a grid cell. A design without attention looks at the mean of the cells.
+        Features of a grid cell. A design without attention reads the mean of the cells.
     embedding : WordEmbedding
-        Of `size` features.
-    vocabulary : int
-        Number of words.
+        With `size` output features.
+    vocab_size : int
     size : int
-        Features of the state, and of all that the image and the words are projected to.
+        Features of the state and of the projected image and words.
     dropout : float
-        0 to below 1. On the words read, on the output and, but in soft attention, on the image.
+        0 to below 1; on the embedded words, on the output and, except in soft attention, on the image.
 
     Attributes
     ----------
     embedding : Module
-        Word ids (rows,) to vectors.
+        Token ids (rows,) to vectors.
     output_head : Module
-        The output of a step (rows, size) to the scores of all words (rows, vocabulary), before the softmax.
+        The output of a step (rows, size) to logits (rows, vocab).
     """
 
     embedding: nn.Module
@@ -48,162 +46,169 @@ class Decoder(nn.Module, ABC):
 
     @abstractmethod
     def begin(self, grid: Tensor) -> tuple[Tensors, Tensors]:
-        """Look at images, once for all their captions.
+        """Project images, once for all their captions.
 
         Parameters
         ----------
         grid : Tensor, shape (images, cells, channels)
-            One cell where the encoder's features are pooled.
+            One cell if the encoder's features are pooled.
 
         Returns
         -------
         memory : dict of Tensor, shape (images, ...)
-            What every step looks at.
+            The part that is the same at every step.
         state : dict of Tensor, shape (images, size)
-            The hidden and cell states before the first word.
+            The initial hidden and cell states.
         """
 
     @abstractmethod
     def step(self, embedded: Tensor, memory: Tensors, state: Tensors) -> tuple[Tensor, Tensors, Tensor]:
-        """Read one word in every row.
+        """Read one token in every row.
 
         Parameters
         ----------
         embedded : Tensor, shape (rows, embedding)
-            The words. `rows` is a multiple of `images`; the rows of an image stand together.
+            `rows` is a multiple of `images`; the rows of an image are adjacent.
         memory : dict of Tensor, shape (images, ...)
         state : dict of Tensor, shape (rows, size)
 
         Returns
         -------
         output : Tensor, shape (rows, size)
-            What `words` scores the next word from.
+            The input of `output_head`.
         state : dict of Tensor, shape (rows, size)
         attention : Tensor, shape (rows, cells)
-            Where the decoder looked; each row sums to 1. A design without attention looks everywhere alike.
+            Each row sums to 1; uniform in a design without attention.
         """
 
     def forward(
-        self, grid: Tensor, tokens: Tensor, own_words: float = 0.0, going: Sequence[tuple[int, int]] | None = None
+        self,
+        grid: Tensor,
+        tokens: Tensor,
+        sampling_prob: float = 0.0,
+        active: Sequence[tuple[int, int]] | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Read given captions (teacher forcing); `words` scores each next word from what comes out.
+        """Read given captions (teacher forcing); `output_head` turns the outputs into logits of the next tokens.
 
         Parameters
         ----------
         grid : Tensor, shape (images, cells, channels)
         tokens : Tensor of int, shape (rows, steps)
-            ``<start>`` and the caption's words; the captions of an image stand together.
-        own_words : float
-            Probability, 0 to 1, that after the first step the word read is one drawn from the model's own scores
-            instead (scheduled sampling, Bengio et al. 2015).
-        going : sequence of (int, int), optional
-            For each step, how many images still have a word to say, the first ones, and how many captions of each;
-            the others are read no further, which saves their work. By default all are read to the end.
+            ``<start>`` and the words; the captions of an image are adjacent.
+        sampling_prob : float
+            Probability, 0 to 1, that after the first step the token read is sampled from the model's own distribution
+            (scheduled sampling, Bengio et al. 2015).
+        active : sequence of (int, int), optional
+            For each step, the number of leading images that have an unfinished caption, and the number of leading
+            captions of each. The others are skipped. By default all rows are read to the end.
 
         Returns
         -------
         outputs : Tensor, shape (rows, steps, size)
-            0 where a caption is read no further.
+            0 where a row is skipped.
         attention : Tensor, shape (rows, steps, cells)
-            Likewise.
+            0 where a row is skipped.
         """
         memory, state = self.begin(grid)
-        all_ = now = (len(grid), len(tokens) // len(grid))
-        state = {name: value.repeat_interleave(all_[1], dim=0) for name, value in state.items()}
+        full = current = (len(grid), len(tokens) // len(grid))
+        state = {name: value.repeat_interleave(full[1], dim=0) for name, value in state.items()}
         outputs: list[Tensor] = []
-        looks: list[Tensor] = []
+        attentions: list[Tensor] = []
         for step, embedded in enumerate(self.embedding(tokens).unbind(dim=1)):
-            if own_words and step:
-                embedded = self.embedding(self._some_own(tokens[:, step], outputs[-1], own_words))  # noqa: PLW2901
-            if going and going[step] != now:
-                state = {name: _narrow(value, now, going[step]) for name, value in state.items()}
-                now = going[step]
-                memory = {name: value[: now[0]] for name, value in memory.items()}
-            output, state, attention = self.step(_narrow(embedded, all_, now), memory, state)
-            outputs.append(_widen(output, now, all_))
-            looks.append(_widen(attention, now, all_))
-        return torch.stack(outputs, dim=1), torch.stack(looks, dim=1)
+            if sampling_prob and step:
+                embedded = self.embedding(self._mix_samples(tokens[:, step], outputs[-1], sampling_prob))  # noqa: PLW2901
+            if active and active[step] != current:
+                state = {name: _narrow(value, current, active[step]) for name, value in state.items()}
+                current = active[step]
+                memory = {name: value[: current[0]] for name, value in memory.items()}
+            output, state, attention = self.step(_narrow(embedded, full, current), memory, state)
+            outputs.append(_widen(output, current, full))
+            attentions.append(_widen(attention, current, full))
+        return torch.stack(outputs, dim=1), torch.stack(attentions, dim=1)
 
-    def draw(self, grid: Tensor, captions: int, *, start: int, end: int, max_length: int) -> tuple[Tensor, Tensor]:
-        """Draw captions, word by word, from the model's own probabilities.
+    def sample(self, grid: Tensor, captions: int, *, start: int, end: int, max_length: int) -> tuple[Tensor, Tensor]:
+        """Sample captions from the model's own distribution.
 
         Parameters
         ----------
         grid : Tensor, shape (images, cells, channels)
         captions : int
-            Of each image; they stand together.
+            Captions of each image; they are adjacent.
         start, end : int
             Ids of ``<start>`` and ``<end>``.
         max_length : int
-            A caption that has not ended by then is cut.
+            A caption without ``<end>`` after this many words is cut.
 
         Returns
         -------
-        said : Tensor of int64, shape (rows, steps)
+        sampled : Tensor of int64, shape (rows, steps)
             The words and ``<end>``, then `PADDING`.
         log_probs : Tensor of float32, shape (rows, steps)
-            Of these words, with gradients; 0 where there is none.
+            Log-probabilities of these tokens, with gradients; 0 at `PADDING`.
         """
         all_memory, state = self.begin(grid)
         memory, state = all_memory, {name: value.repeat_interleave(captions, dim=0) for name, value in state.items()}
-        word = torch.full((len(grid) * captions,), start, device=grid.device)
-        none = torch.full_like(word, PADDING)
-        rows, going = torch.arange(len(word), device=grid.device), torch.ones_like(word, dtype=torch.bool)
-        said: list[Tensor] = []
+        token = torch.full((len(grid) * captions,), start, device=grid.device)
+        padding = torch.full_like(token, PADDING)
+        rows, active = torch.arange(len(token), device=grid.device), torch.ones_like(token, dtype=torch.bool)
+        sampled: list[Tensor] = []
         log_probs: list[Tensor] = []
-        while len(said) <= max_length and going.any():
-            if 2 * going.sum() <= len(going):  # no more work for captions that have ended
-                rows, word, state = rows[going], word[going], {name: value[going] for name, value in state.items()}
-                memory = {name: value[rows // captions] for name, value in all_memory.items()}
-                going = going[going]
-            output, state, _ = self.step(self.embedding(word), memory, state)
+        for step in range(max_length + 1):
+            if grid.device.type == "cpu" or step % _CHECK_INTERVAL == 0:
+                unfinished = active.nonzero()[:, 0]
+                if not len(unfinished):
+                    break
+                if 2 * len(unfinished) <= len(active):  # drop the rows of finished captions
+                    rows, token, active = rows[unfinished], token[unfinished], active[unfinished]
+                    state = {name: value[unfinished] for name, value in state.items()}
+                    memory = {name: value[rows // captions] for name, value in all_memory.items()}
+            output, state, _ = self.step(self.embedding(token), memory, state)
             scores = self.output_head(output).float().log_softmax(dim=-1)
-            word = torch.multinomial(scores.detach().exp(), 1)[:, 0]
-            likely = torch.where(going, scores.gather(1, word[:, None])[:, 0], 0.0)
-            said.append(none.scatter(0, rows, torch.where(going, word, PADDING)))
-            log_probs.append(torch.zeros_like(none, dtype=likely.dtype).scatter(0, rows, likely))
-            going = going & (word != end)
-        return torch.stack(said, dim=1), torch.stack(log_probs, dim=1)
+            token = torch.multinomial(scores.detach().exp(), 1)[:, 0]
+            log_prob = torch.where(active, scores.gather(1, token[:, None])[:, 0], 0.0)
+            sampled.append(padding.scatter(0, rows, torch.where(active, token, PADDING)))
+            log_probs.append(torch.zeros_like(padding, dtype=log_prob.dtype).scatter(0, rows, log_prob))
+            active = active & (token != end)
+        return torch.stack(sampled, dim=1), torch.stack(log_probs, dim=1)
 
     @torch.no_grad()
-    def _some_own(self, words: Tensor, output: Tensor, part: float) -> Tensor:
-        """Return words (rows,) of which a part is drawn from the model's scores."""
-        drawn = torch.multinomial(self.output_head(output).float().softmax(dim=-1), 1)[:, 0]
-        return torch.where(torch.rand(len(words), device=words.device) < part, drawn, words)
+    def _mix_samples(self, tokens: Tensor, output: Tensor, sampling_prob: float) -> Tensor:
+        """Return tokens (rows,), each replaced by a sample with probability `sampling_prob`."""
+        samples = torch.multinomial(self.output_head(output).float().softmax(dim=-1), 1)[:, 0]
+        return torch.where(torch.rand(len(tokens), device=tokens.device) < sampling_prob, samples, tokens)
 
 
-def _narrow(rows: Tensor, from_: tuple[int, int], to: tuple[int, int]) -> Tensor:
-    """Return the rows (rows, size) of the first images and of the first captions of each."""
-    if from_ == to:
+def _narrow(rows: Tensor, full: tuple[int, int], active: tuple[int, int]) -> Tensor:
+    """Return the rows (rows, size) of the leading images and of the leading captions of each."""
+    if full == active:
         return rows
-    return rows.view(*from_, -1)[: to[0], : to[1]].flatten(0, 1)
+    return rows.view(*full, -1)[: active[0], : active[1]].flatten(0, 1)
 
 
-def _widen(rows: Tensor, from_: tuple[int, int], to: tuple[int, int]) -> Tensor:
-    """Put rows where they were before `_narrow`, among zeros."""
-    if from_ == to:
+def _widen(rows: Tensor, active: tuple[int, int], full: tuple[int, int]) -> Tensor:
+    """Undo `_narrow`; the skipped rows are 0."""
+    if full == active:
         return rows
-    missing = (0, 0, 0, to[1] - from_[1], 0, to[0] - from_[0])
-    return functional.pad(rows.view(*from_, -1), missing).flatten(0, 1)
+    missing = (0, 0, 0, full[1] - active[1], 0, full[0] - active[0])
+    return functional.pad(rows.view(*active, -1), missing).flatten(0, 1)
 
 
-def for_rows(remembered: Tensor, embedded: Tensor) -> Tensor:
-    """Repeat what is remembered of each image (images, size) for each of its rows (rows, size)."""
-    rows, images = embedded.shape[0], remembered.shape[0]  # len() would fix them in an exported graph
-    return remembered if rows == images else remembered[:, None].expand(-1, rows // images, -1).flatten(0, 1)
+def repeat_for_rows(per_image: Tensor, embedded: Tensor) -> Tensor:
+    """Repeat (images, size) for the rows of `embedded` (rows, embedding): (rows, size)."""
+    rows, images = embedded.shape[0], per_image.shape[0]  # len() would make them constants in an exported graph
+    return per_image if rows == images else per_image[:, None].expand(-1, rows // images, -1).flatten(0, 1)
 
 
 def mean_cell(grid: Tensor) -> Tensor:
-    """Return the mean of the cells of each grid (images, cells, features): (images, features).
+    """Return the mean of the cells (images, cells, features): (images, features).
 
-    It is a product, because ONNX Runtime's own mean of one image differs in the last digit from that of the same
-    image among others; int8 then makes other words of it.
+    It is a matrix product, because ONNX Runtime's ReduceMean depends in the last digit on the batch size, which int8
+    quantisation amplifies to other captions.
     """
     cells = grid.shape[1]
     return (grid.new_full((1, cells), 1 / cells) @ grid)[:, 0]
 
 
-def everywhere(grid_like: Tensor, rows: Tensor) -> Tensor:
-    """Return the attention of a design that has none: the same for every cell of `grid_like` (images, cells)."""
-    weights = torch.full_like(grid_like, 1 / grid_like.shape[1])
-    return for_rows(weights, rows)
+def uniform_attention(cells: Tensor, embedded: Tensor) -> Tensor:
+    """Return uniform weights over `cells` (images, cells) for the rows of `embedded`: (rows, cells)."""
+    return repeat_for_rows(torch.full_like(cells, 1 / cells.shape[1]), embedded)

@@ -1,4 +1,4 @@
-"""The CNN that looks: any timm network, as a feature grid or as one vector."""
+"""The CNN encoder: any timm network, as a feature grid or as pooled features."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from looksay.types import ImageSpec, ResizeRule
 HUB = "hub"
 RANDOM = "random"
 IMAGENET = 1000
-"""Classes."""
+"""Number of classes."""
 
 
 class Encoder(nn.Module):
@@ -27,30 +27,32 @@ class Encoder(nn.Module):
     Parameters
     ----------
     name : str
-        Any CNN that timm knows: ``resnet50``, ``tf_efficientnet_lite1``, ``vgg16``.
+        A CNN of timm: ``resnet50``, ``tf_efficientnet_lite1``, ``vgg16``.
     image : ImageSpec
-        What its images look like.
+        The input that it was trained with.
     weights : str
-        ``hub``: timm's pretrained weights, from its hub; ``random``: none; else a safetensors file under timm's
+        ``hub``: timm's pretrained weights; ``random``: none; otherwise a safetensors file with timm's parameter
         names, of any floating-point type, with or without the classifier.
     pooled : bool
-        One vector for the image, as its classifier would get it (VGG's dense layers included), in place of a grid.
+        Return the vector that the classifier would get (including VGG's dense layers) in place of a grid.
     trainable : bool
-        Whether gradients reach the CNN. The BatchNorm statistics are kept as they are in any case.
+        Whether gradients reach the CNN. BatchNorm statistics are never updated.
 
     Attributes
     ----------
-    name : str
     grid : tuple of int
-        Rows and columns of the feature grid; (1, 1) where it is pooled.
+        Rows and columns of the feature grid; (1, 1) if pooled.
     channels : int
-        Features in a cell of the grid.
+        Features of a grid cell.
 
     Raises
     ------
     RecipeError
-        If timm has no such network, if it gives no feature grid, or if the weights cannot be had or do not fit.
+        If timm has no such network, if it has no feature grid, or if the weights cannot be loaded.
     """
+
+    _scale: Tensor
+    _shift: Tensor
 
     def __init__(
         self, name: str, image: ImageSpec, weights: str = HUB, *, pooled: bool = False, trainable: bool = False
@@ -58,22 +60,25 @@ class Encoder(nn.Module):
         super().__init__()
         cnn = _create(name, weights)
         if not pooled and hasattr(cnn, "pre_logits"):
-            cnn.pre_logits = nn.Identity()  # VGG's dense layers are most of its weights, and no part of the grid
+            cnn.pre_logits = nn.Identity()  # VGG's dense layers: most of its weights, unused for a grid
         self.cnn = cnn.to(memory_format=torch.channels_last).requires_grad_(trainable)
         self.name = name
         self.pooled = pooled
         self.trainable = trainable
+        mean, std = (torch.tensor(values, dtype=torch.float32)[:, None, None] for values in (image.mean, image.std))
+        self.register_buffer("_scale", 1 / (255 * std), persistent=False)
+        self.register_buffer("_shift", mean / std, persistent=False)
         self.train()
         try:
             with torch.no_grad():
                 features = cnn.forward_features(torch.zeros(1, 3, image.size, image.size))
         except Exception as error:  # each network objects in its own way to a size it cannot take
-            raise RecipeError(f"encoder.name={name} cannot look at image.size={image.size} pixels: {error}") from error
+            raise RecipeError(f"encoder.name={name} does not take image.size={image.size} pixels: {error}") from error
         if features.ndim != 4:
             raise RecipeError(
-                f"encoder.name={name} gives features of shape {tuple(features.shape)}, not a grid; take a CNN"
+                f"encoder.name={name} gives features of shape {tuple(features.shape)}, not a grid: use a CNN"
             )
-        # A few of timm's CNNs keep the channels last; their number tells which.
+        # A few of timm's CNNs return the channels last, which their number shows.
         self._channels_last = features.shape[1] != cnn.num_features == features.shape[3]
         features = features.movedim(-1, 1) if self._channels_last else features
         self.channels: int = features.shape[1]
@@ -84,14 +89,13 @@ class Encoder(nn.Module):
             self.grid = (1, 1)
 
     def stages(self) -> list[list[nn.Parameter]]:
-        """Return the parameters of the CNN by its stages, as timm groups them, from the first to the last.
-
-        Where timm counts a layer of norms alone as a stage (VGG with BatchNorm), it goes with the stage before it.
-        """
+        """Return the parameters of the CNN by timm's stages, first to last; norms belong to the stage before them."""
         try:
             groups = group_parameters(self.cnn, self.cnn.group_matcher(coarse=True))
         except Exception as error:  # a few of timm's CNNs have no such groups, or not for all that they have
-            raise RecipeError(f"encoder.name={self.name}: timm names no stages of it; keep it frozen") from error
+            raise RecipeError(
+                f"encoder.name={self.name}: timm defines no stages for it: use encoder.trainable=false"
+            ) from error
         used = {n: p for n, p in self.cnn.named_parameters() if self.pooled or not n.startswith("head.")}
         stages: list[list[nn.Parameter]] = []
         for key in sorted(groups):
@@ -102,33 +106,37 @@ class Encoder(nn.Module):
                 stages.append(stage)
         return stages
 
-    def learn(self, count: float) -> None:
-        """Let the last `count` stages learn from now on (inf for all, 0 for none); in training mode."""
+    def unfreeze(self, count: float) -> None:
+        """Unfreeze the last `count` stages (inf for all), freeze the others, and switch to training mode."""
         self.trainable = count > 0
         if count in (0, math.inf):
             self.cnn.requires_grad_(self.trainable)
             self.train()
             return
-        for place, stage in enumerate(reversed(self.stages())):
+        for index, stage in enumerate(reversed(self.stages())):
             for parameter in stage:
-                parameter.requires_grad_(place < count)
+                parameter.requires_grad_(index < count)
         self.train()
 
     def train(self, mode: bool = True) -> Self:
-        """Switch to training mode, save for BatchNorm, or for everything if the CNN is frozen."""
+        """Switch to training mode, except BatchNorm, and except everything if the CNN is frozen."""
         super().train(mode and self.trainable)
         for module in self.modules():
             if isinstance(module, nn.modules.batchnorm._BatchNorm):
                 module.eval()
         return self
 
+    def normalise(self, pixels: Tensor) -> Tensor:
+        """Return what `images.normalise` returns for pixels of uint8 (batch, size, size, 3), on their device."""
+        return pixels.permute(0, 3, 1, 2).contiguous() * self._scale - self._shift
+
     def forward(self, pixels: Tensor) -> Tensor:
-        """Return the feature grid, or its one cell.
+        """Return the feature grid; of one cell if the features are pooled.
 
         Parameters
         ----------
-        pixels : Tensor, shape (batch, 3, size, size)
-            As `images.prepare` makes them.
+        pixels : Tensor of float32, shape (batch, 3, size, size)
+            As `images.prepare` or `normalise` returns them.
 
         Returns
         -------
@@ -144,39 +152,35 @@ class Encoder(nn.Module):
 
 
 def classifier(name: str, weights: str = HUB) -> nn.Linear:
-    """Return the layer with which timm's network tells its classes apart, from the mean of its grid.
+    """Return the ImageNet classifier of a timm network, which reads the mean of its grid.
 
     Parameters
     ----------
     name, weights
-        As for `Encoder`; a file must have the classifier's weights, too.
+        As for `Encoder`; a file must hold the classifier's weights as well.
 
     Raises
     ------
     RecipeError
-        If they cannot be had, or if the network has no such layer for ImageNet's classes.
+        If the weights cannot be loaded, or if the network has no such classifier.
     """
     cnn: Any = _create(name, weights, classes=True)
     head = cnn.get_classifier()
     if not isinstance(head, nn.Linear) or head.in_features != cnn.num_features:
-        raise RecipeError(f"encoder.name={name} has no linear classifier over its grid, so it tells no nouns")
+        raise RecipeError(f"encoder.name={name} has no linear classifier over its grid: set vocabulary.concepts=false")
     if head.out_features != IMAGENET:
-        raise RecipeError(f"encoder.name={name} tells {head.out_features} classes; nouns are of ImageNet's {IMAGENET}")
+        raise RecipeError(
+            f"encoder.name={name} has {head.out_features} classes; the concepts need ImageNet's {IMAGENET}"
+        )
     return head.requires_grad_(False).eval()
 
 
 def image_spec(name: str, size: int | None, resize: ResizeRule) -> ImageSpec:
-    """Return the `ImageSpec` that timm's weights of a network were trained with.
-
-    Parameters
-    ----------
-    size : int, optional
-        In place of the network's own.
-    """
+    """Return the `ImageSpec` that a network's weights were trained with; `size`, if given, replaces its own."""
     try:
         known: dict[str, Any] = timm.get_pretrained_cfg(name, allow_unregistered=False).to_dict()  # type: ignore[union-attr]
-    except Exception as error:  # an unknown name is an error of timm's own, or None
-        raise RecipeError(f"encoder.name={name}: timm has no such network; see timm.list_models()") from error
+    except Exception as error:  # timm raises an error of its own for an unknown name, or returns None
+        raise RecipeError(f"encoder.name={name}: timm has no such network; timm.list_models() lists them") from error
     interpolation = known["interpolation"]
     return ImageSpec(
         size=size or known["input_size"][-1],
@@ -188,14 +192,14 @@ def image_spec(name: str, size: int | None, resize: ResizeRule) -> ImageSpec:
 
 
 def _create(name: str, weights: str, *, classes: bool = False) -> Any:
-    """Make a network of timm's, with its classifier if `classes`."""
+    """Create a timm network, with its classifier if `classes`."""
     try:
-        wanted: dict[str, Any] = {} if classes else {"num_classes": 0}
-        cnn = timm.create_model(name, pretrained=weights == HUB, **wanted)
+        options: dict[str, Any] = {} if classes else {"num_classes": 0}
+        cnn = timm.create_model(name, pretrained=weights == HUB, **options)
     except Exception as error:  # timm, its hub and its networks raise errors of many kinds
         raise RecipeError(
             f"encoder.name={name}, encoder.weights={weights}: {str(error).rstrip('.')}. "
-            "timm.list_models() names its networks; without internet, encoder.weights=FILE takes a safetensors file"
+            "timm.list_models() lists the networks; without internet, use encoder.weights=FILE with a safetensors file"
         ) from error
     if weights not in (HUB, RANDOM):
         _load(cnn, Path(weights), classes=classes)
@@ -211,12 +215,12 @@ def _load(cnn: Any, file: Path, *, classes: bool) -> None:
         raise RecipeError(f"encoder.weights={file} is not a safetensors file: {error}") from error
     heads = cnn.pretrained_cfg.get("classifier") or ()
     heads = (heads,) if isinstance(heads, str) else tuple(heads)
-    left_out = () if classes else tuple(f"{head}." for head in heads)
+    ignored = () if classes else tuple(f"{head}." for head in heads)
     try:
-        cnn.load_state_dict({k: v.float() for k, v in weights.items() if not k.startswith(left_out)})
+        cnn.load_state_dict({k: v.float() for k, v in weights.items() if not k.startswith(ignored)})
     except RuntimeError as error:
-        problems = str(error).splitlines()[1:3]  # it names every key
+        problems = str(error).splitlines()[1:3]  # the message lists every key
         raise RecipeError(
-            f"encoder.weights={file} does not fit; take timm's weights for this very name. "
+            f"encoder.weights={file} does not fit: use timm's weights for this network. "
             f"{' '.join(problem.strip()[:120] for problem in problems)} …"
         ) from error

@@ -1,4 +1,4 @@
-"""The LSTM of every decoder (Hochreiter and Schmidhuber 1997, with the forget gate of Gers et al. 2000)."""
+"""The LSTM cell of every decoder (Hochreiter and Schmidhuber 1997, with the forget gate of Gers et al. 2000)."""
 
 from __future__ import annotations
 
@@ -7,41 +7,37 @@ from torch import Tensor, nn
 
 
 class LSTM(nn.Module):
-    """One step of an LSTM, equal to `torch.nn.LSTMCell`; what it reads and its state go through one matrix product.
-
-    Torch's own makes two products, and adds two biases where one does.
+    """One step of an LSTM, equal to `torch.nn.LSTMCell` with one matrix product and one bias in place of two.
 
     Parameters
     ----------
-    reads : int
-        Features of what it reads at each step.
-    size : int
-        Features of its state.
+    input_size, size : int
+        Features of the input and of the state.
     """
 
-    def __init__(self, reads: int, size: int) -> None:
+    def __init__(self, input_size: int, size: int) -> None:
         super().__init__()
-        self.gates = nn.Linear(reads + size, 4 * size)
-        for weights in self.gates.parameters():  # as torch's own begins
+        self.gates = nn.Linear(input_size + size, 4 * size)
+        for weights in self.gates.parameters():  # the initialisation of torch.nn.LSTMCell
             nn.init.uniform_(weights, -(size**-0.5), size**-0.5)
 
-    def forward(self, read: Tensor, state: tuple[Tensor, Tensor], given: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Read once.
+    def forward(
+        self, inputs: Tensor, state: tuple[Tensor, Tensor], static_gates: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Return the next hidden and cell state, each (rows, size).
 
         Parameters
         ----------
-        read : Tensor, shape (rows, reads)
+        inputs : Tensor, shape (rows, input_size)
         state : (Tensor, Tensor), each of shape (rows, size)
-            Hidden and cell.
-        given : Tensor, shape (rows, 4 * size), optional
-            What counts in the gates at every step alike, and is not worth a product at each.
-
-        Returns
-        -------
-        hidden, cell : Tensor, shape (rows, size)
+            Hidden and cell state.
+        static_gates : Tensor, shape (rows, 4 * size), optional
+            Added to the gates: the projection of an input that is the same at every step.
         """
         hidden, cell = state
-        gates = self.gates(torch.cat([read, hidden], dim=1))
-        take, keep, new, show = (gates if given is None else gates + given).chunk(4, dim=1)
-        cell = keep.sigmoid() * cell + take.sigmoid() * new.tanh()
-        return show.sigmoid() * cell.tanh(), cell
+        gates = self.gates(torch.cat([inputs, hidden], dim=1))
+        gates = gates if static_gates is None else gates + static_gates
+        input_gate, forget_gate, candidate, output_gate = gates.chunk(4, dim=1)
+        # The cell state sums over all steps: it stays in fp32 where autocast computes the gates in bf16.
+        cell = forget_gate.sigmoid() * cell.float() + input_gate.sigmoid() * candidate.tanh()
+        return (output_gate.sigmoid() * cell.tanh()).to(gates.dtype), cell

@@ -1,4 +1,4 @@
-"""Every design by its name."""
+"""The decoders by name."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ DECODERS: dict[str, Callable[..., Decoder]] = {
     "adaptive": Adaptive,
     "top-down": TopDown,
 }
-"""The names that the literature and the recipes give them."""
+"""Decoder classes by the names of the literature, which recipes use."""
 
 
 def build(
     name: str,
     channels: int,
     embedding: WordEmbedding,
-    vocabulary: int,
+    vocab_size: int,
     *,
     size: int,
     heads: int,
@@ -41,34 +41,35 @@ def build(
 
     Parameters
     ----------
-    channels, embedding, vocabulary, size, dropout
+    channels, embedding, vocab_size, size, dropout
         See `Decoder`.
     heads : int
-        Of the attention of a design that has several; `size` is a multiple of it.
+        Attention heads of ``top-down``; `size` is a multiple of it.
     tied : bool
-        Whether words are scored with the very vectors they are read with (Press and Wolf 2017).
+        Share the weights of the embedding and the output layer (Press and Wolf 2017).
 
     Raises
     ------
     RecipeError
-        If there is no such design, or if its sizes do not fit together.
+        If the name is unknown, or if the sizes do not fit together.
     """
     if name not in DECODERS:
-        raise RecipeError(f"decoder.name={name}: there is no such decoder; there are {', '.join(DECODERS)}")
+        raise RecipeError(f"decoder.name={name} is unknown: use one of {', '.join(DECODERS)}")
     design = DECODERS[name]
     if design is TopDown:
         if size % heads:
-            raise RecipeError(f"decoder.size={size} is not a multiple of decoder.heads={heads}")
-        decoder: Decoder = TopDown(channels, embedding, vocabulary, size=size, heads=heads, dropout=dropout)
+            raise RecipeError(f"decoder.size={size} is not a multiple of decoder.heads={heads}: change one of them")
+        decoder: Decoder = TopDown(channels, embedding, vocab_size, size=size, heads=heads, dropout=dropout)
     else:
-        decoder = design(channels, embedding, vocabulary, size=size, dropout=dropout)
+        decoder = design(channels, embedding, vocab_size, size=size, dropout=dropout)
     if tied:
         if embedding.table.embedding_dim != size:
             raise RecipeError(
-                f"embedding.tied=true needs embedding.size ({embedding.table.embedding_dim}) to be decoder.size ({size})"
+                f"embedding.tied=true needs embedding.size ({embedding.table.embedding_dim}) "
+                f"equal to decoder.size ({size})"
             )
         shared = embedding.table.weight
-        with torch.no_grad():  # as large as a layer's weights: scores of words begin near 0, not in the dozens
+        with torch.no_grad():  # the scale of a layer's weights: the first logits are near 0, not in the dozens
             shared *= size**-0.5 / shared.std()
         decoder.output_head[-1].weight = shared
     return decoder

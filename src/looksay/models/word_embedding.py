@@ -1,4 +1,4 @@
-"""From word ids to vectors, and from a decoder's output back to words."""
+"""Word embedding and output head."""
 
 from __future__ import annotations
 
@@ -9,26 +9,25 @@ from torch import Tensor, nn
 
 
 class WordEmbedding(nn.Module):
-    """The vectors of words.
+    """Word vectors, projected to the input size of the decoder where their own size differs.
 
     Parameters
     ----------
-    vocabulary : int
-        Number of words.
+    vocab_size : int
     word_size : int
-        Features of a word's own vector; where it is not `size`, the vectors are projected.
+        Features of a word vector.
     size : int
-        Features of what the decoder reads.
+        Features of the decoder's input.
     dropout : float
-    vectors : ndarray of float32, shape (vocabulary, word_size), optional
-        What the vectors start from (GloVe, say); by default they are random.
+    vectors : ndarray of float32, shape (vocab_size, word_size), optional
+        Initial vectors (GloVe, for example); random by default.
     trainable : bool
-        Whether the vectors learn.
+        Whether the vectors are trained.
     """
 
     def __init__(
         self,
-        vocabulary: int,
+        vocab_size: int,
         word_size: int,
         size: int,
         dropout: float,
@@ -37,7 +36,7 @@ class WordEmbedding(nn.Module):
         trainable: bool = True,
     ) -> None:
         super().__init__()
-        self.table = nn.Embedding(vocabulary, word_size)
+        self.table = nn.Embedding(vocab_size, word_size)
         if vectors is not None:
             self.table.weight.data.copy_(torch.from_numpy(vectors))
         self.table.requires_grad_(trainable)
@@ -45,14 +44,14 @@ class WordEmbedding(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, ids: Tensor) -> Tensor:
-        """Return vectors (…, size) of word ids (…)."""
+        """Return the vectors (..., size) of token ids (...)."""
         vectors: Tensor = self.dropout(self.projection(self.table(ids)))
         return vectors
 
 
-def output_head(size: int, vocabulary: int, dropout: float) -> nn.Sequential:
-    """Return the layers that score words from a decoder's output; the last one can share its weights with the words'.
+def output_head(size: int, vocab_size: int, dropout: float) -> nn.Sequential:
+    """Return the layers from a decoder's output to logits; the last one can share the weights of the embedding.
 
-    Without the norm the first hundred steps learn little more than how frequent each word is.
+    Without the layer norm the first hundred steps learn little more than the frequency of each word.
     """
-    return nn.Sequential(nn.LayerNorm(size), nn.Dropout(dropout), nn.Linear(size, vocabulary))
+    return nn.Sequential(nn.LayerNorm(size), nn.Dropout(dropout), nn.Linear(size, vocab_size))

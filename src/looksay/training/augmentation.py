@@ -1,4 +1,4 @@
-"""Training images cut and coloured at random."""
+"""Random crops and colour jitter of training images."""
 
 from __future__ import annotations
 
@@ -10,19 +10,18 @@ from torchvision.transforms import v2
 from looksay.training.sections import AugmentationOptions
 
 VERSION = 1
-"""Part of the name of cached views: to be raised when the same draw makes another image."""
+"""Part of the name of cached views: raise it when the same seed gives another image."""
 
 
-def vary(pixels: NDArray[np.uint8], options: AugmentationOptions, draw: np.random.Generator) -> NDArray[np.uint8]:
-    """Cut a part out of each image, shown at full size, and change its colours.
+def augment(pixels: NDArray[np.uint8], options: AugmentationOptions, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Return images with the `crop` and `color_jitter` of the options.
 
     Parameters
     ----------
     pixels : ndarray of uint8, shape (images, size, size, 3)
     options : AugmentationOptions
-        Its `crop` and `color_jitter`.
-    draw : Generator
-        All that is random comes from it.
+    rng : Generator
+        The only source of randomness.
 
     Returns
     -------
@@ -35,8 +34,8 @@ def vary(pixels: NDArray[np.uint8], options: AugmentationOptions, draw: np.rando
         transforms.append(v2.ColorJitter(*[options.color_jitter] * 3))
     if not transforms:
         return pixels
-    change = v2.Compose(transforms)
-    with torch.random.fork_rng(devices=[]):  # torchvision draws from torch's own generator, which dropout needs
-        torch.manual_seed(int(draw.integers(2**63)))
-        changed = [change(torch.from_numpy(image).permute(2, 0, 1)).permute(1, 2, 0) for image in pixels]
-    return torch.stack(changed).numpy()
+    transform = v2.Compose(transforms)
+    with torch.random.fork_rng(devices=[]):  # torchvision uses torch's global generator, which dropout needs
+        torch.manual_seed(int(rng.integers(2**63)))
+        images = [transform(torch.from_numpy(image).permute(2, 0, 1)).permute(1, 2, 0) for image in pixels]
+    return torch.stack(images).numpy()

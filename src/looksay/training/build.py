@@ -1,4 +1,4 @@
-"""A recipe → its model, and the precision to compute it in."""
+"""The model of a recipe, and its precision."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 
 def model_image_spec(recipe: Recipe) -> ImageSpec:
-    """Return how a recipe's images are prepared: as its encoder expects, but for what ``[image]`` says."""
+    """Return the input of the recipe's encoder: its pretraining's, with the size and resize rule of ``[image]``."""
     return image_spec(recipe.encoder.name, recipe.image.size or None, recipe.image.resize)
 
 
@@ -34,7 +34,7 @@ def caption_model(recipe: Recipe, vocabulary: Vocabulary, *, pretrained: bool = 
     Parameters
     ----------
     pretrained : bool
-        Whether the encoder's weights and word vectors are loaded; not wanted where trained ones follow.
+        Load the encoder's weights and the word vectors; not needed where trained weights follow.
 
     Raises
     ------
@@ -43,52 +43,52 @@ def caption_model(recipe: Recipe, vocabulary: Vocabulary, *, pretrained: bool = 
     DataError
         If the word vectors cannot be read.
     """
-    options = recipe.encoder
-    weights = options.weights if pretrained else RANDOM
     encoder = Encoder(
-        options.name,
+        recipe.encoder.name,
         model_image_spec(recipe),
-        weights,
-        pooled=options.features == "pooled",
-        trainable=options.trainable,
+        recipe.encoder.weights if pretrained else RANDOM,
+        pooled=recipe.encoder.features == "pooled",
+        trainable=recipe.encoder.trainable,
     )
-    sizes, embedding = recipe.decoder, recipe.embedding
+    decoder, embedding = recipe.decoder, recipe.embedding
     word_embedding = WordEmbedding(
         len(vocabulary),
-        embedding.size or sizes.size,
-        sizes.size,
-        sizes.dropout,
+        embedding.size or decoder.size,
+        decoder.size,
+        decoder.dropout,
         _vectors(recipe, vocabulary) if pretrained and embedding.vectors else None,
         trainable=embedding.trainable,
     )
-    decoder = registry.build(
-        sizes.name,
-        encoder.channels,
-        word_embedding,
-        len(vocabulary),
-        size=sizes.size,
-        heads=sizes.heads,
-        dropout=sizes.dropout,
-        tied=embedding.tied,
+    return CaptionModel(
+        encoder,
+        registry.build(
+            decoder.name,
+            encoder.channels,
+            word_embedding,
+            len(vocabulary),
+            size=decoder.size,
+            heads=decoder.heads,
+            dropout=decoder.dropout,
+            tied=embedding.tied,
+        ),
     )
-    return CaptionModel(encoder, decoder)
 
 
 def _vectors(recipe: Recipe, vocabulary: Vocabulary) -> NDArray[np.float32]:
     embedding, size = recipe.embedding, recipe.embedding.size or recipe.decoder.size
-    found, count = word_vectors.read(Path(embedding.vectors), vocabulary.tokens, recipe.training.seed)
-    if found.shape[1] != size:
+    vectors, count = word_vectors.read(Path(embedding.vectors), vocabulary.tokens, recipe.training.seed)
+    if vectors.shape[1] != size:
         raise RecipeError(
-            f"embedding.vectors={embedding.vectors} has {found.shape[1]} numbers a word; set embedding.size to that"
+            f"embedding.vectors={embedding.vectors} has vectors of size {vectors.shape[1]}: set embedding.size to that"
         )
     log.info("word vectors: %d of %d words are in %s", count, len(vocabulary), embedding.vectors)
-    return found
+    return vectors
 
 
-def precision(wanted: str) -> Any:
-    """Return Lightning's name of a precision; ``auto`` is bf16 where the hardware multiplies in it, else fp32."""
+def precision(option: str) -> Any:
+    """Return Lightning's name of a precision; ``auto`` is bf16 where the hardware computes in it, else fp32."""
     if torch.cuda.is_available():
         has_bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
         has_bf16 = bool(torch.cpu.get_capabilities().get("avx512_bf16"))
-    return "bf16-mixed" if wanted == "bf16" or (wanted == "auto" and has_bf16) else "32-true"
+    return "bf16-mixed" if option == "bf16" or (option == "auto" and has_bf16) else "32-true"

@@ -1,4 +1,4 @@
-"""coco-caption's scores as a torchmetrics metric, for anyone's training loop."""
+"""The scores of coco-caption as a torchmetrics metric, for other training loops."""
 
 from __future__ import annotations
 
@@ -18,8 +18,7 @@ from looksay.metrics.scores import check_predictions, check_references
 class CaptionScores(Metric):
     """BLEU-1 to BLEU-4, ROUGE-L and CIDEr-D of captions; see `looksay.metrics.score`.
 
-    All captions are kept until `compute`, as the scores are of the corpus. With several processes each sees all
-    captions: they travel as the bytes of a text.
+    The scores are of the whole corpus, so all captions are kept until `compute`. Processes exchange them as bytes.
 
     Examples
     --------
@@ -34,46 +33,45 @@ class CaptionScores(Metric):
     higher_is_better = True
     full_state_update = False
 
-    rows: list[Tensor] | Tensor  # one tensor once the processes have met
+    rows: list[Tensor] | Tensor  # one tensor after synchronisation
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
         self.add_state("rows", default=[], dist_reduce_fx="cat")
 
     def update(self, predictions: Sequence[str], references: Sequence[Sequence[str]]) -> None:
-        """Take some captions and their references.
+        """Add captions and their references.
 
         Raises
         ------
         DataError
-            If they do not fit together.
+            If their numbers differ, or if an image has no reference.
         """
         check_predictions(predictions, len(references))
         if len(predictions) == 0:  # the last batch of a process may be empty
             return
         check_references(references)
-        text = "".join(
-            json.dumps([said, list(wanted)]) + "\n" for said, wanted in zip(predictions, references, strict=True)
-        )
+        rows = zip(predictions, map(list, references), strict=True)
+        text = "".join(json.dumps(row) + "\n" for row in rows)
         assert isinstance(self.rows, list)  # noqa: S101
         self.rows.append(torch.frombuffer(bytearray(text.encode()), dtype=torch.uint8).to(self.device))
 
     def compute(self) -> dict[str, Tensor]:
-        """Score all that was taken.
+        """Score all captions.
 
         Returns
         -------
         dict of str to Tensor
-            Each a float32 number on the scale of 1.
+            Of float32; 1 is 100 %.
 
         Raises
         ------
         DataError
-            If nothing was taken.
+            If there are no captions.
         """
         if len(self.rows) == 0:
-            raise DataError("there is nothing to score: update() comes before compute()")
-        found = self.rows if isinstance(self.rows, Tensor) else torch.cat(self.rows)
-        rows = [json.loads(line) for line in bytes(found.cpu().numpy()).splitlines()]
-        scores = score([said for said, _ in rows], [wanted for _, wanted in rows])
+            raise DataError("there is nothing to score: call update() before compute()")
+        data = self.rows if isinstance(self.rows, Tensor) else torch.cat(self.rows)
+        rows = [json.loads(line) for line in bytes(data.cpu().numpy()).splitlines()]
+        scores = score([prediction for prediction, _ in rows], [references for _, references in rows])
         return {name: torch.tensor(value, device=self.device) for name, value in scores.items()}

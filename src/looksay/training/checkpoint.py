@@ -1,17 +1,26 @@
-"""What a run writes down after each epoch: metrics, curves, samples and weights."""
+"""The files of a run: ``checkpoints/last.ckpt``, which ``--resume`` reads, ``best.safetensors``, and the metrics.
+
+After each epoch first the best weights are written, then the metrics, curves and samples, and the checkpoint last. Each
+file is replaced in one step, so a run that is killed at any moment resumes from its last complete epoch.
+"""
 
 from __future__ import annotations
 
 import json
 import logging
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import lightning
 import torch
+from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
+from lightning.pytorch.plugins.io import TorchCheckpointIO
 from safetensors import SafetensorError
 from safetensors.torch import save_file
+from torch import Tensor
 
 from looksay.atomic_files import replacing
 from looksay.errors import RunError
@@ -23,104 +32,160 @@ METRICS = "metrics.jsonl"
 CURVES = "curves.png"
 SAMPLES = "samples"
 BEST = "best.safetensors"
-LAST = "last.ckpt"
-_OF_A_SET = "_CIDEr-D"  # ends the name of a set's score in a mixture: val_flickr8k_CIDEr-D
+LAST = "checkpoints/last.ckpt"
+_SET_SCORE = "_CIDEr-D"  # ends the name of a data set's score in a mixture: val_flickr8k_CIDEr-D
 
 log = logging.getLogger(__name__)
 
 
-class Journal(lightning.Callback):
-    """Keeps the folder of a run.
+def read(run: Path) -> list[dict[str, Any]]:
+    """Return the metrics of a run, one row for each epoch."""
+    if not (run / METRICS).is_file():
+        return []
+    return [json.loads(line) for line in (run / METRICS).read_text(encoding="utf-8").splitlines()]
 
-    Each file is replaced in one step, and the checkpoint last of all, so that a run that is killed at any moment
-    goes on from its last whole epoch.
+
+def is_best(rows: list[dict[str, Any]]) -> bool:
+    """Return whether the last row has the best score; in a tie the later epoch wins, trained at a lower rate."""
+    return bool(rows[-1][MONITOR] == max(row[MONITOR] for row in rows))
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Replaces a checkpoint in one step, and loads it without running code from it."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:  # noqa: ARG002
+        """Write a checkpoint."""
+        with _replacing(Path(path)) as file:
+            torch.save(checkpoint, file)
+
+    def load_checkpoint(self, path: Any, map_location: Any = "cpu", weights_only: bool | None = True) -> dict[str, Any]:  # noqa: ARG002
+        """Read a checkpoint.
+
+        Raises
+        ------
+        RunError
+            If the file is damaged or is not a checkpoint.
+        """
+        try:
+            checkpoint: dict[str, Any] = torch.load(path, map_location=map_location, weights_only=True)
+            checkpoint["state_dict"].keys()
+        except Exception as error:  # torch raises errors of many kinds
+            raise RunError(f"{path} is damaged or not a checkpoint: copy the run again") from error
+        return checkpoint
+
+
+class BestWeights(ModelCheckpoint):
+    """``best.safetensors``: the weights with the best val CIDEr-D, of the moving average if there is one.
 
     Parameters
     ----------
     run : Path
     average : MovingAverage, optional
-        Where the weights come from that are judged and kept.
     """
 
+    FILE_EXTENSION = ".safetensors"
+
     def __init__(self, run: Path, average: MovingAverage | None = None) -> None:
-        self.run = run
-        self._average = average
-        self._started = time.monotonic()
+        super().__init__(
+            run, "best", monitor=MONITOR, mode="max", save_on_train_epoch_end=True, enable_version_counter=False
+        )
+        self._run, self._average = run, average
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return nothing: the scores of earlier epochs are in the metrics, also after the run has moved."""
+        return {}
+
+    def check_monitor_top_k(self, trainer: lightning.Trainer, current: Tensor | None = None) -> bool:  # noqa: ARG002
+        """Return whether this epoch is the best one."""
+        return is_best(_rows(self._run, trainer, trainer.current_epoch + 1))
+
+    def _save_checkpoint(self, trainer: lightning.Trainer, filepath: str) -> None:  # noqa: ARG002
+        module = trainer.lightning_module
+        if trainer.is_global_zero and isinstance(module, CaptionModule):
+            save_best(self._average.weights() if self._average else module.model.state_dict(), self._run)
+
+
+class LastCheckpoint(ModelCheckpoint):
+    """``checkpoints/last.ckpt``: all that a resumed run needs."""
+
+    def __init__(self, run: Path) -> None:
+        file = run / LAST
+        super().__init__(file.parent, file.stem, save_on_train_epoch_end=True, enable_version_counter=False)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return nothing: Lightning would look for the file where the run was before it moved."""
+        return {}
+
+
+class RunRecord(Checkpoint):
+    """``metrics.jsonl``, ``curves.png``, a page of samples and a log line for each epoch."""
+
+    def __init__(self, run: Path) -> None:
+        self._run = run
+        self._start = time.monotonic()
 
     def on_train_epoch_start(self, *_: object) -> None:
         """Start the clock."""
-        self._started = time.monotonic()
+        self._start = time.monotonic()
 
-    def on_train_epoch_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
-        """Write the epoch down."""
-        if isinstance(module, CaptionModule):
-            self.write(trainer, module, trainer.current_epoch + 1)
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Record the epoch."""
+        if isinstance(pl_module, CaptionModule):
+            self.write(trainer, pl_module, trainer.current_epoch + 1)
 
     def write(self, trainer: lightning.Trainer, module: CaptionModule, epoch: int) -> None:
-        """Write down an epoch, or as epoch 0 what was there before any; of several devices the first one does."""
-        means = dict(sorted(trainer.callback_metrics.items()))  # all devices take part in them, and in the checkpoint
+        """Record an epoch, or as epoch 0 the validation of a model that is not trained."""
+        rows = _rows(self._run, trainer, epoch)  # on all devices, which compute the metrics together
         if not trainer.is_global_zero:
-            if epoch:
-                trainer.save_checkpoint(self.run / LAST)
             return
-        row = {
-            "epoch": epoch,
-            "step": trainer.global_step,
-            **{name: round(float(value), 6) for name, value in means.items()},
-            "learning_rate": trainer.optimizers[0].param_groups[0]["lr"] if epoch else 0.0,
-            "seconds": round(time.monotonic() - self._started, 1),
-        }
-        earlier = [past for past in read(self.run) if past["epoch"] < epoch]
-        # In a tie the later weights win: they have seen more at a lower rate.
-        is_best = row[MONITOR] >= max((past[MONITOR] for past in earlier), default=float("-inf"))
-        try:
-            self._put(trainer, module, [*earlier, row], is_best=is_best)
-        except (OSError, RuntimeError, SafetensorError) as error:  # torch and safetensors have errors of their own
-            raise RunError(
-                f"{self.run} cannot be written ({error}); what it had after the epoch before is still there: "
-                "make space, and go on with --resume"
-            ) from error
-        learned = f"loss {row['train_loss']:.3f}, " if epoch else ""
-        apart = {key[4 : -len(_OF_A_SET)]: row[key] for key in row if key.endswith(_OF_A_SET) and key != MONITOR}
+        row = rows[-1]
+        row["learning_rate"] = trainer.optimizers[0].param_groups[0]["lr"] if epoch else 0.0
+        row["seconds"] = round(time.monotonic() - self._start, 1)
+        with _replacing(self._run / METRICS) as file:
+            file.write_text("".join(json.dumps(line) + "\n" for line in rows), encoding="utf-8")
+        val = module.data.val_data
+        with _replacing(self._run / CURVES) as file:
+            lengths = [len(caption.tokens) for caption in module.captions.values()]
+            curves.curves(rows, {"references": val.lengths(), "the model": lengths}, file)
+        with _replacing(self._run / SAMPLES / f"epoch-{epoch:02}.html") as file:
+            sample_page.page(val, {index: module.captions[index] for index in module.sample_indices}, row, file)
+        by_set = {key[4 : -len(_SET_SCORE)]: row[key] for key in row if key.endswith(_SET_SCORE) and key != MONITOR}
         log.info(
             "epoch %d: %sval loss %.3f, word accuracy %.3f, BLEU-4 %.1f, CIDEr-D %.1f%s%s, %.0f s",
             epoch,
-            learned,
+            f"loss {row['train_loss']:.3f}, " if epoch else "",
             row["val_loss"],
             row["val_word_accuracy"],
             100 * row["val_BLEU-4"],
             100 * row[MONITOR],
-            "".join(f", {name} {100 * value:.1f}" for name, value in apart.items()),
-            " (best)" if is_best else "",
+            "".join(f", {name} {100 * value:.1f}" for name, value in by_set.items()),
+            " (best)" if is_best(rows) else "",
             row["seconds"],
         )
 
-    def _put(
-        self, trainer: lightning.Trainer, module: CaptionModule, rows: list[dict[str, Any]], *, is_best: bool
-    ) -> None:
-        """Write the files, the checkpoint last."""
-        if is_best:
-            weights = {  # each whole and its own, as safetensors wants it: words may be tied
-                name: value.clone(memory_format=torch.contiguous_format)
-                for name, value in (self._average.weights() if self._average else module.model.state_dict()).items()
-            }
-            with replacing(self.run / BEST) as file:
-                save_file(weights, file)
-        with replacing(self.run / METRICS) as file:
-            file.write_text("".join(json.dumps(each) + "\n" for each in rows), encoding="utf-8")
-        with replacing(self.run / CURVES) as file:
-            said = [len(caption.tokens) for caption in module.said.values()]
-            lengths = {"people": module.images["val"].lengths(), "the model": said}
-            curves.curves(rows, lengths, file)
-        with replacing(self.run / SAMPLES / f"epoch-{rows[-1]['epoch']:02}.html") as file:
-            sample_page.page(module, rows[-1], file)
-        if rows[-1]["epoch"]:
-            with replacing(self.run / LAST) as file:
-                trainer.save_checkpoint(file)
+
+def _rows(run: Path, trainer: lightning.Trainer, epoch: int) -> list[dict[str, Any]]:
+    """Return the rows of earlier epochs and one for this epoch."""
+    metrics = {name: round(float(value), 6) for name, value in sorted(trainer.callback_metrics.items())}
+    row = {"epoch": epoch, "step": trainer.global_step, **metrics}
+    return [*(earlier for earlier in read(run) if earlier["epoch"] < epoch), row]
 
 
-def read(run: Path) -> list[dict[str, Any]]:
-    """Return the rows of a run's metrics, one an epoch."""
-    if not (run / METRICS).is_file():
-        return []
-    return [json.loads(line) for line in (run / METRICS).read_text(encoding="utf-8").splitlines()]
+def save_best(weights: dict[str, Tensor], run: Path) -> None:
+    """Write the best weights; safetensors wants each tensor contiguous and not shared with another."""
+    copies = {name: value.clone(memory_format=torch.contiguous_format) for name, value in weights.items()}
+    with _replacing(run / BEST) as file:
+        save_file(copies, file)
+
+
+@contextmanager
+def _replacing(file: Path) -> Iterator[Path]:
+    """Yield a temporary file that replaces `file`; a full disk or missing rights raise a RunError."""
+    try:
+        with replacing(file) as temporary:
+            yield temporary
+    except (OSError, RuntimeError, SafetensorError) as error:  # torch and safetensors raise errors of their own
+        raise RunError(
+            f"{file} cannot be written ({error}); the files of the epoch before are kept: "
+            "free space, then continue with --resume"
+        ) from error

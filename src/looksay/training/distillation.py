@@ -1,4 +1,4 @@
-"""What trained captioners would say at each word of people's captions: soft targets for a new one to learn from."""
+"""Soft targets: the distributions of trained captioners over the words of the training captions."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,110 +16,121 @@ from torch import Tensor
 from looksay.data.memmap_store import is_writer, new_rows, progress, wait_for
 from looksay.errors import DataError, RecipeError
 from looksay.training import build, run_loader
-from looksay.training.batches import Batch, CaptionDataset, images
+from looksay.training.batch import Batch
+from looksay.training.caption_dataset import CaptionDataset, caption_dataset
 from looksay.training.checkpoint import BEST
+from looksay.training.recipe import Recipe
 from looksay.training.run_loader import Run
 
-_LIKELIEST = 32
-_BATCH = 32
-_WORD = np.dtype([("words", np.int32, _LIKELIEST), ("probabilities", np.float16, _LIKELIEST)])
+_TOP = 32
+_BATCH_SIZE = 32
+_WORD = np.dtype([("words", np.int32, _TOP), ("probabilities", np.float16, _TOP)])
 
 
 class SoftTargets:
-    """The likeliest words at each word of captions, by the mean of the probabilities of some captioners.
+    """The top tokens at each word of captions, by the mean of the teachers' probabilities.
 
-    They are computed once, from images as they are, into one memory-mapped file.
+    They are computed once, without augmentation, into a memory-mapped file in the folder of the image cache. Its name
+    is a hash of the teachers' weights and of the captions.
 
     Parameters
     ----------
     teachers : sequence of str
-        The folders of runs; their best weights teach.
-    learner : CaptionDataset
-        The images and captions to learn from. The file stands in the folder of its cache; its name is a hash of the
-        teachers' weights and of the captions.
+        The folders of runs, whose best weights are used.
+    student : CaptionDataset
+        The training images and captions.
+    recipe : Recipe
+        The student's.
 
     Raises
     ------
     RunError
         If a teacher is not a run that has completed an epoch.
     RecipeError
-        If a teacher has other words.
+        If a teacher has another vocabulary.
     DataError
         If a teacher cannot read the same images.
     """
 
-    def __init__(self, teachers: Sequence[str], learner: CaptionDataset) -> None:
-        facts = hashlib.sha256(f"{learner.cache.folder.name} {[r.references for r in learner.records]}".encode())
+    def __init__(self, teachers: Sequence[str], student: CaptionDataset, recipe: Recipe) -> None:
+        key = hashlib.sha256(f"{student.cache.folder.name} {[r.references for r in student.records]}".encode())
         runs = [run_loader.load(Path(teacher)) for teacher in teachers]
         for run in runs:
-            if run.vocabulary != learner.vocabulary:
+            if run.vocabulary != student.vocabulary:
                 raise RecipeError(
-                    f"distillation.teachers: {run.folder} has other words than this recipe gives; train it on the same "
-                    "captions, with the same vocabulary.min_count"
+                    f"distillation.teachers: {run.folder} has another vocabulary than this recipe: train it on "
+                    "the same captions, with the same vocabulary.min_count"
                 )
-            facts.update((run.folder / BEST).read_bytes())
-        lengths = [[len(caption) for caption in of_one] for of_one in learner.captions]
-        facts.update(repr(lengths).encode())
-        ends = iter(np.cumsum([length for of_one in lengths for length in of_one]).tolist())
-        self._where = [[slice((end := next(ends)) - length, end) for length in of_one] for of_one in lengths]
-        file = learner.cache.folder.with_name(f"soft-{facts.hexdigest()[:16]}.npy")
-        if not file.is_file() and is_writer():
-            _write(file, self._where, runs, learner)
-        wait_for(file)
-        self._rows = np.load(file, mmap_mode="r")
+            key.update((run.folder / BEST).read_bytes())
+        lengths = [[len(caption) for caption in captions] for captions in student.captions]
+        key.update(repr(lengths).encode())
+        ends = iter(np.cumsum([length for captions in lengths for length in captions]).tolist())
+        self._slices = [[slice((end := next(ends)) - length, end) for length in captions] for captions in lengths]
+        self._file = student.cache.folder.with_name(f"soft-{key.hexdigest()[:16]}.npy")
+        if not self._file.is_file() and writes():
+            _write(self._file, self._slices, runs, student, recipe)
+        wait_for(self._file)
+        self._rows = np.load(self._file, mmap_mode="r")
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out the mapped file, which a data loader's worker maps itself."""
+        return {name: value for name, value in self.__dict__.items() if name != "_rows"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__ |= state | {"_rows": np.load(state["_file"], mmap_mode="r")}
 
     def __call__(self, image: int, caption: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Return the likeliest words at each word of a caption and their probabilities: each (words, likeliest).
+        """Return the top tokens at each word of a caption and their probabilities: each (words, top).
 
         The probabilities at a word sum to 1.
         """
-        rows = self._rows[self._where[image][caption]]
+        rows = self._rows[self._slices[image][caption]]
         probabilities = rows["probabilities"].astype(np.float32)
         return rows["words"].astype(np.int64), probabilities / probabilities.sum(axis=1, keepdims=True)
 
 
 @torch.no_grad()
-def _write(file: Path, where: list[list[slice]], runs: Sequence[Run], learner: CaptionDataset) -> None:
-    """Let the teachers read all captions."""
-    taught = [_seen(run, learner) for run in runs]
-    likeliest = min(_LIKELIEST, len(learner.vocabulary))
-    starts = range(0, len(learner), _BATCH)
-    total = where[-1][-1].stop
-    with new_rows(file, _WORD, (total,)) as rows, progress(starts, len(starts), "asking the teachers") as bar:
+def _write(file: Path, slices: list[list[slice]], runs: Sequence[Run], student: CaptionDataset, recipe: Recipe) -> None:
+    """Compute the soft targets of all captions."""
+    datasets = [_teacher_data(run, student, recipe) for run in runs]
+    top = min(_TOP, len(student.vocabulary))
+    starts = range(0, len(student), _BATCH_SIZE)
+    total = slices[-1][-1].stop
+    with new_rows(file, _WORD, (total,)) as rows, progress(starts, len(starts), "computing soft targets") as bar:
         for first in bar:
-            places = range(first, min(first + _BATCH, len(learner)))
-            captions = max(len(learner.captions[place]) for place in places)
-            batches = [seen.batch(places, captions) for seen in taught]  # all in the same order: that of the lengths
-            said = [_probabilities(run, batch) for run, batch in zip(runs, batches, strict=True)]
-            best = torch.stack(said).mean(dim=0).topk(likeliest)
-            into = np.concatenate([np.r_[where[image][caption]] for image, caption in batches[0].rows])
-            rows["words"][into, :likeliest] = best.indices.cpu().numpy()
-            rows["probabilities"][into, :likeliest] = best.values.cpu().numpy()
+            indices = range(first, min(first + _BATCH_SIZE, len(student)))
+            captions = max(len(student.captions[index]) for index in indices)
+            batches = [dataset.batch(indices, captions) for dataset in datasets]  # all in the same order
+            probabilities = [_probabilities(run, batch) for run, batch in zip(runs, batches, strict=True)]
+            best = torch.stack(probabilities).mean(dim=0).topk(top)
+            places = np.concatenate([np.r_[slices[image][caption]] for image, caption in batches[0].rows])
+            rows["words"][places, :top] = best.indices.cpu().numpy()
+            rows["probabilities"][places, :top] = best.values.cpu().numpy()
 
 
-def _seen(run: Run, learner: CaptionDataset) -> CaptionDataset:
-    """Return the learner's images and captions as a teacher sees them."""
-    recipe = replace(
-        run.recipe,
-        data=learner.recipe.data,
-        mixture=learner.recipe.mixture,
-        training=replace(run.recipe.training, max_length=learner.recipe.training.max_length),
-    )
-    # A frozen one has looked at its augmented images already, in training: the first view is the image as it is.
-    frozen = not recipe.encoder.trainable
-    seen = images(learner.given, recipe, run.vocabulary, run.model, augmented=frozen)
-    if seen.records != learner.records:
+def _teacher_data(run: Run, student: CaptionDataset, recipe: Recipe) -> CaptionDataset:
+    """Return the student's images and captions as a teacher reads them."""
+    # A frozen teacher has cached the features of its augmented images; their first view is the original image.
+    frozen = not run.recipe.encoder.trainable
+    own = _on_data_of(run.recipe, recipe)
+    dataset = caption_dataset(student.all_records, own, run.vocabulary, run.model, augmented=frozen)
+    if dataset.records != student.records:
         raise DataError(f"distillation.teachers: {run.folder} cannot read the same images as this recipe")
-    return seen
+    return dataset
+
+
+def _on_data_of(teacher: Recipe, student: Recipe) -> Recipe:
+    """Return a teacher's recipe with the data and the caption length of the student's."""
+    training = replace(teacher.training, max_length=student.training.max_length, length_buckets=0)
+    return replace(teacher, data=student.data, mixture=student.mixture, training=training)
 
 
 def _probabilities(run: Run, batch: Batch) -> Tensor:
-    """Return what a captioner says at each word of a batch: (words, vocabulary)."""
+    """Return a teacher's probabilities at each word of a batch: (words, vocab)."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model, batch = run.model.to(device), batch.to(device)
-    with torch.autocast(
-        device.type, torch.bfloat16, enabled=build.precision(run.recipe.training.precision) == "bf16-mixed"
-    ):
-        outputs, _ = model.decoder(model.grid(batch.images), batch.tokens, going=batch.going)
-        said: Tensor = model.decoder.output_head(outputs[batch.counted]).float().softmax(dim=-1)
-    return said
+    bf16 = build.precision(run.recipe.training.precision) == "bf16-mixed"
+    with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+        outputs, _ = model.decoder(model.encode(batch.images), batch.tokens, active=batch.active)
+        logits: Tensor = model.decoder.output_head(batch.words_of(outputs))
+    return logits.float().softmax(dim=-1)

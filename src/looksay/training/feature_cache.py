@@ -1,4 +1,4 @@
-"""What a batch gives the model of its images: pixels, or a frozen encoder's grids computed once."""
+"""The encoder's input for a batch: pixels, or the features of a frozen encoder from a cache on disk."""
 
 from __future__ import annotations
 
@@ -13,105 +13,99 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from torch import Tensor
 
-from looksay import images
 from looksay.data.image_cache import ImageCache
 from looksay.data.memmap_store import Rows, Shards
 from looksay.models.encoder import Encoder
-from looksay.training.augmentation import VERSION, vary
+from looksay.training.augmentation import VERSION, augment
 from looksay.training.sections import AugmentationOptions
-from looksay.types import ImageSpec
 
-_BATCH = 32
-Mirrored = NDArray[np.bool_]
+_BATCH_SIZE = 32
 
 
 class Inputs(Protocol):
-    """Images by their places in the cache."""
+    """Images by their indices in the image cache."""
 
-    def __call__(self, places: Sequence[int], mirrored: Mirrored, draw: Generator | None = None) -> Tensor:
-        """Return what the model gets.
+    def __call__(self, indices: Sequence[int], mirrored: NDArray[np.bool_], rng: Generator | None = None) -> Tensor:
+        """Return `Batch.images`.
 
         Parameters
         ----------
-        places : sequence of int
+        indices : sequence of int
         mirrored : ndarray of bool, shape (images,)
-            Which are flipped left to right.
-        draw : Generator, optional
-            Draws how each is cut and coloured; without it images are as they are.
+            Which images are flipped left to right.
+        rng : Generator, optional
+            Samples the augmentation; without it there is none.
         """
         ...
 
 
-class Pixels:
-    """Images ready for an encoder that learns."""
+class CachedPixels:
+    """Pixels of uint8, (images, size, size, 3)."""
 
-    def __init__(self, cache: ImageCache, spec: ImageSpec, augmentation: AugmentationOptions) -> None:
+    def __init__(self, cache: ImageCache, augmentation: AugmentationOptions) -> None:
         self.cache = cache
         self.augmentation = augmentation
-        self._spec = spec
 
-    def __call__(self, places: Sequence[int], mirrored: Mirrored, draw: Generator | None = None) -> Tensor:
-        """Return a Tensor of float32, shape (images, 3, size, size)."""
-        pixels = self.cache.pixels(places)
+    def __call__(self, indices: Sequence[int], mirrored: NDArray[np.bool_], rng: Generator | None = None) -> Tensor:
+        """See `Inputs`."""
+        pixels = self.cache.pixels(indices)
         pixels[mirrored] = pixels[mirrored, :, ::-1]
-        if draw:
-            pixels = vary(pixels, self.augmentation, draw)
-        return torch.from_numpy(images.normalise(pixels, self._spec))
+        return torch.from_numpy(augment(pixels, self.augmentation, rng) if rng else pixels)
 
 
-class Grids:
-    """A frozen encoder's grids of several views of each image, in memory-mapped files of float16.
+class CachedFeatures:
+    """Features of float16, (images, cells, channels), of several augmented views of each image.
+
+    They are memory-mapped files in a folder next to the image cache. Its name is a hash of the image cache's name, of
+    the encoder's name and weights and of the views.
 
     Parameters
     ----------
-    pixels : Pixels
-        Its augmentation says what the views are: how many, cut and coloured how, and whether mirrored too. Their
-        folder stands beside its cache's; its name is a hash of that one's name, of the encoder's name and weights and
-        of the views.
+    pixels : CachedPixels
+        Its augmentation determines the views: their number, crop, colour jitter, and whether there are mirrored ones.
     encoder : Encoder
     bf16 : bool
-        Whether to encode in bf16.
+        Encode in bf16.
     """
 
-    def __init__(self, pixels: Pixels, encoder: Encoder, *, bf16: bool) -> None:
+    def __init__(self, pixels: CachedPixels, encoder: Encoder, *, bf16: bool) -> None:
         cache, augmentation = pixels.cache, pixels.augmentation
         views, sides = augmentation.views, 1 + augmentation.flip
         varied = (VERSION, augmentation.crop, augmentation.color_jitter) if views > 1 else None
-        facts = hashlib.sha256(
+        key = hashlib.sha256(
             f"{cache.folder.name} {encoder.name} {encoder.pooled} {encoder.grid} "
             f"{bf16} {views} {sides} {varied}".encode()
         )
         for name, value in encoder.state_dict().items():
-            facts.update(name.encode() + value.numpy().tobytes())
-        folder = cache.folder.with_name(f"grids-{facts.hexdigest()[:16]}")
-        cells = encoder.grid[0] * encoder.grid[1]
-        shape = (views, sides, cells, encoder.channels)  # sides: as it is, mirrored
+            key.update(name.encode() + value.numpy().tobytes())
+        folder = cache.folder.with_name(f"grids-{key.hexdigest()[:16]}")
+        shape = (views, sides, encoder.grid[0] * encoder.grid[1], encoder.channels)  # sides: original, mirrored
         write = partial(_encode, pixels, encoder, bf16=bf16)
-        self._grids = Shards(folder, len(cache), shape, np.float16, write, "encoding images")
+        self._rows = Shards(folder, len(cache), shape, np.float16, write, "encoding images")
         self._views = views
 
-    def __call__(self, places: Sequence[int], mirrored: Mirrored, draw: Generator | None = None) -> Tensor:
-        """Return a Tensor of float32, shape (images, cells, channels)."""
-        count = len(places)
-        view = draw.integers(self._views, size=count) if draw and self._views > 1 else np.zeros(count, dtype=int)
-        chosen = zip(places, view, mirrored.astype(int), strict=True)
-        return torch.from_numpy(np.stack([self._grids[place][which, side] for place, which, side in chosen])).float()
+    def __call__(self, indices: Sequence[int], mirrored: NDArray[np.bool_], rng: Generator | None = None) -> Tensor:
+        """See `Inputs`."""
+        count = len(indices)
+        views = rng.integers(self._views, size=count) if rng and self._views > 1 else np.zeros(count, dtype=int)
+        chosen = zip(indices, views, mirrored.astype(int), strict=True)
+        return torch.from_numpy(np.stack([self._rows[index][view, side] for index, view, side in chosen]))
 
 
 @torch.no_grad()
 def _encode(
-    pixels: Pixels, encoder: Encoder, places: range, rows: Rows, done: Callable[[int], None], *, bf16: bool
+    pixels: CachedPixels, encoder: Encoder, indices: range, rows: Rows, update: Callable[[int], None], *, bf16: bool
 ) -> None:
-    """Fill the rows of some places: (places, views, sides, cells, channels)."""
+    """Write the rows of some images: (images, views, sides, cells, channels)."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     encoder.to(device).eval()
-    for first in range(places.start, places.stop, _BATCH):
-        some = range(first, min(first + _BATCH, places.stop))
-        into = slice(first - places.start, some.stop - places.start)
+    for first in range(indices.start, indices.stop, _BATCH_SIZE):
+        batch = range(first, min(first + _BATCH_SIZE, indices.stop))
+        target = slice(first - indices.start, batch.stop - indices.start)
         for view, side in np.ndindex(rows.shape[1:3]):
-            draw = np.random.default_rng([first, view, side]) if view else None
-            batch = pixels(some, np.full(len(some), bool(side)), draw).to(device)
+            rng = np.random.default_rng([first, view, side]) if view else None
+            images = pixels(batch, np.full(len(batch), bool(side)), rng).to(device)
             with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-                rows[into, view, side] = encoder(batch).float().cpu().numpy()
-        done(len(some))
+                rows[target, view, side] = encoder(encoder.normalise(images)).float().cpu().numpy()
+        update(len(batch))
     encoder.cpu()

@@ -1,100 +1,86 @@
-"""What training makes small."""
+"""Loss functions."""
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
 from looksay.models.decoder import PADDING
 
 
-def cross_entropy(scores: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
-    """Return the mean cross-entropy of a word, with label smoothing (Szegedy et al. 2016).
+def cross_entropy(logits: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
+    """Return the mean cross-entropy over words, with label smoothing (Szegedy et al. 2016).
 
     Parameters
     ----------
-    scores : Tensor, shape (words, vocabulary)
-        Before the softmax.
+    logits : Tensor, shape (words, vocab)
     targets : Tensor of int, shape (words,)
-        The words that should be said.
     smoothing : float
-        The part of the probability that is spread over all words, 0 to 1.
-
-    Returns
-    -------
-    Tensor, shape ()
+        The part of the probability, 0 to 1, that is spread over the vocabulary.
     """
-    return functional.cross_entropy(scores.float(), targets, label_smoothing=smoothing)
+    return functional.cross_entropy(logits.float(), targets, label_smoothing=smoothing)
 
 
-def distillation(scores: Tensor, words: Tensor, probabilities: Tensor) -> Tensor:
-    """Return the mean cross-entropy of a word against what teachers would say there (Hinton et al. 2015).
+def distillation(logits: Tensor, tokens: Tensor, probabilities: Tensor) -> Tensor:
+    """Return the mean cross-entropy over words against soft targets (Hinton et al. 2015).
 
     Parameters
     ----------
-    scores : Tensor, shape (words, vocabulary)
-        Before the softmax.
-    words : Tensor of int, shape (words, likeliest)
-        The teachers' likeliest words.
-    probabilities : Tensor, shape (words, likeliest)
-        Theirs; each row sums to 1.
-
-    Returns
-    -------
-    Tensor, shape ()
+    logits : Tensor, shape (words, vocab)
+    tokens : Tensor of int, shape (words, top)
+        The teachers' top tokens.
+    probabilities : Tensor, shape (words, top)
+        Each row sums to 1.
     """
-    log_probs = scores.float().log_softmax(dim=-1).gather(1, words)
+    log_probs = logits.float().log_softmax(dim=-1).gather(1, tokens)
     return -(probabilities * log_probs).sum(dim=1).mean()
 
 
-def word_accuracy(scores: Tensor, targets: Tensor) -> Tensor:
-    """Return the part of the words (see `cross_entropy`) that are the likeliest where they stand, 0 to 1."""
-    return (scores.argmax(dim=-1) == targets).float().mean()
+def word_accuracy(logits: Tensor, targets: Tensor) -> Tensor:
+    """Return the fraction of words (see `cross_entropy`) whose logit is the largest, 0 to 1."""
+    return (logits.argmax(dim=-1) == targets).float().mean()
 
 
-def self_critical(log_probs: Tensor, said: Tensor, rewards: Tensor, captions: int) -> Tensor:
-    """Return the loss whose gradient makes drawn captions that beat their fellows likelier (Rennie et al. 2017).
+def self_critical(
+    log_probs: Tensor, sampled: Tensor, rewards: Tensor, captions: int, words: Tensor | None = None
+) -> Tensor:
+    """Return the self-critical loss, the mean over sampled words (Rennie et al. 2017).
 
-    The baseline of a caption is the mean reward of the others that were drawn of the same image (Luo 2020).
+    The baseline of a caption is the mean reward of the other samples of its image (Luo 2020).
 
     Parameters
     ----------
     log_probs : Tensor, shape (rows, steps)
-        Of the words drawn.
-    said : Tensor of int, shape (rows, steps)
-        Steps that are `PADDING` do not count.
+        Of the sampled words.
+    sampled : Tensor of int, shape (rows, steps)
+        Steps of `PADDING` are ignored.
     rewards : Tensor, shape (rows,)
     captions : int
-        Of each image, 2 or more; they stand together.
-
-    Returns
-    -------
-    Tensor, shape ()
+        Samples of each image, 2 or more; they are adjacent.
+    words : Tensor, shape (), optional
+        Divide by this number instead of the number of sampled words.
     """
-    each = rewards.view(-1, captions)
-    better = (each - (each.sum(dim=1, keepdim=True) - each) / (captions - 1)).view(-1, 1)
-    counted = said != PADDING
-    return -(better * log_probs)[counted].mean()
+    per_image = rewards.view(-1, captions)
+    baseline = (per_image.sum(dim=1, keepdim=True) - per_image) / (captions - 1)
+    advantage = (per_image - baseline).view(-1, 1)
+    is_word = sampled != PADDING
+    return -torch.where(is_word, advantage * log_probs, 0.0).sum() / (is_word.sum() if words is None else words)
 
 
 def doubly_stochastic(attention: Tensor, targets: Tensor) -> Tensor:
-    """Return how far the attention of whole captions is from looking at every cell alike often.
+    """Return the penalty for attention that over a caption is not uniform over the cells.
 
-    ``mean over captions and cells of (mean - sum over words of attention)^2``: the term of Xu et al. 2015, equation 14,
-    per cell and but for a constant. (There stands 1 for the mean; as all attention of a caption sums to its number of
-    words, the gradients are the same.)
+    ``mean over captions and cells of (mean - sum over words of attention)^2``: equation 14 of Xu et al. 2015, per cell
+    and up to a constant. (The paper has 1 in place of the mean. The attention of a caption sums to its number of
+    words, so the gradients are the same.)
 
     Parameters
     ----------
     attention : Tensor, shape (rows, steps, cells)
         Each step sums to 1.
     targets : Tensor of int, shape (rows, steps)
-        Steps that are `PADDING` do not count.
-
-    Returns
-    -------
-    Tensor, shape ()
+        Steps of `PADDING` are ignored.
     """
-    counted = (targets != PADDING).unsqueeze(-1)
-    looked = (attention * counted).sum(dim=1)
-    return (looked - looked.mean(dim=1, keepdim=True)).square().mean()
+    total = (attention * (targets != PADDING).unsqueeze(-1)).sum(dim=1)
+    return (total - total.mean(dim=1, keepdim=True)).square().mean()

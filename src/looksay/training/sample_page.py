@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,24 +21,24 @@ b { display: block; margin: .4em 0; } li { opacity: .75; } ul { margin: 0; paddi
 """
 
 
-def page(module: CaptionModule, row: dict[str, Any], file: Path) -> None:
+def page(dataset: CaptionDataset, captions: Mapping[int, Caption], row: dict[str, Any], file: Path) -> None:
     """Write an HTML page of val images with the model's captions and people's; it needs no other file.
 
     The same images stand on every epoch's page.
 
     Parameters
     ----------
-    module : CaptionModule
-        After a look at the val split.
+    dataset : CaptionDataset
+        The val split.
+    captions : mapping of int to Caption
+        The captions to show, by the index of their image.
     row : dict
         The epoch's metrics.
     file : Path
     """
-    images = module.images["val"]
     figures = []
-    for place, pixels in zip(module.shown, images.pixels(module.shown), strict=True):
-        said = module.said[place]
-        references = "".join(f"<li>{html.escape(text)}</li>" for text in images.records[place].references)
+    for (place, said), pixels in zip(captions.items(), dataset.pixels(list(captions)), strict=True):
+        references = "".join(f"<li>{html.escape(text)}</li>" for text in dataset.records[place].references)
         image = Thumbnail(data_url(Image.fromarray(pixels)), "1")
         looked = attention_strip(said, image)
         unfold = f"<details><summary>where it looked</summary>{looked}</details>" if looked else ""

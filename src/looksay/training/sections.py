@@ -288,6 +288,12 @@ class TrainingOptions:
     scheduled_sampling : float
         Part of the words read, by the last epoch, that are the model's own instead of people's; it rises from 0 epoch
         by epoch (Bengio et al. 2015).
+    num_workers : int
+        Processes on each device that prepare batches; 0 to prepare them in the training process.
+    length_buckets : int
+        Pad captions to a multiple of this many steps, so that `compile` meets few shapes; 0 for no extra padding.
+    compile : bool
+        Compile the decoder with ``torch.compile``; needs a C++ compiler.
     """
 
     run: str = "runs/flickr8k"
@@ -311,6 +317,9 @@ class TrainingOptions:
     patience: int = 0
     ema_decay: float = 0.0
     scheduled_sampling: float = 0.0
+    num_workers: int = 0
+    length_buckets: int = 0
+    compile: bool = False
 
     def __post_init__(self) -> None:
         require(self.epochs >= (not self.start), f"epochs is {self.epochs}; it must be 1 or more, or 0 with a start")
@@ -321,7 +330,7 @@ class TrainingOptions:
         require(0 < self.learning_rate < 1, f"learning_rate is {self.learning_rate}; it must be between 0 and 1")
         require(self.doubly_stochastic >= 0, f"doubly_stochastic is {self.doubly_stochastic}; it must be 0 or more")
         require(0 < self.gradient_clip < float("inf"), f"gradient_clip is {self.gradient_clip}; it must be above 0")
-        for name in ("seed", "patience", "devices"):
+        for name in ("seed", "patience", "devices", "num_workers", "length_buckets"):
             require(getattr(self, name) >= 0, f"{name} is {getattr(self, name)}; it must be 0 or more")
 
 

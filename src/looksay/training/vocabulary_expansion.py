@@ -1,4 +1,4 @@
-"""New words for a trained model: what it knows of them is guessed from how near they are to words it knows."""
+"""New words for a trained model, initialised by ridge regression from pretrained word vectors."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from looksay.text.vocabulary import Vocabulary
 
 log = logging.getLogger(__name__)
 
-_TABLE = "decoder.embedding.table.weight"
-_SPEAKER = "decoder.output_head.2"
+_EMBEDDING = "decoder.embedding.table.weight"
+_OUTPUT = "decoder.output_head.2"
 _RIDGE = 10.0
 
 
-def grow(weights: dict[str, Tensor], known: Vocabulary, grown: Vocabulary, file: str = "") -> dict[str, Tensor]:
-    """Give the words that a vocabulary has more than a model's own a place in its weights.
+def expand(weights: dict[str, Tensor], known: Vocabulary, extended: Vocabulary, file: str = "") -> dict[str, Tensor]:
+    """Add the rows of new words to the embedding and the output layer.
 
-    A line is fitted (ridge regression) from the vectors of the words that the model knows to its rows for them, its
-    biases among these, and gives the rows of the new words: a word whose vector is near that of ``dog`` is said where
-    a dog might be. Anderson et al. 2017 fix the rows to the vectors for that end; here they stay free to learn.
+    Ridge regression from the pretrained vectors of known words to their rows in the model, including the biases,
+    predicts the rows of the new words: a word whose vector is near that of ``dog`` is predicted where a dog might be.
+    Anderson et al. 2017 fix the rows to the pretrained vectors for this purpose; here they stay trainable.
 
     Parameters
     ----------
     weights : dict of Tensor
         Of a `CaptionModel`.
-    known, grown : Vocabulary
-        The model's words, and these with the new ones behind them.
+    known, extended : Vocabulary
+        The model's vocabulary, and the same with new words at its end.
     file : str
-        Vectors in GloVe's text format; new words that it has not, and all if it is empty, get the mean row.
+        Vectors in GloVe's text format. New words without a vector, and all if it is empty, get the mean row.
 
     Returns
     -------
@@ -46,41 +46,44 @@ def grow(weights: dict[str, Tensor], known: Vocabulary, grown: Vocabulary, file:
     DataError
         If the file cannot be read, or has none of the words.
     """
-    new = grown.tokens[len(known) :]
-    near = _vectors(file, grown)
+    new_words = extended.tokens[len(known) :]
+    vectors = _vectors(file, extended)
     if file:
-        missing = [word for word in new if not near[grown.tokens.index(word)].any()]
-        log.info("new words: %d of %d are in %s", len(new) - len(missing), len(new), file)
+        count = int(vectors[len(known) :].any(axis=1).sum())
+        log.info("new words: %d of %d are in %s", count, len(new_words), file)
     result = dict(weights)
-    for name in (_TABLE, f"{_SPEAKER}.weight", f"{_SPEAKER}.bias"):
+    for name in (_EMBEDDING, f"{_OUTPUT}.weight", f"{_OUTPUT}.bias"):
         rows = weights[name].double().numpy().reshape(len(known), -1)
-        added = _fitted(near[: len(known)], rows, near[len(known) :])
-        value = torch.from_numpy(np.concatenate([rows, added])).to(weights[name].dtype)
-        result[name] = value.reshape(len(grown), *weights[name].shape[1:])
+        new_rows = _predict(vectors[: len(known)], rows, vectors[len(known) :])
+        value = torch.from_numpy(np.concatenate([rows, new_rows])).to(weights[name].dtype)
+        result[name] = value.reshape(len(extended), *weights[name].shape[1:])
     return result
 
 
-def _vectors(file: str, words: Vocabulary) -> NDArray[np.float64]:
-    """Return the vectors of words; zeros where there is none."""
+def _vectors(file: str, vocabulary: Vocabulary) -> NDArray[np.float64]:
+    """Return the vectors of all tokens; zeros where there is none."""
     if not file:
-        return np.zeros((len(words), 1))
-    found = word_vectors.known(Path(file), words.tokens)
-    if not found:
-        raise DataError(f"{file} has none of the {len(words)} words; is it in GloVe's text format?")
-    near = np.zeros((len(words), len(next(iter(found.values())))))
-    near[list(found)] = list(found.values())
-    return near
+        return np.zeros((len(vocabulary), 1))
+    by_id = word_vectors.known(Path(file), vocabulary.tokens)
+    if not by_id:
+        raise DataError(f"{file} has none of the {len(vocabulary)} words: check that it is in GloVe's text format")
+    vectors = np.zeros((len(vocabulary), len(next(iter(by_id.values())))))
+    vectors[list(by_id)] = list(by_id.values())
+    return vectors
 
 
-def _fitted(near: NDArray[np.float64], rows: NDArray[np.float64], wanted: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return rows for `wanted` vectors as ridge regression of `rows` on `near` gives them."""
-    told = near.any(axis=1)
-    if not told.any():
-        return np.tile(rows.mean(axis=0), (len(wanted), 1))
-    near, rows = near[told], rows[told]
-    centre, mean = near.mean(axis=0), rows.mean(axis=0)
-    around = near - centre
-    line = np.linalg.solve(around.T @ around + _RIDGE * np.eye(around.shape[1]), around.T @ (rows - mean))
-    offset = np.where(wanted.any(axis=1, keepdims=True), wanted - centre, 0.0)
-    fitted: NDArray[np.float64] = mean + offset @ line
-    return fitted
+def _predict(
+    vectors: NDArray[np.float64], rows: NDArray[np.float64], new_vectors: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the rows of `new_vectors` by ridge regression of `rows` on `vectors`."""
+    has_vector = vectors.any(axis=1)
+    if not has_vector.any():
+        return np.tile(rows.mean(axis=0), (len(new_vectors), 1))
+    vectors, rows = vectors[has_vector], rows[has_vector]
+    mean_vector, mean_row = vectors.mean(axis=0), rows.mean(axis=0)
+    centred = vectors - mean_vector
+    gram = centred.T @ centred + _RIDGE * np.eye(centred.shape[1])
+    coefficients = np.linalg.solve(gram, centred.T @ (rows - mean_row))
+    offsets = np.where(new_vectors.any(axis=1, keepdims=True), new_vectors - mean_vector, 0.0)
+    predicted: NDArray[np.float64] = mean_row + offsets @ coefficients
+    return predicted

@@ -1,0 +1,62 @@
+"""AdamW with a learning rate for each part of the model, warm-up and cosine decay."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from torch.nn import Parameter
+from torch.optim import AdamW
+from torch.optim.lr_scheduler import LambdaLR
+
+from looksay.models.caption_model import CaptionModel
+from looksay.training.sections import EncoderOptions, TrainingOptions
+
+
+def configure(
+    model: CaptionModel, training: TrainingOptions, encoder: EncoderOptions, steps: int
+) -> tuple[AdamW, LambdaLR]:
+    """Return the optimizer and its schedule over a number of steps.
+
+    Each encoder stage has a learning rate of its own (layer-wise decay) that warms up when the stage is unfrozen.
+    """
+    warmup = max(1, round(training.warmup * steps))
+    decoder = [parameter for parameter in model.decoder.parameters() if parameter.requires_grad]
+    parts = [(0, training.learning_rate, decoder)]
+    for place, stage in enumerate(reversed(model.encoder.stages() if encoder.trainable else [])):
+        epochs = (epoch for epoch in range(training.epochs) if encoder.unfrozen_stages(epoch) > place)
+        first = next(epochs, None)
+        if first is not None:
+            parts.append((first, encoder.learning_rate * encoder.layer_decay**place, stage))
+    groups: list[dict[str, Any]] = []
+    schedules: list[Callable[[int], float]] = []
+    for epoch, rate, parameters in parts:
+        schedule = partial(warmup_cosine, first=epoch * steps // training.epochs, warmup=warmup, steps=steps)
+        for group in _groups(parameters, rate, training.weight_decay):
+            groups.append(group)
+            schedules.append(schedule)
+    optimizer = AdamW(groups)
+    return optimizer, LambdaLR(optimizer, schedules)
+
+
+def warmup_cosine(step: int, *, first: int, warmup: int, steps: int) -> float:
+    """Return the factor of the learning rate: 0 before step `first`, a linear warm-up to 1, then a cosine to 0."""
+    if step < first:
+        return 0.0
+    warmup = max(1, min(warmup, (steps - first) // 2))
+    if step < first + warmup:
+        return (step - first + 1) / warmup
+    return (1 + math.cos(math.pi * min(1.0, (step - first - warmup) / max(1, steps - first - warmup)))) / 2
+
+
+def _groups(parameters: Sequence[Parameter], learning_rate: float, weight_decay: float) -> list[dict[str, Any]]:
+    """Return a group of matrices, with weight decay, and one of biases and scales, without; empty ones are left out."""
+    matrices = [parameter for parameter in parameters if parameter.ndim > 1]
+    others = [parameter for parameter in parameters if parameter.ndim <= 1]
+    return [
+        {"params": group, "lr": learning_rate, "weight_decay": decay}
+        for group, decay in ((matrices, weight_decay), (others, 0.0))
+        if group
+    ]
