@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from looksay.errors import DataError
+from looksay.option_fields import option
 
 SPLITS = ("train", "val", "test")
 ALL = "all"
@@ -83,7 +84,7 @@ class ReadOptions:
         Where a data set has no splits, each image's is drawn from its name and this number.
     """
 
-    image_column: str = ""
-    caption_column: str = ""
-    split_column: str = ""
-    split_seed: int = 0
+    image_column: str = option("", "Column of images in a CSV, TSV or JSONL file; empty to detect it.")
+    caption_column: str = option("", "Column of captions; empty to detect it.")
+    split_column: str = option("", "Column of splits; empty to detect it.")
+    split_seed: int = option(0, "Seed of random splits, for a data set without splits.")
