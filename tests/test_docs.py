@@ -7,18 +7,17 @@ import shlex
 import shutil
 import subprocess
 import sys
-from dataclasses import fields
 from pathlib import Path
 
 import commands
 import pytest
+import recipe_tables
 from click.testing import CliRunner
 from conftest import EXAMPLES, ROOT
 
 from looksay.cli.main import main
 from looksay.metrics.diversity import MEANING
-from looksay.training import recipe, recipe_file
-from looksay.training.sections import MixedOptions
+from looksay.training import recipe_file
 
 SERVING = ROOT / "docs" / "guide" / "serve.md"  # its examples need a server: tests/web/test_guide.py
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *ROOT.glob("C*.md"), EXAMPLES / "README.md"])
@@ -78,15 +77,10 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert (page.parent / target).exists(), target
 
 
-def test_every_key_of_a_recipe_is_documented_with_its_default() -> None:
-    text = (ROOT / "docs" / "reference" / "recipes.md").read_text(encoding="utf-8")
-    everything = recipe.Recipe()
-    of_recipe = {each.name: getattr(everything, each.name) for each in fields(everything)}
-    assert of_recipe.pop("mixture") == {}
-    for name, section in (of_recipe | {"mixture.NAME": MixedOptions}).items():
-        assert f"## [{name}]" in text
-        for key in fields(section):
-            assert f"| `{key.name}` | `{recipe._toml(key.default)}` |" in text, key.name
+def test_the_tables_of_recipe_keys_are_fresh() -> None:
+    text = recipe_tables.PAGE.read_text(encoding="utf-8")
+    assert "| `epochs` | whole number | at least 0 | `10` |" in text
+    assert text == recipe_tables.page(), "run: python tests/recipe_tables.py"
 
 
 def test_every_make_target_in_the_docs_exists() -> None:
