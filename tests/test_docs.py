@@ -15,13 +15,13 @@ from pathlib import Path
 
 import commands
 import pytest
+import recipe_tables
 from click.testing import CliRunner
 from conftest import EXAMPLES, ROOT
 
 from looksay.cli.main import main
 from looksay.metrics.diversity import MEANING
-from looksay.training import recipe, recipe_file
-from looksay.training.sections import MixedOptions
+from looksay.training import recipe_file
 
 PACKAGE = ROOT / "src" / "looksay"
 README = ROOT / "README.md"

@@ -1,4 +1,4 @@
-"""Who has trained several designs wants to see which is best, and what it costs."""
+"""Runs are compared by scores and costs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from looksay.cli.main import main
 from looksay.training import checkpoint, compare_runs
 
 
-def test_runs_are_compared_by_what_they_wrote_down(small_run: Path, tmp_path: Path) -> None:
+def test_runs_are_compared_by_their_metrics(small_run: Path, tmp_path: Path) -> None:
     other = Path(shutil.copytree(small_run, tmp_path / "worse"))
     lines = (other / checkpoint.METRICS).read_text(encoding="utf-8").splitlines()
     (other / checkpoint.METRICS).write_text(lines[0] + "\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The table of nouns names every class once, in words that people say."""
+"""The table of concepts has every ImageNet class once, under common nouns."""
 
 from __future__ import annotations
 

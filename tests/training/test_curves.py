@@ -1,4 +1,4 @@
-"""Who trains looks at the curves before reading any number."""
+"""Plots of a run's metrics."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from looksay.training import curves
 
 NAMES = ("train_loss", "val_loss", "train_word_accuracy", "val_word_accuracy", "val_CIDEr-D", "val_BLEU-4")
 
-LENGTHS = {"people": [8, 9, 9, 12], "the model": [9, 9, 10]}
+LENGTHS = {"references": [8, 9, 9, 12], "model": [9, 9, 10]}
 
 
 def test_each_series_is_drawn(tmp_path: Path) -> None:
@@ -36,6 +36,6 @@ def test_the_lengths_of_captions_are_drawn(tmp_path: Path) -> None:
     rows = [{"epoch": 1, **dict.fromkeys(NAMES, 0.2)}]
     drawn = []
     for words in (9, 14):
-        curves.curves(rows, {**LENGTHS, "the model": [words]}, tmp_path / "lengths.png")
+        curves.curves(rows, {**LENGTHS, "model": [words]}, tmp_path / "lengths.png")
         drawn.append((tmp_path / "lengths.png").read_bytes())
     assert drawn[0] != drawn[1]

@@ -1,4 +1,4 @@
-"""Who mixes data sets learns from all of them, in the measure that was asked for, and is told how each one fares."""
+"""A mixture trains on all data sets by their weights, and each set has its own val score."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def changes(small_data: Path, other_data: Path) -> list[str]:
     return [*TINY, f"data.folder={small_data}", "data.weight=0.5", *mixed]
 
 
-def test_an_epoch_has_each_set_as_often_as_was_asked_for(changes: list[str]) -> None:
+def test_an_epoch_draws_each_set_by_its_weight(changes: list[str]) -> None:
     recipe = recipe_file.load(RECIPE, changes)
     dataset = mixture.read(recipe)
     assert Counter((r.source, r.split) for r in dataset.records) == {
@@ -73,7 +73,7 @@ def test_an_epoch_has_each_set_as_often_as_was_asked_for(changes: list[str]) -> 
 
 
 @pytest.mark.slow
-def test_a_run_goes_on_with_a_mixture_and_its_bundle_names_what_it_sees(
+def test_a_run_continues_on_a_mixture_and_its_bundle_mentions_detected_objects(
     changes: list[str], small_run: Path, other_data: Path, tmp_path: Path
 ) -> None:
     glove = tmp_path / "glove.txt"
@@ -81,7 +81,8 @@ def test_a_run_goes_on_with_a_mixture_and_its_bundle_names_what_it_sees(
     known = {*Vocabulary.load(small_run / "vocabulary.json").tokens, "zebra", "accordion"}
     glove.write_text("".join(f"{w} {' '.join(map(str, draw.normal(size=8)))}\n" for w in sorted(known)), "utf-8")
     more = (
-        f"training.start={small_run}", "vocabulary.extend=true", "vocabulary.concepts=true", f"embedding.vectors={glove}",
+        f"training.start={small_run}", "vocabulary.extend=true", "vocabulary.concepts=true",
+        f"embedding.vectors={glove}",
         "training.epochs=2", "training.batch_size=8", f"training.run={tmp_path / 'run'}",
         "self_critical.samples=2",  # in a batch in which an image stands twice
     )  # fmt: skip
@@ -103,7 +104,7 @@ def test_a_run_goes_on_with_a_mixture_and_its_bundle_names_what_it_sees(
     assert bundle.tags is not None
     assert "zebra" in bundle.tags.rare_words
     assert "purple" not in bundle.tags.rare_words
-    _says_what_it_is_sure_of(bundle.folder)
+    _mentions_detected_objects(bundle.folder)
 
 
 def _other_run(tmp_path: Path) -> Path:
@@ -115,8 +116,8 @@ def _other_run(tmp_path: Path) -> Path:
     return folder
 
 
-def _says_what_it_is_sure_of(folder: Path) -> None:
-    """Let a captioner be sure that there is a zebra: it says so when it may, and else never."""
+def _mentions_detected_objects(folder: Path) -> None:
+    """Make a captioner detect a zebra: it mentions the zebra if tags are on, and never otherwise."""
     captioner = looksay.load(folder)
     zebra = Concept(("zebra", "zebras"), ("zebra", "zebras"), "animal", tuple(range(1000)))
     with pytest.raises(BundleError, match=r"tags.json has classes that the encoder does not return"):
@@ -136,42 +137,42 @@ def _says_what_it_is_sure_of(folder: Path) -> None:
     assert all({"zebra", "zebras"} & set(candidate.tokens) for candidate in with_beam)
 
 
-def test_sets_that_have_moved_are_named_anew(changes: list[str], small_data: Path, other_data: Path) -> None:
+def test_moved_sets_are_given_by_name(changes: list[str], small_data: Path, other_data: Path) -> None:
     recipe = recipe_file.load(RECIPE, [*changes, "mixture.other.folder=gone"])
     assert len(mixture.read(recipe, None, {"other": other_data}).records) == 32
-    with pytest.raises(RecipeError, match=r"no mixture.elsewhere in this recipe; it has other, beside"):
+    with pytest.raises(RecipeError, match=r"mixture.elsewhere is not in this recipe: use one of other, beside"):
         mixture.read(recipe, None, {"elsewhere": other_data})
 
 
 def test_two_sets_of_one_name_are_refused(changes: list[str], small_data: Path) -> None:
-    with pytest.raises(RecipeError, match=r"mixture.flickr8k: this is the name of data.folder"):
+    with pytest.raises(RecipeError, match=r"mixture.flickr8k has the name of data.folder: rename the section"):
         mixture.read(recipe_file.load(RECIPE, [*changes, f"mixture.flickr8k.folder={small_data}"]))
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ("mixture.x.weight=2", "mixture.x: folder is empty"),
-        ("mixture.x=2", "mixture has sections"),
-        ("mixture.other.weight=0", "weight is 0.0"),
+        ("mixture.x.weight=2", "mixture.x.folder '' is empty: name the folder"),
+        ("mixture.x=2", r"mixture.x 2 is not a section: write \[mixture.x\]"),
+        ("mixture.other.weight=0", "mixture.other.weight 0 is out of range: use a value above 0 and at most 100"),
         ("mixture.other.wieght=2", "did you mean mixture.other.weight"),
-        ("mixture.other.split=test", "must be one of own, train, val"),
-        ("mixture=3", "section.key=value"),
+        ("mixture.other.split=test", "use one of own, train, val"),
+        ("mixture=3", "write section.key=value"),
     ],
 )
-def test_a_slip_in_a_mixture_is_named(change: str, message: str, changes: list[str]) -> None:
+def test_a_mistake_in_a_mixture_is_named(change: str, message: str, changes: list[str]) -> None:
     with pytest.raises(RecipeError, match=message):
         recipe_file.load(RECIPE, [*changes, change])
 
 
-def test_a_slip_in_a_section_of_a_mixture_is_placed(tmp_path: Path) -> None:
+def test_a_mistake_in_a_mixture_has_its_line(tmp_path: Path) -> None:
     file = tmp_path / "mine.toml"
     file.write_text("[data]\nweight = 2\n\n[mixture.my-photos]\nfolder = 'x'\nweight = 0\n", encoding="utf-8")
-    with pytest.raises(RecipeError, match=r"mine.toml, line 6: mixture.my-photos: weight is 0.0"):
+    with pytest.raises(RecipeError, match=r"mine.toml, line 6: mixture.my-photos.weight 0 is out of range"):
         recipe_file.load(file)
 
 
-def test_a_recipe_of_a_mixture_is_kept_whole(changes: list[str], tmp_path: Path) -> None:
+def test_a_recipe_with_a_mixture_is_saved_and_read_again(changes: list[str], tmp_path: Path) -> None:
     recipe = recipe_file.load(RECIPE, [*changes, "mixture.my set.folder=x"])
     (tmp_path / "recipe.toml").write_text(recipe.to_toml(), encoding="utf-8")
     assert recipe_file.load(tmp_path / "recipe.toml") == recipe

@@ -1,4 +1,4 @@
-"""Who writes a recipe should learn of a slip at once, and from a run what made it."""
+"""Recipes are read from TOML; mistakes are named with file, line, key, value and what is allowed."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from conftest import ROOT
 
 from looksay import RecipeError
 from looksay.training import recipe_file
+from looksay.training.recipe import Recipe
+from looksay.training.sections import declared_keys
 
 
 @pytest.fixture
@@ -20,7 +22,7 @@ def recipe(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("file", sorted((ROOT / "recipes").glob("*.toml")), ids=lambda file: file.name)
-def test_every_recipe_loads_and_begins_with_its_command(file: Path) -> None:
+def test_every_recipe_loads_and_starts_with_its_command(file: Path) -> None:
     assert all(recipe.model.name for recipe in recipe_file.phases(file))
     assert file.read_text(encoding="utf-8").startswith(f"# looksay train recipes/{file.name} ")
 
@@ -30,7 +32,7 @@ def test_changes_on_the_command_line_win(recipe: Path) -> None:
         "training.batch_size=8",
         "augmentation.flip=false",
         "data.folder=my data",
-        "search.num_beams=5",
+        "decoding.num_beams=5",
         "training.gradient_clip=2",
     ]
     loaded = recipe_file.load(recipe, changes)
@@ -47,44 +49,57 @@ def test_a_recipe_survives_being_written_down(recipe: Path, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        ("epochs=3", "written section.key=value"),
-        ("training.epochs", "written section.key=value"),
+        ("epochs=3", "is not an override: write section.key=value"),
+        ("training.epochs", "is not an override: write section.key=value"),
         (
             "training.epoch=3",
-            "no training.epoch; did you mean training.epochs\\? there are training.run, training.start",
+            "training.epoch is unknown: did you mean training.epochs\\? use one of training.run, training.start",
         ),
-        ("train.epochs=3", "no train; did you mean training\\? there are model, data"),
-        ("training.epochs=many", "training.epochs is 'many'; it must be of type int"),
-        ("augmentation.flip=1", "augmentation.flip is 1; it must be of type bool"),
-        ("training.precision=16", "it must be one of auto, 32, bf16"),
-        ("image.resize=stretch", "it must be one of squash, crop"),
-        ("search.num_beams=0", "search: beam is 0"),
-        ("training.batch_size=0", "training: batch is 0"),
-        ("training.seed=-1", "training: seed is -1"),
-        ("training.learning_rate=nan", "training: learning_rate is nan"),
-        ("training.warmup=5", "training: warmup is 5.0"),
-        ("decoder.heads=0", "decoder: heads is 0"),
-        ("decoder.dropout=2", "decoder: dropout is 2.0"),
-        ("image.size=-3", "image: size is -3"),
+        ("train.epochs=3", "train is unknown: did you mean training\\? use one of model, data"),
+        ("training.epochs=many", "training.epochs 'many' is not a whole number: write it as in epochs = 10"),
+        ("training.epochs='3'", "training.epochs '3' is not a whole number"),
+        ("training.epochs=true", "training.epochs True is not a whole number"),
+        ("training.epochs=3.0", "training.epochs 3.0 is not a whole number"),
+        ("training.warmup=true", "training.warmup True is not a number"),
+        ("training.epochs=0", "training.epochs 0 is out of range: use 1 or more, or set training.start"),
+        ("training.compile=yes", "training.compile 'yes' is not true or false"),
+        ("training.num_workers=-1", "training.num_workers -1 is out of range: use a value at least 0"),
+        ("training.length_buckets=-1", "training.length_buckets -1 is out of range"),
+        ("training.start=[1]", "training.start .* is not a list of texts"),
+        ("augmentation.swapped=left", "augmentation.swapped 'left' is not a pair"),
+        ("self_critical.samples=1", "self_critical.samples 1 is out of range: use 2 or more, or 0"),
+        ("augmentation.flip=1", "augmentation.flip 1 is not true or false"),
+        ("training.precision=16", "training.precision '16' is unknown: use one of auto, 32, bf16"),
+        ("image.resize=stretch", "use one of squash, crop"),
+        ("decoding.num_beams=0", "decoding.num_beams 0 is out of range: use 1 to 100"),
+        ("decoding.num_beems=2", "decoding.num_beems is unknown: did you mean decoding.num_beams"),
+        ("decoding.num_beams=x", "decoding.num_beams 'x' is not a whole number"),
+        ("training.batch_size=0", "training.batch_size 0 is out of range: use a value at least 1"),
+        ("training.seed=-1", "training.seed -1 is out of range"),
+        ("training.learning_rate=nan", "training.learning_rate nan is out of range"),
+        ("training.warmup=5", "training.warmup 5 is out of range: use a value at least 0 and below 1"),
+        ("decoder.heads=0", "decoder.heads 0 is out of range"),
+        ("decoder.dropout=2", "decoder.dropout 2 is out of range"),
+        ("image.size=-3", "image.size -3 is out of range: use 0 to 2048"),
     ],
 )
-def test_slips_are_named_with_what_is_possible(recipe: Path, change: str, problem: str) -> None:
+def test_mistakes_are_named_with_what_is_allowed(recipe: Path, change: str, problem: str) -> None:
     with pytest.raises(RecipeError, match=problem):
         recipe_file.load(recipe, [change])
 
 
 def test_broken_files_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match="no such recipe; the recipes that ship are adaptive, flagship, flickr8k"):
+    with pytest.raises(RecipeError, match="does not exist: name a TOML file or one of adaptive, flagship, flickr8k"):
         recipe_file.load(tmp_path / "none.toml")
     (tmp_path / "broken.toml").write_text("[training", encoding="utf-8")
-    with pytest.raises(RecipeError, match="not a recipe in TOML"):
+    with pytest.raises(RecipeError, match="is not valid TOML"):
         recipe_file.load(tmp_path / "broken.toml")
     (tmp_path / "flat.toml").write_text("training = 3", encoding="utf-8")
-    with pytest.raises(RecipeError, match="training is a section"):
+    with pytest.raises(RecipeError, match=r"flat.toml, line 1: training 3 is not a section: write \[training\]"):
         recipe_file.load(tmp_path / "flat.toml")
 
 
-def test_a_recipe_that_ships_goes_by_its_name() -> None:
+def test_a_shipped_recipe_is_found_by_its_name() -> None:
     assert recipe_file.load("show-and-tell") == recipe_file.load(ROOT / "recipes" / "show-and-tell.toml")
 
 
@@ -98,11 +113,11 @@ def test_a_recipe_that_ships_goes_by_its_name() -> None:
     (("augmentation.views=2",), "augmentation.color_jitter=0.2"),
     (("augmentation.views=2", "augmentation.crop=0.5", "encoder.trainable=true"), "encoder.frozen_epochs=1"),
 ])  # fmt: skip
-def test_an_option_that_changes_nothing_is_told(idle: tuple[str, ...], cure: str) -> None:
+def test_an_option_without_effect_is_reported(idle: tuple[str, ...], cure: str) -> None:
     file = ROOT / "recipes" / "flickr8k.toml"
     assert recipe_file.load(file).idle() == []
-    (told,) = recipe_file.load(file, idle).idle()
-    assert idle[0].partition("=")[0].partition(".")[2] in told
+    (warning,) = recipe_file.load(file, idle).idle()
+    assert idle[0].partition("=")[0].partition(".")[2] in warning
     assert recipe_file.load(file, [*idle, cure]).idle() == []
 
 
@@ -113,12 +128,12 @@ epochs = 3
 [encoder]
 learning_rate = 1e-4
 [[phases]]
-name = "read"
+name = "xe"
 [[phases]]
-name = "draw"
-training.start = "read"
+name = "scst"
+training.start = "xe"
 training.learning_rate = 1e-5
-distillation.teachers = ["read", "runs/other"]
+distillation.teachers = ["xe", "runs/other"]
 encoder.trainable = true
 self_critical.samples = 5
 """
@@ -127,13 +142,13 @@ self_critical.samples = 5
 def test_each_phase_is_a_recipe_and_may_build_on_earlier_ones(tmp_path: Path) -> None:
     file = tmp_path / "phased.toml"
     file.write_text(PHASED, encoding="utf-8")
-    read, draw = recipe_file.phases(file, ["training.epochs=1"])
-    assert (read.training.run, read.training.start) == ("runs/two/read", ())
-    assert (draw.training.run, draw.training.start) == ("runs/two/draw", ("runs/two/read",))
-    assert draw.distillation.teachers == ("runs/two/read", "runs/other")
-    assert (read.self_critical.samples, draw.self_critical.samples) == (0, 5)
-    assert (read.training.epochs, draw.training.epochs) == (1, 1)  # the command line wins
-    assert (draw.encoder.trainable, draw.encoder.learning_rate, draw.training.learning_rate) == (True, 1e-4, 1e-5)
+    xe, scst = recipe_file.phases(file, ["training.epochs=1"])
+    assert (xe.training.run, xe.training.start) == ("runs/two/xe", ())
+    assert (scst.training.run, scst.training.start) == ("runs/two/scst", ("runs/two/xe",))
+    assert scst.distillation.teachers == ("runs/two/xe", "runs/other")
+    assert (xe.self_critical.samples, scst.self_critical.samples) == (0, 5)
+    assert (xe.training.epochs, scst.training.epochs) == (1, 1)  # the command line wins
+    assert (scst.encoder.trainable, scst.encoder.learning_rate, scst.training.learning_rate) == (True, 1e-4, 1e-5)
     with pytest.raises(RecipeError, match="has 2 phases"):
         recipe_file.load(file)
 
@@ -141,15 +156,15 @@ def test_each_phase_is_a_recipe_and_may_build_on_earlier_ones(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        (('name = "draw"', ""), r"each phase is a table \[\[phases\]\] with a name"),
-        (('name = "draw"', 'name = "read"'), "each phase has a name of its own"),
-        (('name = "draw"', 'name = "../up"'), "each phase has a name of its own"),
-        (("samples = 5", "samples = 1"), "phase draw, line 15: self_critical: samples is 1"),
-        (("encoder.trainable", "coder.trainable"), "phase draw, line 1[0-9]: a recipe has no coder"),
-        (("encoder.trainable = true", "encoder = 3"), "phase draw, line 14: encoder is a section"),
+        (('name = "scst"', ""), r"a phase has no name: write each as \[\[phases\]\]"),
+        (('name = "scst"', 'name = "xe"'), "phase name 'xe' is used twice"),
+        (('name = "scst"', 'name = "../up"'), "phase name '../up' is used twice or is not a folder name"),
+        (("samples = 5", "samples = 1"), "phase scst, line 15: self_critical.samples 1 is out of range"),
+        (("encoder.trainable", "coder.trainable"), "phase scst, line 14: coder is unknown"),
+        (("encoder.trainable = true", "encoder = 3"), "phase scst, line 14: encoder 3 is not a section"),
     ],
 )
-def test_a_slip_in_a_phase_names_it(tmp_path: Path, change: tuple[str, str], problem: str) -> None:
+def test_a_mistake_in_a_phase_names_it(tmp_path: Path, change: tuple[str, str], problem: str) -> None:
     (tmp_path / "phased.toml").write_text(PHASED.replace(*change), encoding="utf-8")
     with pytest.raises(RecipeError, match=problem):
         recipe_file.phases(tmp_path / "phased.toml")
@@ -157,29 +172,50 @@ def test_a_slip_in_a_phase_names_it(tmp_path: Path, change: tuple[str, str], pro
 
 def test_a_flat_section_before_the_phases_is_named(tmp_path: Path) -> None:
     (tmp_path / "phased.toml").write_text(f"data = 3\n{PHASED}", encoding="utf-8")
-    with pytest.raises(RecipeError, match="phase read, line 1: data is a section"):
+    with pytest.raises(RecipeError, match="phase xe, line 1: data 3 is not a section"):
         recipe_file.phases(tmp_path / "phased.toml")
 
 
 @pytest.mark.parametrize(
     ("text", "place"),
     [
-        ("# one\n[encoder]\nnmae = 'x'\n", "line 3: a recipe has no encoder.nmae; did you mean encoder.name?"),
-        ("[training]\nseed = 1\nepochs = 'many'\n", "line 3: training.epochs is 'many'"),
-        ("training.seed = 1\ntraining.batch = 0\n", "line 2: training: batch is 0"),
-        ("[trainig]\n", "line 1: a recipe has no trainig; did you mean training?"),
-        ("[training]\nbatch = 2\n[[phases]]\nname = 'a'\n[[phases]]\nname = 'b'\ntraining.batch = 0\n",
-         "phase b, line 7: training: batch is 0"),
-        ("[training]\nbatch = 0\n[[phases]]\nname = 'a'\n", "phase a, line 2: training: batch is 0"),
+        ("# one\n[encoder]\nnmae = 'x'\n", "line 3: encoder.nmae is unknown: did you mean encoder.name?"),
+        ("[training]\nseed = 1\nepochs = 'many'\n", "line 3: training.epochs 'many' is not a whole number"),
+        ("training.seed = 1\ntraining.batch_size = 0\n", "line 2: training.batch_size 0 is out of range"),
+        ("[trainig]\n", "line 1: trainig is unknown: did you mean training?"),
+        ("[training]\nbatch_size = 2\n[[phases]]\nname = 'a'\n[[phases]]\nname = 'b'\ntraining.batch_size = 0\n",
+         "phase b, line 7: training.batch_size 0 is out of range"),
+        ("[training]\nbatch_size = 0\n[[phases]]\nname = 'a'\n", "phase a, line 2: training.batch_size 0 is out"),
+        ("# one\n[training]\n\nstart = [\n  1,\n]\nseed = 1\n", "line 4: training.start"),
+        ("[model]\nlimits = \"\"\"\nseed = -1\n\"\"\"\n[training]\n'seed' = -1\n", "line 6: training.seed -1"),
+        ("training = { seed = -1 }\n", "line 1: training.seed -1"),
+        ("[decoding]\nnum_beams = 2\nnum_captions = 3\n", "line 3: decoding.num_captions 3 is out of range"),
     ],
 )  # fmt: skip
-def test_a_slip_is_found_by_its_line(text: str, place: str, tmp_path: Path) -> None:
+def test_a_mistake_is_located_by_its_line(text: str, place: str, tmp_path: Path) -> None:
     file = tmp_path / "mine.toml"
     file.write_text(text, encoding="utf-8")
     with pytest.raises(RecipeError, match=re.escape(f"{file}, {place}")):
         recipe_file.phases(file)
 
 
-def test_a_slip_on_the_command_line_has_no_line(recipe: Path) -> None:
-    with pytest.raises(RecipeError, match=r"^training\.batch is 'x'"):
+def test_a_mistake_on_the_command_line_has_no_line(recipe: Path) -> None:
+    with pytest.raises(RecipeError, match=r"^training\.batch_size 'x' is not"):
         recipe_file.load(recipe, ["training.batch_size=x"])
+
+
+def test_a_changed_copy_is_checked_like_the_recipe(recipe: Path) -> None:
+    loaded = recipe_file.load(recipe)
+    copy = loaded.replace(training={"batch_size": 4, "start": ("runs/a",)}, decoding={"num_beams": 2})
+    assert (copy.training.epochs, copy.training.batch_size, copy.decoding.num_beams) == (3, 4, 2)
+    assert loaded.training.batch_size == 32
+    for change in ({"epochs": -1}, {"epochs": "3"}, {"epochs": True}, {"epoch": 3}):
+        with pytest.raises(ValueError, match="epoch"):
+            loaded.replace(training=change)
+
+
+def test_every_key_has_a_help_sentence() -> None:
+    for section in recipe_file.SECTIONS.values():
+        for key in declared_keys(section).values():
+            assert key.help.endswith("."), key.name
+    assert recipe_file.SECTIONS.keys() == Recipe.__dataclass_fields__.keys()

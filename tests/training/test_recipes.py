@@ -1,4 +1,4 @@
-"""Who takes a recipe from the folder gets a model that can be built, looked through and listened to."""
+"""Every shipped recipe starts with its command, and its model can be built and decoded."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WORDS = Vocabulary((*SPECIAL, "a", "dog", "runs"))
 
 
 @pytest.mark.parametrize("file", RECIPES, ids=[file.stem for file in RECIPES])
-def test_every_recipe_begins_with_its_command_and_is_its_own_run(file: Path) -> None:
+def test_every_recipe_starts_with_its_command_and_has_its_own_run(file: Path) -> None:
     first = file.read_text(encoding="utf-8").splitlines()[0]
     assert first.startswith(f"# looksay train recipes/{file.name} data.folder=PATH/TO/")
     for recipe in recipe_file.phases(file, first.split()[4:]):
@@ -27,7 +27,7 @@ def test_every_recipe_begins_with_its_command_and_is_its_own_run(file: Path) -> 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("file", RECIPES, ids=[file.stem for file in RECIPES])
-def test_every_recipes_model_is_built_at_its_own_size_and_says_something(file: Path) -> None:
+def test_the_model_of_every_recipe_is_built_and_decodes(file: Path) -> None:
     recipe = recipe_file.phases(file)[-1]
     model = build.caption_model(recipe, WORDS, pretrained=False).eval()
     size = build.model_image_spec(recipe).size
@@ -42,7 +42,7 @@ def test_every_design_has_a_recipe() -> None:
     assert {recipe_file.phases(file)[-1].decoder.name for file in RECIPES} == set(DECODERS)
 
 
-def test_words_start_from_the_vectors_of_a_file(tmp_path: Path) -> None:
+def test_embeddings_are_initialised_from_a_file(tmp_path: Path) -> None:
     (tmp_path / "glove.txt").write_text("dog 1 2 3 4\n", encoding="utf-8")
     changes = ("encoder.name=test_resnet", "encoder.weights=random", "image.size=64", "embedding.size=4",
                f"embedding.vectors={tmp_path / 'glove.txt'}")  # fmt: skip

@@ -1,4 +1,4 @@
-"""An option of a recipe must do what it says: each is tested by what it changes."""
+"""Each training option is tested by its effect."""
 
 from __future__ import annotations
 
@@ -180,7 +180,7 @@ def test_a_run_starts_from_the_mean_of_several(small_run: Path, small_data: Path
     (row,) = checkpoint.read(tmp_path / "mean")
     assert row["epoch"] == 0
     assert row["val_CIDEr-D"] > 0
-    with pytest.raises(RecipeError, match="epochs is 0; it must be 1 or more, or 0 with a start"):
+    with pytest.raises(RecipeError, match=r"training.epochs 0 is out of range: use 1 or more, or set training.start"):
         trained(small_data, tmp_path / "nothing", "training.epochs=0")
     assert [run.folder.name for run in history(tmp_path / "mean")] == [small_run.name, "other", "mean"]
 

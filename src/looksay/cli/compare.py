@@ -1,4 +1,4 @@
-"""``looksay compare``: runs in, a table and a chart out."""
+"""``looksay compare``: compare runs in a table and a chart."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from looksay.errors import MissingExtra
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN...")
 @click.option(
     "--output", type=click.Path(path_type=Path, dir_okay=False), default=Path("compare.png"), show_default=True,
-    help="Where the chart goes.",
+    help="File of the chart (PNG).",
 )  # fmt: skip
 def compare(runs: Sequence[Path], output: Path) -> None:
-    """Compare runs: val scores, sizes, training times, captions a second.
+    """Compare runs: val scores, sizes, training times and captions per second.
 
-    RUN is a folder that looksay train made.
+    RUN is a folder made by looksay train.
 
     \b
     looksay compare runs/vgg16-merge runs/show-and-tell runs/top-down
     """
     try:
-        from looksay.training import compare_runs as runs_compared
+        from looksay.training import compare_runs
     except ModuleNotFoundError as error:
         raise MissingExtra("Comparing runs", "train") from error
-    found = runs_compared.compare(runs)
-    for line in runs_compared.table(found):
+    summaries = compare_runs.compare(runs)
+    for line in compare_runs.table(summaries):
         click.echo(line)
     try:
-        runs_compared.chart(found, output)
+        compare_runs.chart(summaries, output)
     except OSError as error:
-        raise click.UsageError(f"{output} cannot be written: {error.strerror}") from error
+        raise click.UsageError(f"{output} cannot be written: {error.strerror}; choose another --output") from error
     click.echo(f"looksay: the chart is in {output}", err=True)

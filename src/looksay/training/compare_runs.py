@@ -1,4 +1,4 @@
-"""Runs side by side: scores, sizes and speeds, as a table and as a chart."""
+"""Comparison of runs: scores, sizes and speeds, as a table and a chart."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ _SCORES = {"BLEU-4": "val_BLEU-4", "ROUGE-L": "val_ROUGE-L", "CIDEr-D": MONITOR}
 
 
 @dataclass(frozen=True)
-class Compared:
-    """A run in figures.
+class RunSummary:
+    """Figures of a run.
 
     Attributes
     ----------
     run : Path
     name : str
-        The folder's name, or its whole path where two runs have the same name.
+        The folder's name, or its path if two runs have the same name.
     encoder, decoder : str
     scores : dict of str to float
-        Of the val split at the best epoch, on the scale of 1.
+        Of the val split at the best epoch, as fractions of 1.
     best, epochs : int
-        The best epoch, and how many there were.
+        The best epoch and the number of epochs.
     parameters : int
-        Numbers in the model, the encoder's included.
+        Of the model, with its encoder.
     megabytes : float
-        Of its weights.
+        Size of the weights.
     minutes : float
-        That training took, validation included.
+        Training time, with validation.
     captions_a_second : float
-        Decoded in validation, from encoded images; nan if the run is of an older looksay.
+        Decoded in validation, from cached features; nan if unknown.
     """
 
     run: Path
@@ -58,8 +58,8 @@ class Compared:
     captions_a_second: float
 
 
-def compare(runs: Sequence[Path]) -> list[Compared]:
-    """Read runs, the best first.
+def compare(runs: Sequence[Path]) -> list[RunSummary]:
+    """Read runs, best CIDEr-D first.
 
     Raises
     ------
@@ -67,19 +67,19 @@ def compare(runs: Sequence[Path]) -> list[Compared]:
         If a folder holds no run, or none that completed an epoch.
     """
     names = Counter(run.name for run in runs)
-    found = (_read(run, str(run) if names[run.name] > 1 else run.name) for run in runs)
-    return sorted(found, key=lambda each: -each.scores["CIDEr-D"])
+    summaries = (_read(run, str(run) if names[run.name] > 1 else run.name) for run in runs)
+    return sorted(summaries, key=lambda summary: -summary.scores["CIDEr-D"])
 
 
-def _read(run: Path, name: str) -> Compared:
+def _read(run: Path, name: str) -> RunSummary:
     rows = checkpoint.read(run)
     if not rows or not (run / checkpoint.BEST).is_file():
-        raise RunError(f"{run} is not a run that has completed an epoch; make one with looksay train")
+        raise RunError(f"{run} is not a run that has completed an epoch: make one with looksay train")
     recipe = recipe_file.load(run / RECIPE)
     best = max(rows, key=lambda row: (row[MONITOR], row["epoch"]))
     with safe_open(run / checkpoint.BEST, framework="np") as weights:
         parameters = sum(math.prod(weights.get_slice(name).get_shape()) for name in weights.keys())  # noqa: SIM118
-    return Compared(
+    return RunSummary(
         run=run,
         name=name,
         encoder=f"{recipe.encoder.name} {recipe.encoder.features}",
@@ -94,38 +94,38 @@ def _read(run: Path, name: str) -> Compared:
     )
 
 
-def table(found: Sequence[Compared]) -> Iterator[str]:
+def table(summaries: Sequence[RunSummary]) -> Iterator[str]:
     """Yield the lines of a table; scores times 100, parameters in millions."""
-    width = max(len("run"), *(len(each.name) for each in found))
-    encoders = max(len("encoder"), *(len(each.encoder) for each in found))
+    width = max(len("run"), *(len(summary.name) for summary in summaries))
+    encoders = max(len("encoder"), *(len(summary.encoder) for summary in summaries))
     scores = "".join(f"{name:>9}" for name in _SCORES)
     costs = f"{'epoch':>8}{'params':>9}{'MB':>7}{'min':>7}{'capt/s':>8}"
     yield f"{'run':{width}}  {'encoder':{encoders}}  {'decoder':14}{scores}{costs}"
-    for each in found:
-        values = "".join(f"{100 * value:>9.1f}" for value in each.scores.values())
+    for summary in summaries:
+        values = "".join(f"{100 * value:>9.1f}" for value in summary.scores.values())
         yield (
-            f"{each.name:{width}}  {each.encoder:{encoders}}  {each.decoder:14}{values}"
-            f"{f'{each.best}/{each.epochs}':>8}{each.parameters / 1e6:>8.1f}M{each.megabytes:>7.0f}{each.minutes:>7.1f}"
-            f"{each.captions_a_second:>8.0f}"
+            f"{summary.name:{width}}  {summary.encoder:{encoders}}  {summary.decoder:14}{values}"
+            f"{f'{summary.best}/{summary.epochs}':>8}{summary.parameters / 1e6:>8.1f}M{summary.megabytes:>7.0f}"
+            f"{summary.minutes:>7.1f}{summary.captions_a_second:>8.0f}"
         )
 
 
-def chart(found: Sequence[Compared], file: Path) -> None:
-    """Draw the CIDEr-D of each epoch, and the best scores as bars, as PNG."""
+def chart(summaries: Sequence[RunSummary], file: Path) -> None:
+    """Plot CIDEr-D by epoch, and the scores at the best epoch as bars, as PNG."""
     figure = Figure(figsize=(13, 4.5), layout="constrained")
     left, right = figure.subplots(1, 2)
-    for each in found:
-        rows = checkpoint.read(each.run)
-        left.plot([row["epoch"] for row in rows], [100 * row[MONITOR] for row in rows], marker="o", markersize=3,
-                  label=each.name)  # fmt: skip
+    for summary in summaries:
+        rows = checkpoint.read(summary.run)
+        epochs = [row["epoch"] for row in rows]
+        left.plot(epochs, [100 * row[MONITOR] for row in rows], marker="o", markersize=3, label=summary.name)
     left.set(title="CIDEr-D of decoded val captions", xlabel="epoch")
     left.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     left.legend()
     for place, name in enumerate(_SCORES):
-        offsets = [row + (place - 1) * 0.27 for row in range(len(found))]
-        bars = right.barh(offsets, [100 * each.scores[name] for each in found], height=0.25, label=name)
+        offsets = [row + (place - 1) * 0.27 for row in range(len(summaries))]
+        bars = right.barh(offsets, [100 * summary.scores[name] for summary in summaries], height=0.25, label=name)
         right.bar_label(bars, fmt="%.1f", padding=3, fontsize=8)
-    right.set_yticks(range(len(found)), [each.name for each in found])
+    right.set_yticks(range(len(summaries)), [summary.name for summary in summaries])
     right.invert_yaxis()
     right.set(title="val scores at the best epoch")
     right.margins(x=0.12)

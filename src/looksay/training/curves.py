@@ -1,4 +1,4 @@
-"""Curves of a run, as an image."""
+"""Plots of a run's metrics, as PNG."""
 
 from __future__ import annotations
 
@@ -11,22 +11,24 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+NOTE = "Dropout and label smoothing count in training only, so validation loss can lie below training loss."
+
 _PANELS = (
-    ("loss of a word", 1, {"train_loss": "train", "val_loss": "val"}),
+    ("loss per word", 1, {"train_loss": "train", "val_loss": "val"}),
     ("word accuracy (%)", 100, {"train_word_accuracy": "train", "val_word_accuracy": "val"}),
-    ("val captions, decoded", 100, {"val_CIDEr-D": "CIDEr-D", "val_BLEU-4": "BLEU-4"}),
+    ("decoded val captions", 100, {"val_CIDEr-D": "CIDEr-D", "val_BLEU-4": "BLEU-4"}),
 )
 
 
 def curves(rows: Sequence[dict[str, Any]], lengths: Mapping[str, Sequence[int]], file: Path) -> None:
-    """Draw loss, word accuracy and decoded scores by epoch, and how long captions are, as PNG.
+    """Plot loss, word accuracy and scores of decoded captions by epoch, and the lengths of captions, as PNG.
 
     Parameters
     ----------
     rows : sequence of dict
-        A run's metrics, one row an epoch.
+        Metrics of the run, one row an epoch.
     lengths : mapping of str to sequence of int
-        Words in each caption of the val split, by who said them.
+        Words in each val caption, by series: the references and the model.
     file : Path
     """
     figure = Figure(figsize=(12, 8), layout="constrained")
@@ -50,9 +52,10 @@ def curves(rows: Sequence[dict[str, Any]], lengths: Mapping[str, Sequence[int]],
     for name, words in lengths.items():
         counts = np.bincount(words, minlength=longest + 1)
         last.stairs(100 * counts / max(1, len(words)), np.arange(longest + 2) - 0.5, fill=True, alpha=0.5, label=name)
-    last.set(title="length of val captions (%)", xlabel="words")
+    last.set(title="lengths of val captions (%)", xlabel="words")
     last.xaxis.set_major_locator(MaxNLocator(integer=True))
     for axes in (*panels, last):
         axes.grid(alpha=0.3)
         axes.legend()
+    figure.supxlabel(NOTE, fontsize="small")
     FigureCanvasAgg(figure).print_figure(file, dpi=110, format="png")

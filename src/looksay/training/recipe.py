@@ -1,10 +1,12 @@
-"""A whole recipe: its sections, what in it has no effect, and how it is written down."""
+"""A whole recipe: its sections, warnings about options without effect, and its TOML."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +30,12 @@ from looksay.training.sections import (
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that a run depends on."""
+    """Everything that a run depends on, one attribute a section.
+
+    `replace` makes a changed copy, by key or by section::
+
+        recipe.replace(training={"epochs": 3}, encoder=EncoderOptions(name="resnet50"))
+    """
 
     model: ModelOptions = field(default_factory=ModelOptions)
     data: DataOptions = field(default_factory=DataOptions)
@@ -44,79 +51,105 @@ class Recipe:
     self_critical: SelfCriticalOptions = field(default_factory=SelfCriticalOptions)
     decoding: DecodingOptions = field(default_factory=DecodingOptions)
 
+    def replace(self, **sections: Any) -> Recipe:
+        """Return a copy with other sections, or with other keys in them where a section is given as a mapping.
+
+        ``mixture`` is replaced as a whole, by `MixedOptions` by name.
+
+        Raises
+        ------
+        ValueError
+            If a key is unknown or a value is out of its range.
+        """
+        changed = {
+            name: dataclasses.replace(getattr(self, name), **section)
+            if isinstance(section, Mapping) and name != "mixture"
+            else section
+            for name, section in sections.items()
+        }
+        return dataclasses.replace(self, **changed)
+
     def idle(self) -> list[str]:
-        """Return a sentence for each option that is set and changes nothing, because of what another one says."""
-        encoder, augmentation = self.encoder, self.augmentation
-        varied, several = _differ(augmentation, "crop", "color_jitter"), augmentation.views > 1
-        attends = self.decoder.name in ATTENTIVE and encoder.features == "grid"
-        begins, ends = encoder.unfrozen_stages(0), encoder.unfrozen_stages(max(0, self.training.epochs - 1))
+        """Return a warning for each option that is set but has no effect because of another option."""
+        encoder, augmentation, decoder = self.encoder, self.augmentation, self.decoder
+        is_varied, has_views = _differs(augmentation, "crop", "color_jitter"), augmentation.views > 1
+        is_attentive = decoder.name in ATTENTIVE and encoder.features == "grid"
+        first, last = encoder.unfrozen_stages(0), encoder.unfrozen_stages(max(0, self.training.epochs - 1))
         cases = {
-            "encoder.frozen_epochs, stages, stage_epochs and layer_decay are for an encoder that learns; "
-            "set encoder.trainable": (
-                not encoder.trainable and _differ(encoder, "frozen_epochs", "stages", "stage_epochs", "layer_decay")
+            "encoder.frozen_epochs, stages, stage_epochs and layer_decay need encoder.trainable=true": (
+                not encoder.trainable and _differs(encoder, "frozen_epochs", "stages", "stage_epochs", "layer_decay")
             ),
-            "encoder.trainable: all epochs are frozen_epochs": encoder.trainable and not ends,
-            "augmentation.crop and color_jitter: a frozen encoder looks at augmentation.views images; set that above 1": (
-                varied and not several and not ends
+            "encoder.trainable needs an encoder.frozen_epochs below training.epochs": encoder.trainable and not last,
+            "augmentation.crop and color_jitter of a frozen encoder need augmentation.views of 2 or more": (
+                is_varied and not has_views and not last
             ),
-            "augmentation.views without crop and color_jitter: all views are the same": several and not varied,
-            "augmentation.views: an encoder that learns from the start sees each image anew": several and begins,
-            "decoder.heads are top-down's": _differ(self.decoder, "heads") and self.decoder.name != "top-down",
-            "training.doubly_stochastic is for a decoder with attention and encoder.features=grid": (
-                _differ(self.training, "doubly_stochastic") and not attends
+            "augmentation.views needs crop or color_jitter; all views are the same": has_views and not is_varied,
+            "augmentation.views needs a frozen encoder; this one encodes each image in every epoch": (
+                has_views and bool(first)
             ),
-            "vocabulary.concepts is for a run with vocabulary.extend": self.vocabulary.concepts
-            and not self.vocabulary.extend,
-            "data.weight is for a recipe with [mixture.NAME]": _differ(self.data, "weight") and not self.mixture,
-            "vocabulary.extend is for a run with training.start": self.vocabulary.extend and not self.training.start,
-            f"{self.decoder.name}'s attention: encoder.features=pooled leaves one place to look at": (
-                self.decoder.name in ATTENTIVE and not attends
+            "decoder.heads needs decoder.name=top-down": _differs(decoder, "heads") and decoder.name != "top-down",
+            "training.doubly_stochastic needs a decoder with attention and encoder.features=grid": (
+                _differs(self.training, "doubly_stochastic") and not is_attentive
+            ),
+            "vocabulary.concepts needs vocabulary.extend=true": (
+                self.vocabulary.concepts and not self.vocabulary.extend
+            ),
+            "data.weight needs a [mixture.NAME]": _differs(self.data, "weight") and not self.mixture,
+            "vocabulary.extend needs training.start": self.vocabulary.extend and not self.training.start,
+            f"attention of decoder.name={decoder.name} needs encoder.features=grid": (
+                decoder.name in ATTENTIVE and not is_attentive
             ),
         }
         return [f"no effect: {case}" for case, holds in cases.items() if holds]
 
     def portable(self) -> Recipe:
-        """Return it with the names of files and folders, and not where they lay on the maker's machine."""
-        training, distillation = self.training, self.distillation
-        start, teachers = (tuple(Path(each).name for each in runs) for runs in (training.start, distillation.teachers))
-        return replace(
-            self,
-            data=replace(self.data, folder=Path(self.data.folder).name, cache=""),
-            mixture={name: replace(each, folder=Path(each.folder).name) for name, each in self.mixture.items()},
-            encoder=replace(self.encoder, weights=Path(self.encoder.weights).name),
-            embedding=replace(self.embedding, vectors=Path(self.embedding.vectors).name),
-            training=replace(training, run=Path(training.run).name, start=start),
-            distillation=replace(distillation, teachers=teachers),
+        """Return a copy that names files and folders without their paths on this machine."""
+
+        def names(paths: tuple[str, ...]) -> tuple[str, ...]:
+            return tuple(Path(path).name for path in paths)
+
+        mixture = {
+            name: dataclasses.replace(options, folder=Path(options.folder).name)
+            for name, options in self.mixture.items()
+        }
+        return self.replace(
+            data={"folder": Path(self.data.folder).name, "cache": ""},
+            mixture=mixture,
+            encoder={"weights": Path(self.encoder.weights).name},
+            embedding={"vectors": Path(self.embedding.vectors).name},
+            training={"run": Path(self.training.run).name, "start": names(self.training.start)},
+            distillation={"teachers": names(self.distillation.teachers)},
         )
 
     def to_toml(self, *, brief: bool = False) -> str:
-        """Write every key, so that a run says what it was made with even if a default changes later.
+        """Return all keys as TOML, so that later defaults do not change a saved recipe.
 
         Parameters
         ----------
         brief : bool
-            Leave out what is as it is by default.
+            Omit keys with their default value.
         """
-        lines: list[str] = []
         sections = {section.name: getattr(self, section.name) for section in fields(self)}
-        mixed = sections.pop("mixture")
-        sections |= {f"mixture.{_key(name)}": options for name, options in mixed.items()}
+        mixture = sections.pop("mixture")
+        sections |= {f"mixture.{_key(name)}": options for name, options in mixture.items()}
+        lines: list[str] = []
         for section, options in sections.items():
-            keys = [key.name for key in fields(options) if not brief or _differ(options, key.name)]
+            keys = [key.name for key in fields(options) if not brief or _differs(options, key.name)]
             if keys:
-                lines += [f"[{section}]", *(f"{key} = {_toml(getattr(options, key))}" for key in keys), ""]
+                lines += [f"[{section}]", *(f"{key} = {toml_value(getattr(options, key))}" for key in keys), ""]
         return "\n".join(lines)
 
 
-def _differ(options: Any, *names: str) -> bool:
-    """Return whether any of these options is not as it is by default."""
+def toml_value(value: Any) -> str:
+    """Return a value as written in TOML."""
+    return str(value) if isinstance(value, float) else json.dumps(value, ensure_ascii=False)
+
+
+def _differs(options: Any, *names: str) -> bool:
+    """Return whether any of these options differs from its default."""
     return any(getattr(options, name) != getattr(type(options), name) for name in names)
 
 
 def _key(name: str) -> str:
     """Return a name as a key in TOML, quoted where it must be."""
     return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else json.dumps(name, ensure_ascii=False)
-
-
-def _toml(value: Any) -> str:
-    return str(value) if isinstance(value, float) else json.dumps(value, ensure_ascii=False)

@@ -1,22 +1,35 @@
-"""A recipe's TOML file → `Recipe`, or one for each of its phases; ``section.key=value`` changes a key."""
+"""A recipe's TOML file → `Recipe`, or one for each of its phases; ``section.key=value`` overrides a key."""
 
 from __future__ import annotations
 
 import difflib
-import re
 import tomllib
-import typing
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import is_dataclass, replace
+from dataclasses import MISSING, fields
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin
+
+from pydantic import ValidationError
 
 from looksay.errors import OptionError, RecipeError
-from looksay.training.recipe import Recipe
+from looksay.option_fields import Option, range_of
+from looksay.training.recipe import Recipe, toml_value
+from looksay.training.sections import MixedOptions, declared_keys
+
+SECTIONS: dict[str, Any] = {
+    section.name: MixedOptions if section.default_factory is dict else section.default_factory
+    for section in fields(Recipe)
+    if section.default_factory is not MISSING
+}
+"""The class of each section; of ``mixture`` that of its subsections."""
+
+_TYPES = {
+    bool: "true or false", int: "a whole number", float: "a number", str: "a text", tuple: "a list of texts",
+}  # fmt: skip
 
 
-def load(file: str | Path, changes: typing.Sequence[str] = ()) -> Recipe:
+def load(file: str | Path, changes: Sequence[str] = ()) -> Recipe:
     """Read a recipe without phases.
 
     Parameters
@@ -24,145 +37,139 @@ def load(file: str | Path, changes: typing.Sequence[str] = ()) -> Recipe:
     file : str or Path
         A TOML file, or the name of a recipe that ships with looksay: ``show-and-tell``.
     changes : sequence of str
-        Each ``section.key=value``, the value written as in TOML or as a bare word.
+        Overrides, each ``section.key=value`` with the value as in TOML or as a bare word.
 
     Raises
     ------
     RecipeError
-        If the file is missing or broken, or if a section, a key or a value is not known; with the known ones. If it
-        has phases.
+        If the file is missing or broken, if it has phases, or if a section, a key or a value is wrong: with the file,
+        the line, the key, the value and what is allowed.
     """
     recipes = phases(file, changes)
     if len(recipes) > 1:
-        raise RecipeError(f"{file} has {len(recipes)} phases; looksay train runs one after the other")
+        raise RecipeError(f"{file} has {len(recipes)} phases: run them one after another with looksay train")
     return recipes[0]
 
 
-def phases(file: str | Path, changes: typing.Sequence[str] = ()) -> list[Recipe]:
-    """Read a recipe, one for each of its ``[[phases]]``, or the recipe itself where it has none.
+def phases(file: str | Path, changes: Sequence[str] = ()) -> list[Recipe]:
+    """Read a recipe: one for each of its ``[[phases]]``, or the recipe itself if it has none.
 
-    A phase has a name, and sections with keys that are other than in the recipe. Its run is the folder of that name
-    below ``training.run``. ``training.start`` and ``distillation.teachers`` may name phases before it. `changes` hold
-    for all phases.
+    A phase has a name, and sections with the keys that differ from the recipe's. Its run is the folder of that name
+    below ``training.run``. ``training.start`` and ``distillation.teachers`` may name earlier phases. Overrides apply to
+    all phases.
 
     Parameters and errors are those of `load`.
     """
     text = _read(file)
-    table = _parsed(file, text)
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"{file} is not valid TOML: {error}") from error
     parts = table.pop("phases", None)
     if parts is None:
-        with _placed(file, text.splitlines(), changes):
-            return [_changed(table, changes)]
+        with _located(file, text, changes):
+            return [_build(table, changes)]
     if not (isinstance(parts, list) and parts and all(isinstance(part, dict) and "name" in part for part in parts)):
-        raise RecipeError(f"{file}: each phase is a table [[phases]] with a name")
+        raise RecipeError(f"{file}: a phase has no name: write each as [[phases]] with a name")
     runs: dict[str, str] = {}
     recipes: list[Recipe] = []
-    for part in parts:
+    for index, part in enumerate(parts):
         name = str(part.pop("name"))
         if name in runs or name in ("", "..") or Path(name).name != name:
-            raise RecipeError(f"{file}: each phase has a name of its own that can be a folder's, unlike {name!r}")
-        merged = {section: _merged(table.get(section, {}), part.get(section, {})) for section in table | part}
-        with _placed(file, text.splitlines(), changes, phase=name):
-            recipe = _changed(merged, changes)
-        training, teachers = recipe.training, recipe.distillation.teachers
-        run = f"{training.run}/{name}"
-        start, teachers = (tuple(runs.get(each, each) for each in earlier) for earlier in (training.start, teachers))
-        recipes.append(
-            replace(
-                recipe,
-                training=replace(training, run=run, start=start),
-                distillation=replace(recipe.distillation, teachers=teachers),
-            )
-        )
+            raise RecipeError(f"{file}: phase name {name!r} is used twice or is not a folder name: choose another name")
+        merged = {section: _merge(table.get(section, {}), part.get(section, {})) for section in table | part}
+        with _located(file, text, changes, phase=name, index=index):
+            recipe = _build(merged, changes)
+        run = f"{recipe.training.run}/{name}"
+        start = tuple(runs.get(earlier, earlier) for earlier in recipe.training.start)
+        teachers = tuple(runs.get(earlier, earlier) for earlier in recipe.distillation.teachers)
+        recipes.append(recipe.replace(training={"run": run, "start": start}, distillation={"teachers": teachers}))
         runs[name] = run
     return recipes
 
 
-def _merged(section: Any, other: Any) -> Any:
+def _merge(section: Any, other: Any) -> Any:
     if not (isinstance(section, dict) and isinstance(other, dict)):
-        return section if isinstance(other, dict) else other  # if it is a mistake, it is named later
-    return section | {key: _merged(section.get(key, {}), value) for key, value in other.items()}
+        return section if isinstance(other, dict) else other  # `_build` reports what is not a table
+    return section | {key: _merge(section.get(key, {}), value) for key, value in other.items()}
 
 
 def _read(file: str | Path) -> str:
-    shipped = {recipe.stem: recipe for recipe in sorted(_shipped().glob("*.toml"))}
+    package = Path(__file__).parent.parent
+    installed = package / "recipes"  # in a wheel; else the folder beside src
+    folder = installed if installed.is_dir() else package.parent.parent / "recipes"
+    shipped = {recipe.stem: recipe for recipe in sorted(folder.glob("*.toml"))}
     try:
         return shipped.get(str(file), Path(file)).read_text(encoding="utf-8")
     except FileNotFoundError as error:
-        known = f"the recipes that ship are {', '.join(shipped)}"
-        raise RecipeError(f"{file}: there is no such recipe; {known}") from error
+        raise RecipeError(f"{file} does not exist: name a TOML file or one of {', '.join(shipped)}") from error
     except (OSError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{file} is not a recipe in TOML: {error}") from error
+        raise RecipeError(f"{file} cannot be read as TOML: {error}") from error
 
 
-def _parsed(file: str | Path, text: str) -> dict[str, Any]:
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise RecipeError(f"{file} is not a recipe in TOML: {error}") from error
+class _KeyError(RecipeError):
+    """An error at a key, given as its path in the table."""
 
-
-class _Slip(RecipeError):
-    """A slip at a key, ``section.key``."""
-
-    def __init__(self, key: str, message: str) -> None:
+    def __init__(self, path: Sequence[str], message: str) -> None:
         super().__init__(message)
-        self.key = key
+        self.path = tuple(path)
 
 
 @contextmanager
-def _placed(file: str | Path, lines: list[str], changes: typing.Sequence[str], phase: str = "") -> Iterator[None]:
-    """Put before an error where it is: the file and the line, unless the slip is among the changes."""
+def _located(file: str | Path, text: str, changes: Sequence[str], phase: str = "", index: int = 0) -> Iterator[None]:
+    """Prepend the file, the phase and the line to an error, unless it lies in an override."""
     try:
         yield
-    except RecipeError as error:
-        place = f"{file}, phase {phase}" if phase else ""
-        if isinstance(error, _Slip) and not any(change.startswith(f"{error.key}=") for change in changes):
-            line = _line(lines, error.key, phase) or (_line(lines, error.key) if phase else 0)
-            place = f"{place or file}, line {line}" if line else place
-        if not place:
+    except _KeyError as error:
+        if any(change.startswith(f"{'.'.join(error.path)}=") for change in changes):
             raise
-        raise RecipeError(f"{place}: {error}") from error
+        place = f"{file}, phase {phase}" if phase else f"{file}"
+        prefixes = [error.path[:size] for size in range(len(error.path), 0, -1)]
+        paths = [path for prefix in prefixes for path in ([("phases", index, *prefix)] if phase else []) + [prefix]]
+        line = next(filter(None, (_line(text, path) for path in paths)), None)
+        raise RecipeError(f"{place}, line {line}: {error}" if line else f"{place}: {error}") from error
 
 
-def _line(lines: list[str], key: str, phase: str = "") -> int:
-    """Return the line of a key, or of its section where it has none of its own; 0 if it is not there."""
-    section = of = ""
-    name = re.compile(r"""\s*name\s*=\s*["'](.*?)["']""")
-    for number, line in enumerate(lines, 1):
-        if header := re.match(r"\s*\[+\s*([\w.-]+)\s*\]", line):
-            section = header[1].removeprefix("phases").lstrip(".")
-            if header[1] == "phases":
-                of = next((found[1] for found in map(name.match, lines[number:]) if found), "")
-            if of == phase and section == key:
-                return number
+def _line(text: str, path: Iterable[str | int]) -> int:
+    """Return the line where the statement that defines `path` starts; 0 if there is none.
+
+    It is the first statement with which the lines so far, parsed as TOML, contain the path.
+    """
+    lines, start = text.splitlines(), 1
+    for end in range(1, len(lines) + 1):
+        try:
+            value: Any = tomllib.loads("\n".join(lines[:end]))
+        except tomllib.TOMLDecodeError:  # within a statement of several lines
             continue
-        found = re.match(r"\s*([\w.-]+)\s*=", line)
-        if found and of == phase and f"{section}.{found[1]}.".lstrip(".").startswith(f"{key}."):
-            return number
+        try:
+            for key in path:
+                value = value[key]
+        except (KeyError, IndexError, TypeError):
+            start = end + 1
+        else:
+            return start
     return 0
 
 
-def _changed(table: dict[str, Any], changes: typing.Sequence[str]) -> Recipe:
-    """Make a recipe of a table, with changes."""
+def _build(table: dict[str, Any], changes: Sequence[str]) -> Recipe:
+    """Return the recipe of a table, with overrides."""
     for change in changes:
         path, equals, text = change.partition("=")
-        *sections, key = path.split(".")
+        *parents, key = path.split(".")
         within = table
-        for section in sections:
-            within = within.setdefault(section, {}) if isinstance(within, dict) else within
-        if not (equals and sections and isinstance(within, dict)):
-            raise RecipeError(f"{change!r}: a change to a recipe is written section.key=value")
+        for parent in parents:
+            within = within.setdefault(parent, {}) if isinstance(within, dict) else within
+        if not (equals and parents and isinstance(within, dict)):
+            raise RecipeError(f"{change!r} is not an override: write section.key=value")
         within[key] = _parse(text)
-    recipe: Recipe = _build(Recipe, table, "")
-    return recipe
-
-
-def _shipped() -> Path:
-    """Return the folder of recipes: in an installed package, or where the source is."""
-    package = Path(__file__).parent.parent
-    installed = package / "recipes"
-    return installed if installed.is_dir() else package.parent.parent / "recipes"
+    sections: dict[str, Any] = {}
+    for name, values in table.items():
+        _check_known((name,), SECTIONS)
+        if name == "mixture" and isinstance(values, dict):
+            sections[name] = {of: _section(MixedOptions, options, (name, of)) for of, options in values.items()}
+        else:
+            sections[name] = _section(SECTIONS[name], values, (name,))
+    return Recipe(**sections)
 
 
 def _parse(text: str) -> Any:
@@ -172,48 +179,50 @@ def _parse(text: str) -> Any:
         return text
 
 
-def _build(kind: type[Any], table: dict[str, Any], path: str) -> Any:
-    """Make a dataclass of a table, naming what is wrong."""
-    hints = get_type_hints(kind)
-    values = {}
-    for key, value in table.items():
-        where = f"{path}{key}"
-        if key not in hints:
-            near = difflib.get_close_matches(key, hints, 1)
-            meant = f"did you mean {path}{near[0]}? " if near else ""
-            raise _Slip(where, f"a recipe has no {where}; {meant}there are {', '.join(path + name for name in hints)}")
-        if is_dataclass(hints[key]):
-            if not isinstance(value, dict):
-                raise _Slip(where, f"{where} is a section with keys, not the value {value!r}")
-            values[key] = _build(hints[key], value, f"{where}.")
-        elif get_origin(hints[key]) is dict:
-            if not (isinstance(value, dict) and all(isinstance(each, dict) for each in value.values())):
-                raise _Slip(where, f"{where} has sections, as in [{where}.NAME]")
-            of = get_args(hints[key])[1]
-            values[key] = {name: _build(of, each, f"{where}.{name}.") for name, each in value.items()}
-        else:
-            values[key] = _check(where, value, hints[key])
+def _check_known(path: tuple[str, ...], known: Iterable[str]) -> None:
+    *parents, key = path
+    if key not in known:
+        names = [".".join((*parents, name)) for name in known]
+        near = difflib.get_close_matches(".".join(path), names, 1)
+        hint = f"did you mean {near[0]}? " if near else ""
+        raise _KeyError(path, f"{'.'.join(path)} is unknown: {hint}use one of {', '.join(names)}")
+
+
+def _section(kind: type[Any], table: Any, path: tuple[str, ...]) -> Any:
+    """Return a section of a table of its keys, with errors in the words of its declarations."""
+    where = ".".join(path)
+    if not isinstance(table, dict):
+        header = f"[{where}.NAME]" if where == "mixture" else f"[{where}]"
+        raise _KeyError(path, f"{where} {table!r} is not a section: write {header} and its keys below")
+    keys = declared_keys(kind)
+    for name in table:
+        _check_known((*path, name), keys)
+    values = {name: _convert(keys[name], value) for name, value in table.items()}
     try:
         return kind(**values)
-    except OptionError as error:
-        raise _Slip(path + str(error).partition(" ")[0], f"{path.rstrip('.')}: {error}") from error
+    except OptionError as error:  # of a stdlib dataclass; the message starts with the key
+        message = str(error)
+    except ValidationError as error:
+        first = error.errors()[0]
+        message = _message(keys[str(first["loc"][0])], values, first["type"]) if first["loc"] else first["msg"]
+        message = message.removeprefix("Value error, ")  # pydantic's prefix of errors between keys
+    raise _KeyError((*path, message.partition(" ")[0]), f"{where}.{message}")
 
 
-def _check(where: str, value: Any, kind: Any) -> Any:
-    if get_origin(kind) is Literal:
-        if str(value) not in get_args(kind):
-            raise _Slip(where, f"{where} is {value!r}; it must be one of {', '.join(get_args(kind))}")
+def _convert(key: Option, value: Any) -> Any:
+    """Return a TOML value as the type of its key: numbers as text, a text or a list as a tuple."""
+    if get_origin(key.type) is tuple and isinstance(value, list | str):
+        return tuple(value) if isinstance(value, list) else (value,) if value else ()
+    if (key.type is str or get_origin(key.type) is Literal) and type(value) in (int, float):
         return str(value)
-    if get_origin(kind) is tuple:
-        if isinstance(value, str):
-            return (value,) if value else ()
-        if not (isinstance(value, list) and all(isinstance(each, str) for each in value)):
-            raise _Slip(where, f"{where} is {value!r}; it must be a text or a list of texts")
-        return tuple(value)
-    if kind is float and type(value) is int:
-        return float(value)
-    if kind is str and type(value) in (int, float):
-        return str(value)
-    if type(value) is not kind:
-        raise _Slip(where, f"{where} is {value!r}; it must be of type {kind.__name__}")
     return value
+
+
+def _message(key: Option, values: dict[str, Any], error: str) -> str:
+    value = values[key.name]
+    if get_origin(key.type) is Literal:
+        return f"{key.name} {value!r} is unknown: use one of {', '.join(get_args(key.type))}"
+    if error.startswith(("greater_than", "less_than", "finite")):
+        return f"{key.name} {value} is out of range: {range_of(key)}"
+    kind = _TYPES[get_origin(key.type) or key.type]
+    return f"{key.name} {value!r} is not {kind}: write it as in {key.name} = {toml_value(key.default)}"

@@ -1,373 +1,281 @@
-"""The sections of a recipe: one frozen dataclass each. Every key has a default."""
+"""The sections of a recipe, one class each: every key with its type, default, range and help.
+
+The recipe reader, its errors and ``docs/reference/recipes.md`` are made from these declarations; see `declared_keys`.
+"""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import is_dataclass
+from typing import Any, Literal, Self, get_type_hints
+
+from pydantic import ConfigDict, Field, model_validator
+from pydantic.dataclasses import dataclass
 
 from looksay.data import ReadOptions
 from looksay.errors import require
+from looksay.option_fields import BOUNDS, Option, declared
 from looksay.types import ResizeRule
 
 UNSTATED = "unstated"
+STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+ATTENTIVE = ("soft-attention", "adaptive", "top-down")
+"""Decoders with attention over the feature map."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class ModelOptions:
-    """What the model is called, and its terms; they travel in ``model.json`` and ``CARD.md``.
+    """Name and terms of the model; they are stored in ``model.json`` and ``CARD.md``."""
 
-    Attributes
-    ----------
-    name, licence, training_data, encoder_licence, limits : str
-    examples : int
-        How many captions of the val split the card shows, good and bad, each with one that a person wrote.
-    """
-
-    name: str = "unnamed"
-    licence: str = UNSTATED
-    training_data: str = UNSTATED
-    encoder_licence: str = UNSTATED
-    limits: str = UNSTATED
-    examples: int = 0
-
-    def __post_init__(self) -> None:
-        require(0 <= self.examples <= 100, f"examples is {self.examples}; it must be from 0 to 100")
+    name: str = Field("unnamed", description="Name of the model.")
+    licence: str = Field(UNSTATED, description="Licence of the model.")
+    training_data: str = Field(UNSTATED, description="Training data and its terms.")
+    encoder_licence: str = Field(UNSTATED, description="Licence of the encoder's pretrained weights.")
+    limits: str = Field(UNSTATED, description="Known limits of the model.")
+    examples: int = Field(
+        0, ge=0, le=100, description="Val captions in the model card, good and bad, each with a reference."
+    )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class DataOptions(ReadOptions):
-    """Where the images and captions are.
+    """The data set."""
 
-    Attributes
-    ----------
-    folder : str
-    cache : str
-        Where decoded images are kept; empty for the user's cache.
-    weight : float
-        In a mixture, how often an epoch has each of its training images; see `MixedOptions`.
-    """
-
-    folder: str = "data/flickr8k"
-    cache: str = ""
-    weight: float = 1.0
-
-    def __post_init__(self) -> None:
-        _check_weight(self.weight)
+    folder: str = Field("data/flickr8k", description="Folder of the data set, or the file that holds its captions.")
+    cache: str = Field("", description="Folder of the image and feature caches; empty for the user's cache folder.")
+    weight: float = Field(1.0, gt=0, le=100, description="Times that an epoch of a mixture has each training image.")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class MixedOptions(ReadOptions):
-    """A further data set, read as that of ``[data]`` is.
+    """A further data set of a mixture.
 
-    Attributes
-    ----------
-    folder : str
-    split : {"own", "train", "val"}
-        Its own splits, or all of it for training or for validation.
-    weight : float
-        How often an epoch has each of its training images, at most 100: 2 for twice, 0.5 for another half each time.
+    All sets are trained on together and share one vocabulary. The val score that selects the best checkpoint is the
+    mean of the sets' scores, which are also logged one by one.
     """
 
-    folder: str = ""
-    split: Literal["own", "train", "val"] = "own"
-    weight: float = 1.0
+    folder: str = Field("", description="Folder or file of the data set; required.")
+    split: Literal["own", "train", "val"] = Field(
+        "own", description="Use the set's own splits, or all of it for training or validation."
+    )
+    weight: float = Field(
+        1.0, gt=0, le=100, description="Times that an epoch has each training image; 0.5 draws half of them each epoch."
+    )
 
-    def __post_init__(self) -> None:
-        require(bool(self.folder), "folder is empty; name the data set")
-        _check_weight(self.weight)
+    @model_validator(mode="after")
+    def _check_folder(self) -> Self:
+        require(bool(self.folder), "folder '' is empty: name the folder of the data set")
+        return self
 
 
-def _check_weight(weight: float) -> None:
-    require(0 < weight <= 100, f"weight is {weight}; it must be above 0 and at most 100")
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class VocabularyOptions:
-    """Words that occur at least ``min_count`` times in the train split are known.
+    """Which words the model knows."""
 
-    Attributes
-    ----------
-    min_count : int
-    extend : bool
-        Whether a run that starts from others takes up such words, too. What it knows of them at first is what
-        ``embedding.vectors`` says; see `train.growing`.
-    concepts : bool
-        Whether words are taken up that no caption has, but that the encoder's classes are called. `looksay export`
-        then adds a table of them, and the captioner says them where the encoder recognises them.
-    """
-
-    min_count: int = 5
-    extend: bool = False
-    concepts: bool = False
-
-    def __post_init__(self) -> None:
-        require(self.min_count >= 1, f"min_count is {self.min_count}; it must be 1 or more")
+    min_count: int = Field(5, ge=1, description="Minimum number of occurrences of a word in the train split.")
+    extend: bool = Field(
+        False, description="Add such words to the vocabulary of training.start; embedding.vectors initialises them."
+    )
+    concepts: bool = Field(
+        False, description="Add names of the encoder's classes, so that captions can mention detected objects."
+    )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class ImageOptions:
-    """``size`` in pixels, 0 for the encoder's own; how an image is made square."""
+    """How images are resized to the encoder's square input."""
 
-    size: int = 0
-    resize: ResizeRule = "squash"
+    size: int = Field(0, ge=0, le=2048, description="Side in pixels; 0 for the encoder's own.")
+    resize: ResizeRule = Field(
+        "squash", description="Fit the whole image (squash), or keep its aspect ratio and crop the centre (crop)."
+    )
 
-    def __post_init__(self) -> None:
-        require(0 <= self.size <= 2048, f"size is {self.size}; it must be from 1 to 2048, or 0 for the encoder's own")
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class AugmentationOptions:
-    """How training images are changed, anew each time; val images never are.
+    """Random changes of training images; val images are never changed.
 
-    Attributes
-    ----------
-    flip : bool
-        Whether half of them are mirrored.
-    swapped : tuple of str
-        Each two words that change places in the captions of a mirrored image.
-    crop : float
-        Smallest part of an image's area that is cut out and shown at full size, above 0 to 1; 1 for the whole.
-    color_jitter : float
-        By how much brightness, contrast and saturation change at most, 0 to 1: 0.2 is from 80 to 120 %.
-    views : int
-        How many crops and colours of each image (and of its mirror image) a frozen encoder looks at; the first is
-        the image as it is.
+    With a frozen encoder, ``crop`` and ``color_jitter`` need at least 2 ``views``; the first is the image itself.
     """
 
-    flip: bool = True
-    swapped: tuple[str, ...] = ("left right",)
-    crop: float = 1.0
-    color_jitter: float = 0.0
-    views: int = 1
+    flip: bool = Field(True, description="Mirror half of the images.")
+    swapped: tuple[str, ...] = Field(
+        ("left right",), description="Pairs of words that are swapped in the captions of a mirrored image."
+    )
+    crop: float = Field(1.0, gt=0, le=1, description="Smallest part of the area of a random crop; 1 for no crops.")
+    color_jitter: float = Field(
+        0.0, ge=0, le=1, description="Largest change of brightness, contrast and saturation; 0.2 is 80 to 120 %."
+    )
+    views: int = Field(1, ge=1, description="Random views of each image that a frozen encoder encodes once.")
 
-    def __post_init__(self) -> None:
-        require(0 < self.crop <= 1, f"crop is {self.crop}; it must be above 0 and at most 1")
-        require(0 <= self.color_jitter <= 1, f"color_jitter is {self.color_jitter}; it must be from 0 to 1")
-        require(self.views >= 1, f"views is {self.views}; it must be 1 or more")
+    @model_validator(mode="after")
+    def _check_pairs(self) -> Self:
         for pair in self.swapped:
-            require(len(pair.split()) == 2, f"swapped has {pair!r}; each is two words, as in 'left right'")
+            require(len(pair.split()) == 2, f"swapped {pair!r} is not a pair: write two words, as in 'left right'")
+        return self
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class EncoderOptions:
-    """Any timm CNN.
+    """The CNN and how it is fine-tuned.
 
-    Attributes
-    ----------
-    weights : str
-        ``hub``, ``random`` or a safetensors file.
-    features : {"grid", "pooled"}
-        Its feature grid, or one vector for the image.
-    trainable : bool
-        Whether it learns; its BatchNorm statistics are kept.
-    frozen_epochs : int
-        Epochs before it begins to; till then its features are looked up, as if it were never to learn.
-    stages : int
-        How many of its stages learn, the last ones; 0 for all.
-    stage_epochs : int
-        Epochs between one stage's beginning to learn and that of the stage before it; 0 for all at once.
-    learning_rate : float
-        Of the last stage. A stage's rate rises when it begins to learn, and falls to 0 at the end.
-    layer_decay : float
-        The part of a stage's rate that the stage before it has, above 0 to 1.
+    Stages are those of timm: the blocks of an EfficientNet, the four layers of a ResNet, single layers of a VGG.
     """
 
-    name: str = "tf_efficientnet_lite1"
-    weights: str = "hub"
-    features: Literal["grid", "pooled"] = "grid"
-    trainable: bool = False
-    frozen_epochs: int = 0
-    stages: int = 0
-    stage_epochs: int = 0
-    learning_rate: float = 1e-5
-    layer_decay: float = 1.0
-
-    def __post_init__(self) -> None:
-        for name in ("frozen_epochs", "stages", "stage_epochs"):
-            require(getattr(self, name) >= 0, f"{name} is {getattr(self, name)}; it must be 0 or more")
-        require(0 < self.learning_rate < 1, f"learning_rate is {self.learning_rate}; it must be between 0 and 1")
-        require(0 < self.layer_decay <= 1, f"layer_decay is {self.layer_decay}; it must be above 0 and at most 1")
+    name: str = Field("tf_efficientnet_lite1", description="Any CNN of timm (transformers have no feature map).")
+    weights: str = Field("hub", description="Weights: hub, random, or a safetensors file with timm's names.")
+    features: Literal["grid", "pooled"] = Field("grid", description="The feature map, or one pooled vector an image.")
+    trainable: bool = Field(False, description="Fine-tune the CNN; its BatchNorm statistics stay fixed.")
+    frozen_epochs: int = Field(0, ge=0, description="Epochs before fine-tuning starts; until then features are cached.")
+    stages: int = Field(0, ge=0, description="Number of last stages that are fine-tuned; 0 for all.")
+    stage_epochs: int = Field(
+        0, ge=0, description="Epochs between unfreezing a stage and the stage before it; 0 unfreezes all at once."
+    )
+    learning_rate: float = Field(
+        1e-5, gt=0, lt=1, description="Peak learning rate of the last stage, with warmup and cosine decay."
+    )
+    layer_decay: float = Field(
+        1.0, gt=0, le=1, description="Factor of the learning rate from each stage to the stage before it."
+    )
 
     def unfrozen_stages(self, epoch: int) -> float:
-        """Return how many stages learn in an epoch, counted from the last one and from epoch 0; inf for all."""
+        """Return how many of the last stages are trained in an epoch, counted from 0; inf for all."""
         if not self.trainable or epoch < self.frozen_epochs:
             return 0
         reached = 1 + (epoch - self.frozen_epochs) // self.stage_epochs if self.stage_epochs else math.inf
         return min(reached, self.stages or math.inf)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class EmbeddingOptions:
-    """The vectors of words.
+    """The word embedding."""
 
-    Attributes
-    ----------
-    size : int
-        Features of a vector; 0 for the decoder's size.
-    vectors : str
-        A file in GloVe's text format that they start from; empty for random ones.
-    trainable : bool
-        Whether they learn.
-    tied : bool
-        Whether words are scored with the very vectors they are read with.
-    """
-
-    size: int = 0
-    vectors: str = ""
-    trainable: bool = True
-    tied: bool = False
-
-    def __post_init__(self) -> None:
-        require(self.size >= 0, f"size is {self.size}; it must be 1 or more, or 0 for the decoder's size")
+    size: int = Field(0, ge=0, description="Dimensions of a word vector; 0 for the decoder's size.")
+    vectors: str = Field(
+        "", description="File of initial vectors in GloVe's text format, of this size; empty for random ones."
+    )
+    trainable: bool = Field(True, description="Train the word vectors.")
+    tied: bool = Field(False, description="Share the word vectors with the output layer; size is the decoder's.")
 
 
-ATTENTIVE = ("soft-attention", "adaptive", "top-down")
-"""Decoders that look at another part of the grid for each word."""
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class DecoderOptions:
-    """One of `nets.decoders.DECODERS` and its sizes."""
+    """The decoder: one of `looksay.models.registry.DECODERS` and its sizes."""
 
-    name: str = "top-down"
-    size: int = 512
-    heads: int = 8
-    dropout: float = 0.5
-
-    def __post_init__(self) -> None:
-        for name in ("size", "heads"):
-            require(getattr(self, name) >= 1, f"{name} is {getattr(self, name)}; it must be 1 or more")
-        require(0 <= self.dropout < 1, f"dropout is {self.dropout}; it must be from 0 to below 1")
+    name: str = Field(
+        "top-down", description="Design: merge, init-inject, par-inject, soft-attention, adaptive or top-down."
+    )
+    size: int = Field(512, ge=1, description="Hidden units.")
+    heads: int = Field(8, ge=1, description="Attention heads of top-down.")
+    dropout: float = Field(0.5, ge=0, lt=1, description="Dropout on features, embedded words and output.")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class TrainingOptions:
-    """How to learn.
+    """Optimiser, schedule and hardware.
 
-    Attributes
-    ----------
-    run : str
-        Folder of the run.
-    start : tuple of str
-        Folders of runs to start from: with their words, and the mean of their best weights (Wortsman et al. 2022).
-        Empty to start anew.
-    epochs : int
-        0 to keep the mean of the runs in `start` as it is.
-    batch_size : int
-        CaptionDataset in a batch, each with all its captions; all devices share them.
-    learning_rate, weight_decay : float
-        Of AdamW.
-    warmup : float
-        Part of all steps, 0 to 1, over which the rates rise from 0; they then fall to 0 as a cosine.
-    gradient_clip : float
-        Largest norm of the gradient.
-    label_smoothing : float
-    doubly_stochastic : float
-        Weight of the wish that over a caption every cell is looked at alike often (Xu et al. 2015); 0 for none.
-    captions_per_image : int
-        Captions of an image in a batch; drawn anew each epoch where an image has more.
-    max_length : int
-        Longer training captions are cut.
-    precision : {"auto", "32", "bf16"}
-        ``auto`` is bf16 where the hardware has it.
-    devices : int
-        GPUs, or processes where there is none, on each machine; 0 for all GPUs.
-    nodes : int
-        Machines.
-    strategy : {"auto", "ddp"}
-        How devices work together: ``auto`` is Lightning's choice, which is ddp for several.
-    seed : int
-    accumulate : int
-        Batches whose gradients are added up before a step.
-    patience : int
-        Stop after so many epochs without a better val CIDEr-D; 0 to go on to the end.
-    ema_decay : float
-        The model that is judged and kept is a moving average of the weights, of which a step keeps this part (less
-        early on, unless the run starts from others); 0 for the weights as they are.
-    scheduled_sampling : float
-        Part of the words read, by the last epoch, that are the model's own instead of people's; it rises from 0 epoch
-        by epoch (Bengio et al. 2015).
-    num_workers : int
-        Processes on each device that prepare batches; 0 to prepare them in the training process.
-    length_buckets : int
-        Pad captions to a multiple of this many steps, so that `compile` meets few shapes; 0 for no extra padding.
-    compile : bool
-        Compile the decoder with ``torch.compile``; needs a C++ compiler.
+    Averaging of runs is that of Wortsman et al. 2022, scheduled sampling that of Bengio et al. 2015, the doubly
+    stochastic term that of Xu et al. 2015.
     """
 
-    run: str = "runs/flickr8k"
-    start: tuple[str, ...] = ()
-    epochs: int = 10
-    batch_size: int = 32
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.01
-    warmup: float = 0.05
-    gradient_clip: float = 1.0
-    label_smoothing: float = 0.1
-    doubly_stochastic: float = 0.0
-    captions_per_image: int = 5
-    max_length: int = 20
-    precision: Literal["auto", "32", "bf16"] = "auto"
-    devices: int = 1
-    nodes: int = 1
-    strategy: Literal["auto", "ddp"] = "auto"
-    seed: int = 0
-    accumulate: int = 1
-    patience: int = 0
-    ema_decay: float = 0.0
-    scheduled_sampling: float = 0.0
-    num_workers: int = 0
-    length_buckets: int = 0
-    compile: bool = False
+    run: str = Field("runs/flickr8k", description="Folder of the run.")
+    start: tuple[str, ...] = Field(
+        (), description="Runs to start from, with their vocabulary and the mean of their best weights; same model."
+    )
+    epochs: int = Field(10, ge=0, description="Epochs; 0 keeps the mean of the runs in start.")
+    batch_size: int = Field(32, ge=1, description="Images in a batch, over all devices.")
+    learning_rate: float = Field(1e-3, gt=0, lt=1, description="Peak learning rate of AdamW.")
+    weight_decay: float = Field(0.01, ge=0, lt=1, description="Weight decay of matrices.")
+    warmup: float = Field(
+        0.05,
+        ge=0,
+        lt=1,
+        description="Part of all steps over which the learning rate rises; then it decays as a cosine.",
+    )
+    gradient_clip: float = Field(1.0, gt=0, description="Maximum norm of the gradient.")
+    label_smoothing: float = Field(0.1, ge=0, lt=1, description="Label smoothing of the cross-entropy.")
+    doubly_stochastic: float = Field(
+        0.0, ge=0, description="Weight of the doubly stochastic attention term; Xu et al. use 1."
+    )
+    captions_per_image: int = Field(5, ge=1, description="Captions of an image in a batch, drawn anew each epoch.")
+    max_length: int = Field(20, ge=1, description="Maximum length of a training caption; longer ones are cut.")
+    precision: Literal["auto", "32", "bf16"] = Field(
+        "auto", description="Precision; auto is bf16 where the hardware supports it."
+    )
+    devices: int = Field(1, ge=0, description="GPUs, or processes on CPU, on each machine; 0 for all GPUs.")
+    nodes: int = Field(1, ge=1, description="Machines.")
+    strategy: Literal["auto", "ddp"] = Field("auto", description="Lightning's strategy; several devices use ddp.")
+    seed: int = Field(0, ge=0, description="Seed of initial weights and of the order of the data.")
+    accumulate: int = Field(1, ge=1, description="Batches whose gradients are accumulated before a step.")
+    patience: int = Field(
+        0, ge=0, description="Stop after this many epochs without a better val CIDEr-D; 0 never stops."
+    )
+    ema_decay: float = Field(
+        0.0, ge=0, lt=1, description="Decay of the moving average of weights that is evaluated and saved; 0 for none."
+    )
+    scheduled_sampling: float = Field(
+        0.0, ge=0, lt=1, description="Share of input words sampled from the model in the last epoch; rises from 0."
+    )
+    num_workers: int = Field(0, ge=0, description="Worker processes that load images.")
+    length_buckets: int = Field(
+        0, ge=0,
+        description="Pad captions to multiples of this many words, for torch.compile; 0 pads to the longest.",
+    )  # fmt: skip
+    compile: bool = Field(False, description="Compile the model with torch.compile.")
 
-    def __post_init__(self) -> None:
-        require(self.epochs >= (not self.start), f"epochs is {self.epochs}; it must be 1 or more, or 0 with a start")
-        for name in ("batch_size", "captions_per_image", "max_length", "accumulate", "nodes"):
-            require(getattr(self, name) >= 1, f"{name} is {getattr(self, name)}; it must be 1 or more")
-        for name in ("weight_decay", "warmup", "label_smoothing", "ema_decay", "scheduled_sampling"):
-            require(0 <= getattr(self, name) < 1, f"{name} is {getattr(self, name)}; it must be from 0 to below 1")
-        require(0 < self.learning_rate < 1, f"learning_rate is {self.learning_rate}; it must be between 0 and 1")
-        require(self.doubly_stochastic >= 0, f"doubly_stochastic is {self.doubly_stochastic}; it must be 0 or more")
-        require(0 < self.gradient_clip < float("inf"), f"gradient_clip is {self.gradient_clip}; it must be above 0")
-        for name in ("seed", "patience", "devices", "num_workers", "length_buckets"):
-            require(getattr(self, name) >= 0, f"{name} is {getattr(self, name)}; it must be 0 or more")
+    @model_validator(mode="after")
+    def _check_epochs(self) -> Self:
+        require(bool(self.epochs or self.start), "epochs 0 is out of range: use 1 or more, or set training.start")
+        return self
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class DistillationOptions:
-    """Learning from what trained captioners would say at each word of people's captions (Hinton et al. 2015).
+    """Distillation from trained captioners (Hinton et al. 2015).
 
-    Attributes
-    ----------
-    teachers : tuple of str
-        Folders of runs; the mean of their probabilities is learned. Empty for none.
-    weight : float
-        Part of the loss of people's captions that is theirs, 0 to 1.
+    The teachers' 32 most probable words at each word of the references are computed once and cached.
     """
 
-    teachers: tuple[str, ...] = ()
-    weight: float = 0.5
+    teachers: tuple[str, ...] = Field(
+        (), description="Runs with the same vocabulary; the mean of their probabilities is the soft target."
+    )
+    weight: float = Field(0.5, ge=0, le=1, description="Weight of the soft targets in the cross-entropy.")
 
-    def __post_init__(self) -> None:
-        require(0 <= self.weight <= 1, f"weight is {self.weight}; it must be from 0 to 1")
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class SelfCriticalOptions:
-    """Learning from captions that the model draws itself, by their CIDEr-D (Rennie et al. 2017).
+    """Self-critical sequence training with CIDEr-D as reward (Rennie et al. 2017).
 
-    Attributes
-    ----------
-    samples : int
-        Captions drawn of each image, 2 or more; 0 to learn from people's captions alone.
-    cross_entropy : float
-        Part of the loss that is still people's captions, 0 to 1: it keeps the language whole.
+    It needs a trained model: see ``training.start``. ``<end>`` counts as a word of the reward.
     """
 
-    samples: int = 0
-    cross_entropy: float = 0.2
+    samples: int = Field(
+        0,
+        ge=0,
+        description="Captions sampled for each image, 2 or more, each other's baseline; 0 for cross-entropy only.",
+    )
+    cross_entropy: float = Field(0.2, ge=0, le=1, description="Weight of the cross-entropy in the loss.")
 
-    def __post_init__(self) -> None:
-        require(self.samples == 0 or self.samples >= 2, f"samples is {self.samples}; it must be 2 or more, or 0")
-        require(0 <= self.cross_entropy <= 1, f"cross_entropy is {self.cross_entropy}; it must be from 0 to 1")
+    @model_validator(mode="after")
+    def _check_samples(self) -> Self:
+        require(self.samples != 1, "samples 1 is out of range: use 2 or more, or 0 for none")
+        return self
+
+
+def declared_keys(section: type[Any]) -> dict[str, Option]:
+    """Return the keys of a section by name, in order; `section` may also be a dataclass of ``option()`` fields."""
+    described = getattr(section, "__pydantic_fields__", {})
+    if not described and is_dataclass(section):
+        return {key.name: key for key in declared(section)}
+    inherited = {key.name: key for base in section.__bases__ if base is ReadOptions for key in declared(base)}
+    types = get_type_hints(section)
+    keys = {
+        name: Option(name, types[name], field.default, field.description, _bounds(field.metadata))
+        for name, field in described.items()
+        if name not in inherited
+    }
+    return keys | inherited
+
+
+def _bounds(metadata: list[Any]) -> dict[str, float]:
+    return {bound: getattr(limit, bound) for limit in metadata for bound in BOUNDS if hasattr(limit, bound)}
