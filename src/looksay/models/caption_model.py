@@ -48,11 +48,10 @@ class CaptionModel(nn.Module):
     def captions(self, grid: Tensor, vocabulary: Vocabulary, options: DecodingOptions) -> list[list[Hypothesis]]:
         """Return the best hypotheses for each grid (images, cells, channels), decoded as the runtime decodes."""
         state = DecoderState.begin(*self.decoder.begin(grid))
-        processors = logits_processors.of(options, vocabulary)
-        return search(self.step, state, options, start=vocabulary.start, end=vocabulary.end, rules=processors)
+        return decode(self.step, state, options, vocabulary)
 
     def step(self, tokens: Tokens, state: DecoderState) -> tuple[NDArray[np.float32], DecoderState]:
-        """Return the log-probabilities of the next token and the next state, for `search`."""
+        """Return the log-probabilities of the next token and the next state, for `decode`."""
         device = next(self.parameters()).device
         embedded = self.decoder.embedding(torch.from_numpy(tokens).to(device))
         output, hidden, _ = self.decoder.step(embedded, state.memory, state.hidden)

@@ -67,7 +67,7 @@ class SoftTargets:
         ends = iter(np.cumsum([length for captions in lengths for length in captions]).tolist())
         self._slices = [[slice((end := next(ends)) - length, end) for length in captions] for captions in lengths]
         self._file = student.cache.folder.with_name(f"soft-{key.hexdigest()[:16]}.npy")
-        if not self._file.is_file() and writes():
+        if not self._file.is_file() and is_writer():
             _write(self._file, self._slices, runs, student, recipe)
         wait_for(self._file)
         self._rows = np.load(self._file, mmap_mode="r")
