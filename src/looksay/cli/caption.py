@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import os
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
+from looksay.cli.caption_io import STDIN, as_text, open_source, report_failures, write_errors
 from looksay.cli.options import (
     batch_option,
     decoding_options,
@@ -21,9 +20,6 @@ from looksay.cli.options import (
     model_option,
     threads_option,
 )
-
-STDIN = "-"
-_LINE_BREAKS = str.maketrans({"\n": "\\n", "\r": "\\r", "\t": "\\t"})
 
 
 class _CaptionCommand(click.Command):
@@ -143,37 +139,3 @@ def _print_captions(
     if failed:
         report_failures(failed, len(paths))
         sys.exit(1)
-
-
-def as_text(path: str, captions: Sequence[object]) -> str:
-    """Return a line for each caption, after the path and a tab if there is a path."""
-    start = path.translate(_LINE_BREAKS) + "\t" if path else ""
-    return "".join(f"{start}{caption}\n" for caption in captions)
-
-
-@contextmanager
-def write_errors(name: object = "standard output") -> Iterator[None]:
-    """Turn errors of writing into a usage error that names the file."""
-    try:
-        yield
-    except BrokenPipeError:
-        raise  # see looksay.cli.main
-    except OSError as error:
-        raise click.UsageError(f"{name} cannot be written: {error.strerror}") from error
-
-
-def report_failures(failed: int, images: int) -> None:
-    """Print how many images failed."""
-    of_all = f" of {images:,}" if images > 1 else ""
-    click.echo(f"looksay: {failed:,}{of_all} {'image' if images == 1 else 'images'} failed", err=True)
-
-
-class _StandardInput(io.BytesIO):
-    """Standard input in memory, because Pillow seeks."""
-
-    name = "standard input"
-
-
-def open_source(path: str | Path) -> str | Path | _StandardInput:
-    """Return what the captioner reads: a path, or the bytes on standard input for ``-``."""
-    return _StandardInput(sys.stdin.buffer.read()) if str(path) == STDIN else path

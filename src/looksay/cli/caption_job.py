@@ -17,7 +17,7 @@ import click
 
 from looksay import images
 from looksay.captioner import load
-from looksay.cli.caption import STDIN, as_text, open_source, report_failures, write_errors
+from looksay.cli.caption_io import STDIN, as_text, open_source, report_failures, write_errors
 from looksay.decoding.options import Overrides
 from looksay.errors import ImageError
 from looksay.jobs import folder_job, sidecar_writers

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from looksay.cli.caption import report_failures
+from looksay.cli.caption_io import report_failures
 from looksay.decoding.options import Overrides
 from looksay.errors import MissingExtra
 

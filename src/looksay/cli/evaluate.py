@@ -9,8 +9,7 @@ from typing import Any
 import click
 
 from looksay.cli.data_options import data_options, read_options
-from looksay.cli.decoding_options import decoding_options, decoding_overrides
-from looksay.cli.model_options import device_option
+from looksay.cli.options import decoding_options, decoding_overrides, device_option
 from looksay.cli.scoring_options import publish, resolve_meteor, scoring_options
 from looksay.types import Device
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from looksay.cli.caption import as_text
+from looksay.cli.caption_io import as_text
 
 
 @click.command()
