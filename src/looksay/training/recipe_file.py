@@ -125,7 +125,9 @@ def _located(file: str | Path, text: str, changes: Sequence[str], phase: str = "
             raise
         place = f"{file}, phase {phase}" if phase else f"{file}"
         prefixes = [error.path[:size] for size in range(len(error.path), 0, -1)]
-        paths = [path for prefix in prefixes for path in ([("phases", index, *prefix)] if phase else []) + [prefix]]
+        paths: list[tuple[str | int, ...]] = []
+        for prefix in prefixes:
+            paths += [("phases", index, *prefix), prefix] if phase else [prefix]
         line = next(filter(None, (_line(text, path) for path in paths)), None)
         raise RecipeError(f"{place}, line {line}: {error}" if line else f"{place}: {error}") from error
 
