@@ -27,13 +27,13 @@ ATTENTIVE = ("soft-attention", "adaptive", "top-down")
 class ModelOptions:
     """Name and terms of the model; they are stored in ``model.json`` and ``CARD.md``."""
 
-    name: str = Field("unnamed", description="Name of the model.")
-    licence: str = Field(UNSTATED, description="Licence of the model.")
-    training_data: str = Field(UNSTATED, description="Training data and its terms.")
-    encoder_licence: str = Field(UNSTATED, description="Licence of the encoder's pretrained weights.")
-    limits: str = Field(UNSTATED, description="Known limits of the model.")
+    name: str = Field(default="unnamed", description="Name of the model.")
+    licence: str = Field(default=UNSTATED, description="Licence of the model.")
+    training_data: str = Field(default=UNSTATED, description="Training data and its terms.")
+    encoder_licence: str = Field(default=UNSTATED, description="Licence of the encoder's pretrained weights.")
+    limits: str = Field(default=UNSTATED, description="Known limits of the model.")
     examples: int = Field(
-        0, ge=0, le=100, description="Val captions in the model card, good and bad, each with a reference."
+        default=0, ge=0, le=100, description="Val captions in the model card, good and bad, each with a reference."
     )
 
 
@@ -41,9 +41,15 @@ class ModelOptions:
 class DataOptions(ReadOptions):
     """The data set."""
 
-    folder: str = Field("data/flickr8k", description="Folder of the data set, or the file that holds its captions.")
-    cache: str = Field("", description="Folder of the image and feature caches; empty for the user's cache folder.")
-    weight: float = Field(1.0, gt=0, le=100, description="Times that an epoch of a mixture has each training image.")
+    folder: str = Field(
+        default="data/flickr8k", description="Folder of the data set, or the file that holds its captions."
+    )
+    cache: str = Field(
+        default="", description="Folder of the image and feature caches; empty for the user's cache folder."
+    )
+    weight: float = Field(
+        default=1.0, gt=0, le=100, description="Times that an epoch of a mixture has each training image."
+    )
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -54,12 +60,15 @@ class MixedOptions(ReadOptions):
     mean of the sets' scores, which are also logged one by one.
     """
 
-    folder: str = Field("", description="Folder or file of the data set; required.")
+    folder: str = Field(default="", description="Folder or file of the data set; required.")
     split: Literal["own", "train", "val"] = Field(
-        "own", description="Use the set's own splits, or all of it for training or validation."
+        default="own", description="Use the set's own splits, or all of it for training or validation."
     )
     weight: float = Field(
-        1.0, gt=0, le=100, description="Times that an epoch has each training image; 0.5 draws half of them each epoch."
+        default=1.0,
+        gt=0,
+        le=100,
+        description="Times that an epoch has each training image; 0.5 draws half of them each epoch.",
     )
 
     @model_validator(mode="after")
@@ -72,12 +81,13 @@ class MixedOptions(ReadOptions):
 class VocabularyOptions:
     """Which words the model knows."""
 
-    min_count: int = Field(5, ge=1, description="Minimum number of occurrences of a word in the train split.")
+    min_count: int = Field(default=5, ge=1, description="Minimum number of occurrences of a word in the train split.")
     extend: bool = Field(
-        False, description="Add such words to the vocabulary of training.start; embedding.vectors initialises them."
+        default=False,
+        description="Add such words to the vocabulary of training.start; embedding.vectors initialises them.",
     )
     concepts: bool = Field(
-        False, description="Add names of the encoder's classes, so that captions can mention detected objects."
+        default=False, description="Add names of the encoder's classes, so that captions can mention detected objects."
     )
 
 
@@ -85,9 +95,10 @@ class VocabularyOptions:
 class ImageOptions:
     """How images are resized to the encoder's square input."""
 
-    size: int = Field(0, ge=0, le=2048, description="Side in pixels; 0 for the encoder's own.")
+    size: int = Field(default=0, ge=0, le=2048, description="Side in pixels; 0 for the encoder's own.")
     resize: ResizeRule = Field(
-        "squash", description="Fit the whole image (squash), or keep its aspect ratio and crop the centre (crop)."
+        default="squash",
+        description="Fit the whole image (squash), or keep its aspect ratio and crop the centre (crop).",
     )
 
 
@@ -98,15 +109,20 @@ class AugmentationOptions:
     With a frozen encoder, ``crop`` and ``color_jitter`` need at least 2 ``views``; the first is the image itself.
     """
 
-    flip: bool = Field(True, description="Mirror half of the images.")
+    flip: bool = Field(default=True, description="Mirror half of the images.")
     swapped: tuple[str, ...] = Field(
-        ("left right",), description="Pairs of words that are swapped in the captions of a mirrored image."
+        default=("left right",), description="Pairs of words that are swapped in the captions of a mirrored image."
     )
-    crop: float = Field(1.0, gt=0, le=1, description="Smallest part of the area of a random crop; 1 for no crops.")
+    crop: float = Field(
+        default=1.0, gt=0, le=1, description="Smallest part of the area of a random crop; 1 for no crops."
+    )
     color_jitter: float = Field(
-        0.0, ge=0, le=1, description="Largest change of brightness, contrast and saturation; 0.2 is 80 to 120 %."
+        default=0.0,
+        ge=0,
+        le=1,
+        description="Largest change of brightness, contrast and saturation; 0.2 is 80 to 120 %.",
     )
-    views: int = Field(1, ge=1, description="Random views of each image that a frozen encoder encodes once.")
+    views: int = Field(default=1, ge=1, description="Random views of each image that a frozen encoder encodes once.")
 
     @model_validator(mode="after")
     def _check_pairs(self) -> Self:
@@ -122,20 +138,28 @@ class EncoderOptions:
     Stages are those of timm: the blocks of an EfficientNet, the four layers of a ResNet, single layers of a VGG.
     """
 
-    name: str = Field("tf_efficientnet_lite1", description="Any CNN of timm (transformers have no feature map).")
-    weights: str = Field("hub", description="Weights: hub, random, or a safetensors file with timm's names.")
-    features: Literal["grid", "pooled"] = Field("grid", description="The feature map, or one pooled vector an image.")
-    trainable: bool = Field(False, description="Fine-tune the CNN; its BatchNorm statistics stay fixed.")
-    frozen_epochs: int = Field(0, ge=0, description="Epochs before fine-tuning starts; until then features are cached.")
-    stages: int = Field(0, ge=0, description="Number of last stages that are fine-tuned; 0 for all.")
+    name: str = Field(
+        default="tf_efficientnet_lite1", description="Any CNN of timm (transformers have no feature map)."
+    )
+    weights: str = Field(default="hub", description="Weights: hub, random, or a safetensors file with timm's names.")
+    features: Literal["grid", "pooled"] = Field(
+        default="grid", description="The feature map, or one pooled vector an image."
+    )
+    trainable: bool = Field(default=False, description="Fine-tune the CNN; its BatchNorm statistics stay fixed.")
+    frozen_epochs: int = Field(
+        default=0, ge=0, description="Epochs before fine-tuning starts; until then features are cached."
+    )
+    stages: int = Field(default=0, ge=0, description="Number of last stages that are fine-tuned; 0 for all.")
     stage_epochs: int = Field(
-        0, ge=0, description="Epochs between unfreezing a stage and the stage before it; 0 unfreezes all at once."
+        default=0,
+        ge=0,
+        description="Epochs between unfreezing a stage and the stage before it; 0 unfreezes all at once.",
     )
     learning_rate: float = Field(
-        1e-5, gt=0, lt=1, description="Peak learning rate of the last stage, with warmup and cosine decay."
+        default=1e-5, gt=0, lt=1, description="Peak learning rate of the last stage, with warmup and cosine decay."
     )
     layer_decay: float = Field(
-        1.0, gt=0, le=1, description="Factor of the learning rate from each stage to the stage before it."
+        default=1.0, gt=0, le=1, description="Factor of the learning rate from each stage to the stage before it."
     )
 
     def unfrozen_stages(self, epoch: int) -> float:
@@ -150,12 +174,14 @@ class EncoderOptions:
 class EmbeddingOptions:
     """The word embedding."""
 
-    size: int = Field(0, ge=0, description="Dimensions of a word vector; 0 for the decoder's size.")
+    size: int = Field(default=0, ge=0, description="Dimensions of a word vector; 0 for the decoder's size.")
     vectors: str = Field(
-        "", description="File of initial vectors in GloVe's text format, of this size; empty for random ones."
+        default="", description="File of initial vectors in GloVe's text format, of this size; empty for random ones."
     )
-    trainable: bool = Field(True, description="Train the word vectors.")
-    tied: bool = Field(False, description="Share the word vectors with the output layer; size is the decoder's.")
+    trainable: bool = Field(default=True, description="Train the word vectors.")
+    tied: bool = Field(
+        default=False, description="Share the word vectors with the output layer; size is the decoder's."
+    )
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -163,11 +189,11 @@ class DecoderOptions:
     """The decoder: one of `looksay.models.registry.DECODERS` and its sizes."""
 
     name: str = Field(
-        "top-down", description="Design: merge, init-inject, par-inject, soft-attention, adaptive or top-down."
+        default="top-down", description="Design: merge, init-inject, par-inject, soft-attention, adaptive or top-down."
     )
-    size: int = Field(512, ge=1, description="Hidden units.")
-    heads: int = Field(8, ge=1, description="Attention heads of top-down.")
-    dropout: float = Field(0.5, ge=0, lt=1, description="Dropout on features, embedded words and output.")
+    size: int = Field(default=512, ge=1, description="Hidden units.")
+    heads: int = Field(default=8, ge=1, description="Attention heads of top-down.")
+    dropout: float = Field(default=0.5, ge=0, lt=1, description="Dropout on features, embedded words and output.")
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -178,50 +204,61 @@ class TrainingOptions:
     stochastic term that of Xu et al. 2015.
     """
 
-    run: str = Field("runs/flickr8k", description="Folder of the run.")
+    run: str = Field(default="runs/flickr8k", description="Folder of the run.")
     start: tuple[str, ...] = Field(
-        (), description="Runs to start from, with their vocabulary and the mean of their best weights; same model."
+        default=(),
+        description="Runs to start from, with their vocabulary and the mean of their best weights; same model.",
     )
-    epochs: int = Field(10, ge=0, description="Epochs; 0 keeps the mean of the runs in start.")
-    batch_size: int = Field(32, ge=1, description="Images in a batch, over all devices.")
-    learning_rate: float = Field(1e-3, gt=0, lt=1, description="Peak learning rate of AdamW.")
-    weight_decay: float = Field(0.01, ge=0, lt=1, description="Weight decay of matrices.")
+    epochs: int = Field(default=10, ge=0, description="Epochs; 0 keeps the mean of the runs in start.")
+    batch_size: int = Field(default=32, ge=1, description="Images in a batch, over all devices.")
+    learning_rate: float = Field(default=1e-3, gt=0, lt=1, description="Peak learning rate of AdamW.")
+    weight_decay: float = Field(default=0.01, ge=0, lt=1, description="Weight decay of matrices.")
     warmup: float = Field(
-        0.05,
+        default=0.05,
         ge=0,
         lt=1,
         description="Part of all steps over which the learning rate rises; then it decays as a cosine.",
     )
-    gradient_clip: float = Field(1.0, gt=0, description="Maximum norm of the gradient.")
-    label_smoothing: float = Field(0.1, ge=0, lt=1, description="Label smoothing of the cross-entropy.")
+    gradient_clip: float = Field(default=1.0, gt=0, description="Maximum norm of the gradient.")
+    label_smoothing: float = Field(default=0.1, ge=0, lt=1, description="Label smoothing of the cross-entropy.")
     doubly_stochastic: float = Field(
-        0.0, ge=0, description="Weight of the doubly stochastic attention term; Xu et al. use 1."
+        default=0.0, ge=0, description="Weight of the doubly stochastic attention term; Xu et al. use 1."
     )
-    captions_per_image: int = Field(5, ge=1, description="Captions of an image in a batch, drawn anew each epoch.")
-    max_length: int = Field(20, ge=1, description="Maximum length of a training caption; longer ones are cut.")
+    captions_per_image: int = Field(
+        default=5, ge=1, description="Captions of an image in a batch, drawn anew each epoch."
+    )
+    max_length: int = Field(default=20, ge=1, description="Maximum length of a training caption; longer ones are cut.")
     precision: Literal["auto", "32", "bf16"] = Field(
-        "auto", description="Precision; auto is bf16 where the hardware supports it."
+        default="auto", description="Precision; auto is bf16 where the hardware supports it."
     )
-    devices: int = Field(1, ge=0, description="GPUs, or processes on CPU, on each machine; 0 for all GPUs.")
-    nodes: int = Field(1, ge=1, description="Machines.")
-    strategy: Literal["auto", "ddp"] = Field("auto", description="Lightning's strategy; several devices use ddp.")
-    seed: int = Field(0, ge=0, description="Seed of initial weights and of the order of the data.")
-    accumulate: int = Field(1, ge=1, description="Batches whose gradients are accumulated before a step.")
+    devices: int = Field(default=1, ge=0, description="GPUs, or processes on CPU, on each machine; 0 for all GPUs.")
+    nodes: int = Field(default=1, ge=1, description="Machines.")
+    strategy: Literal["auto", "ddp"] = Field(
+        default="auto", description="Lightning's strategy; several devices use ddp."
+    )
+    seed: int = Field(default=0, ge=0, description="Seed of initial weights and of the order of the data.")
+    accumulate: int = Field(default=1, ge=1, description="Batches whose gradients are accumulated before a step.")
     patience: int = Field(
-        0, ge=0, description="Stop after this many epochs without a better val CIDEr-D; 0 never stops."
+        default=0, ge=0, description="Stop after this many epochs without a better val CIDEr-D; 0 never stops."
     )
     ema_decay: float = Field(
-        0.0, ge=0, lt=1, description="Decay of the moving average of weights that is evaluated and saved; 0 for none."
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="Decay of the moving average of weights that is evaluated and saved; 0 for none.",
     )
     scheduled_sampling: float = Field(
-        0.0, ge=0, lt=1, description="Share of input words sampled from the model in the last epoch; rises from 0."
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="Share of input words sampled from the model in the last epoch; rises from 0.",
     )
-    num_workers: int = Field(0, ge=0, description="Worker processes that load images.")
+    num_workers: int = Field(default=0, ge=0, description="Worker processes that load images.")
     length_buckets: int = Field(
-        0, ge=0,
+        default=0, ge=0,
         description="Pad captions to multiples of this many words, for torch.compile; 0 pads to the longest.",
     )  # fmt: skip
-    compile: bool = Field(False, description="Compile the model with torch.compile.")
+    compile: bool = Field(default=False, description="Compile the model with torch.compile.")
 
     @model_validator(mode="after")
     def _check_epochs(self) -> Self:
@@ -237,9 +274,9 @@ class DistillationOptions:
     """
 
     teachers: tuple[str, ...] = Field(
-        (), description="Runs with the same vocabulary; the mean of their probabilities is the soft target."
+        default=(), description="Runs with the same vocabulary; the mean of their probabilities is the soft target."
     )
-    weight: float = Field(0.5, ge=0, le=1, description="Weight of the soft targets in the cross-entropy.")
+    weight: float = Field(default=0.5, ge=0, le=1, description="Weight of the soft targets in the cross-entropy.")
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -250,11 +287,11 @@ class SelfCriticalOptions:
     """
 
     samples: int = Field(
-        0,
+        default=0,
         ge=0,
         description="Captions sampled for each image, 2 or more, each other's baseline; 0 for cross-entropy only.",
     )
-    cross_entropy: float = Field(0.2, ge=0, le=1, description="Weight of the cross-entropy in the loss.")
+    cross_entropy: float = Field(default=0.2, ge=0, le=1, description="Weight of the cross-entropy in the loss.")
 
     @model_validator(mode="after")
     def _check_samples(self) -> Self:
