@@ -124,10 +124,10 @@ def _located(file: str | Path, text: str, changes: Sequence[str], phase: str = "
         if any(change.startswith(f"{'.'.join(error.path)}=") for change in changes):
             raise
         place = f"{file}, phase {phase}" if phase else f"{file}"
-        prefixes = [error.path[:size] for size in range(len(error.path), 0, -1)]
         paths: list[tuple[str | int, ...]] = []
-        for prefix in prefixes:
-            paths += [("phases", index, *prefix), prefix] if phase else [prefix]
+        for size in range(len(error.path), 0, -1):  # the key, else its section; in the phase, else in the recipe
+            paths += [("phases", index, *error.path[:size])] if phase else []
+            paths.append(error.path[:size])
         line = next(filter(None, (_line(text, path) for path in paths)), None)
         raise RecipeError(f"{place}, line {line}: {error}" if line else f"{place}: {error}") from error
 
