@@ -234,7 +234,7 @@ def test_a_run_stopped_between_its_phases_resumes_exactly(
     folder = run.train_phases(recipe_file.phases(recipe, straight))
     assert folder == tmp_path / "straight" / "sample"
 
-    with stop_at(Path(checkpoint.LAST).name, 3):  # of the second phase
+    with stop_at(checkpoint.METRICS, 3):  # in the second phase
         run.train_phases(recipe_file.phases(recipe, stopped))
     with caplog.at_level(logging.WARNING, logger="looksay"):
         run.train_phases(recipe_file.phases(recipe, stopped), resume=True)
