@@ -25,6 +25,10 @@ SAID = {
 }
 COPIES = 4
 
+# Two test processes with as many threads as cores each would wait for one another; set before torch is imported.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # What a shell runs in the background ignores Ctrl-C, and so would the commands that tests stop with it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
