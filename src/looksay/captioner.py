@@ -196,8 +196,7 @@ class Captioner:
             raise OptionError(f"there is no decoding option {unknown}: use {', '.join(names)}")
         values = dict(overrides)
         if "num_beams" not in values:
-            sizes = {"num_captions": 1, "num_beam_groups": own.num_beam_groups} | values
-            captions, groups = (sizes[name] for name in ("num_captions", "num_beam_groups"))
+            captions, groups = values.get("num_captions", 1), values.get("num_beam_groups", own.num_beam_groups)
             if isinstance(captions, int) and isinstance(groups, int) and groups > 0:  # else replace raises an error
                 beams = max(own.num_beams, captions)
                 values["num_beams"] = min(100, math.ceil(beams / groups) * groups)
