@@ -17,10 +17,7 @@ from looksay.errors import JobError
 def replacing(file: Path, *, durable: bool = False) -> Iterator[Path]:
     """Yield a temporary path to write to, and move it to `file` in one step if no error was raised.
 
-    Parameters
-    ----------
-    durable : bool
-        Flush the data to the disk before the move, for files of which the user may have no other copy.
+    With `durable`, the data is flushed to the disk before, for files of which the user may have no other copy.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
     temporary = file.with_name(f".{socket.gethostname()}-{os.getpid()}-{file.name}")
@@ -43,14 +40,9 @@ def sweep(folder: Path) -> None:
 
 @contextmanager
 def lock(file: Path) -> Iterator[None]:
-    """Keep other processes of this machine from writing to a file.
+    """Keep other processes of this machine from writing to a file; raise a `JobError` if one is writing to it.
 
     The lock is that of a hidden file beside `file`, which is removed at the end.
-
-    Raises
-    ------
-    JobError
-        If another process writes to the file.
     """
     path = file.with_name(f".{file.name}.lock")
     try:

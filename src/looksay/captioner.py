@@ -7,9 +7,9 @@ import math
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import fields, replace
-from itertools import islice, repeat
+from itertools import chain, islice, repeat
 from pathlib import Path
 from typing import Any, overload
 
@@ -18,44 +18,28 @@ from numpy.typing import NDArray
 
 from looksay import images
 from looksay.decoding.decode import decode, forced_tokens
-from looksay.decoding.hypothesis import Hypothesis
 from looksay.decoding.logits_processors import from_options
 from looksay.decoding.options import DecodingOptions, Overrides, show_options
-from looksay.decoding.state import DecoderState, Tokens
+from looksay.decoding.state import DecoderState, Hypothesis, Tokens
 from looksay.errors import BundleError, ImageError, OptionError
 from looksay.images import ImageSource
-from looksay.runtime.bundle import TAGS, Bundle
-from looksay.runtime.hub import DEFAULT, locate
+from looksay.runtime.bundle import DEFAULT, SHIPPED, TAGS, Bundle
 from looksay.runtime.onnx_model import SCORES, Arrays, OnnxModel
-from looksay.tagging.mention_decoding import decode_with_mentions
 from looksay.types import Caption, Device
 
 _MAX_WORKERS = 8  # each needs memory for a batch, and more would wait for Python's lock
+
+_CLASS_SCORES = f"0.{SCORES}"  # the first encoder's, in the memory of a state: (images, classes)
 
 Prepared = tuple[NDArray[np.float32], ...]
 """The input of each model's encoder: (3, size, size)."""
 
 
 class Captioner:
-    """Generates captions of images.
+    """Generates captions of images; `looksay.load` opens one by name and describes the parameters.
 
-    Parameters
-    ----------
-    bundle : Bundle
-        The model; `looksay.load` opens one by name.
-    *others : Bundle
-        More models of an ensemble, with the same vocabulary: the mean of all probabilities is decoded. The decoding
-        options, tags and attention are those of `bundle`.
-    threads : int, optional
-        CPU threads; all cores by default.
-    device : {"cpu", "cuda", "coreml", "directml", "openvino"}
-
-    Raises
-    ------
-    BundleError
-        If ONNX Runtime cannot load a model, or if vocabularies differ.
-    OptionError
-        If ONNX Runtime cannot use the device.
+    Of an ensemble, the mean of all probabilities is decoded. The decoding options, tags and attention are those of the
+    first model.
     """
 
     def __init__(self, bundle: Bundle, *others: Bundle, threads: int | None = None, device: Device = "cpu") -> None:
@@ -120,22 +104,15 @@ class Captioner:
 
         Raises
         ------
-        ImageError
-            If a single image cannot be read.
-        OptionError
-            If an option is unknown or out of its range.
+        ImageError, OptionError
+            If a single image cannot be read; if an option is unknown or out of its range.
         """
         is_batch = images.is_batch(image)
         sources: Any = image if is_batch else [image]
         results: list[Any] = list(self.outcomes(sources, attention=attention, **options))
         if "num_captions" not in options:
             results = [outcome if isinstance(outcome, ImageError) else outcome[0] for outcome in results]
-        if is_batch:
-            return results
-        if isinstance(results[0], ImageError):
-            raise results[0]
-        result: Caption | list[Any] = results[0]
-        return result
+        return results if is_batch else _raise_if_error(results[0])
 
     @show_options
     def captions(
@@ -154,21 +131,8 @@ class Captioner:
     ) -> Iterator[list[Caption] | ImageError]:
         """Return an iterator over the `num_captions` captions of each image, or its error if it cannot be read.
 
-        Parameters
-        ----------
-        sources : iterable of images
-            It may be endless: a few batches are read ahead.
-        batch : int
-            Images that are captioned together; each core has its own batch.
-        attention : bool
-            Add attention maps to the captions.
-        **options
-            Any of `DecodingOptions`.
-
-        Raises
-        ------
-        OptionError
-            If `sources` is a single image, or if an option is unknown or out of its range.
+        `sources` may be endless: a few batches are read ahead. `batch` images are captioned together; each core has
+        its own batch. Raises an `OptionError` if `sources` is a single image. See `__call__` for the rest.
         """
         chosen = self.options(options)
         if not images.is_batch(sources):
@@ -182,17 +146,17 @@ class Captioner:
     def _stream(
         self, sources: Iterator[ImageSource], batch: int, options: DecodingOptions, attention: bool
     ) -> Iterator[list[Caption] | ImageError]:
-        first, second = list(islice(sources, batch)), list(islice(sources, batch))
+        groups = iter(lambda: list(islice(sources, batch)), [])
+        first, second = next(groups, []), next(groups, [])
         if not second:  # nothing to share among workers
             yield from self._caption_batch(first, options, attention)
             return
         # Whole batches in parallel, each on a core of its own, leave no core waiting for another.
         workers = min(self._threads, _MAX_WORKERS) if self._device == "cpu" else 1
         with ThreadPoolExecutor(workers) as pool:
-            caption_batch = self._worker._caption_batch
-            pending = deque(pool.submit(caption_batch, group, options, attention) for group in (first, second))
-            while group := list(islice(sources, batch)):
-                pending.append(pool.submit(caption_batch, group, options, attention))
+            pending: deque[Future[list[list[Caption] | ImageError]]] = deque()
+            for group in chain((first, second), groups):
+                pending.append(pool.submit(self._worker._caption_batch, group, options, attention))
                 while len(pending) > workers or (pending and pending[0].done()):
                     yield from pending.popleft().result()
             while pending:
@@ -209,7 +173,12 @@ class Captioner:
     def _caption_batch(
         self, sources: Sequence[ImageSource], options: DecodingOptions, attention: bool
     ) -> list[list[Caption] | ImageError]:
-        prepared = [self._try_prepare(source) for source in sources]
+        prepared: list[Prepared | ImageError] = []
+        for source in sources:
+            try:
+                prepared.append(self.prepare(source))
+            except ImageError as error:
+                prepared.append(error)
         readable = [image for image in prepared if not isinstance(image, ImageError)]
         captions = iter(self.generate(readable, options, attention=attention) if readable else [])
         return [image if isinstance(image, ImageError) else next(captions) for image in prepared]
@@ -218,12 +187,8 @@ class Captioner:
         """Return the model's own decoding options with overrides.
 
         Unless ``num_beams`` is among them, the number of beams grows with ``num_captions``, and to a multiple of
-        ``num_beam_groups``.
-
-        Raises
-        ------
-        OptionError
-            If an option is unknown or out of its range, or if a prefix or forced word is not in the vocabulary.
+        ``num_beam_groups``. Raises an `OptionError` if an option is unknown or out of its range, or if a prefix or
+        forced word is not in the vocabulary.
         """
         own = self.bundle.spec.decoding
         names = [field.name for field in fields(DecodingOptions)]
@@ -231,8 +196,7 @@ class Captioner:
             raise OptionError(f"there is no decoding option {unknown}: use {', '.join(names)}")
         values = dict(overrides)
         if "num_beams" not in values:
-            sizes = {"num_captions": 1, "num_beam_groups": own.num_beam_groups} | values
-            captions, groups = (sizes[name] for name in ("num_captions", "num_beam_groups"))
+            captions, groups = values.get("num_captions", 1), values.get("num_beam_groups", own.num_beam_groups)
             if isinstance(captions, int) and isinstance(groups, int) and groups > 0:  # else replace raises an error
                 beams = max(own.num_beams, captions)
                 values["num_beams"] = min(100, math.ceil(beams / groups) * groups)
@@ -241,20 +205,8 @@ class Captioner:
         forced_tokens(chosen, self.bundle.vocabulary)
         return chosen
 
-    def _try_prepare(self, source: ImageSource) -> Prepared | ImageError:
-        try:
-            return self.prepare(source)
-        except ImageError as error:
-            return error
-
     def prepare(self, source: ImageSource) -> Prepared:
-        """Read an image and return the input of each model's encoder.
-
-        Raises
-        ------
-        ImageError
-            If the image cannot be read.
-        """
+        """Read an image and return the input of each model's encoder; raise an `ImageError` if it cannot be read."""
         specs = [bundle.spec.image for bundle in self.bundles]
         image = images.read(source, least=max(spec.size for spec in specs))
         inputs = {spec: images.normalise(images.resize(image, spec), spec) for spec in set(specs)}
@@ -281,7 +233,9 @@ class Captioner:
         vocabulary, table = self.bundle.vocabulary, self.bundle.tags
         if table is None:
             return decode(self.step, state, options, vocabulary)
-        probabilities = table.probabilities(_class_scores(state))
+        from looksay.tagging.mention_decoding import decode_with_mentions
+
+        probabilities = table.probabilities(state.memory[_CLASS_SCORES])
         return decode_with_mentions(self.step, state, options, vocabulary, table, probabilities)
 
     def generate(
@@ -292,7 +246,7 @@ class Captioner:
         hypotheses = self.decode(state, options)
         maps = iter(self._attention_maps(state, hypotheses)) if attention else repeat(None)
         table, vocabulary = self.bundle.tags, self.bundle.vocabulary
-        probabilities = table.probabilities(_class_scores(state)) if table else None
+        probabilities = table.probabilities(state.memory[_CLASS_SCORES]) if table else None
 
         def describe(hypothesis: Hypothesis, image: int) -> Caption:
             tokens = vocabulary.to_tokens(hypothesis.tokens)
@@ -321,10 +275,10 @@ class Captioner:
         return (caption_maps[: len(tokens)] for caption_maps, tokens in zip(maps, captions, strict=True))
 
 
-def _class_scores(state: DecoderState) -> NDArray[np.float32]:
-    """Return the logits of the first encoder's classes, (images, classes)."""
-    scores: NDArray[np.float32] = state.memory[f"0.{SCORES}"]
-    return scores
+def _raise_if_error(outcome: Any) -> Any:
+    if isinstance(outcome, ImageError):
+        raise outcome
+    return outcome
 
 
 def load(
@@ -337,7 +291,7 @@ def load(
     model : str or Path
         The name of a model that ships with looksay, a model folder, or a hub id (``owner/name``).
     *others : str or Path
-        More models of an ensemble; see `Captioner`.
+        More models of an ensemble, with the same vocabulary; see `Captioner`.
     threads : int, optional
         CPU threads; all cores by default.
     device : {"cpu", "cuda", "coreml", "directml", "openvino"}
@@ -345,38 +299,30 @@ def load(
     Raises
     ------
     BundleError
-        If there is no such model, if it is damaged, or if vocabularies differ.
+        If there is no such model, if it is damaged, if ONNX Runtime cannot load it, or if vocabularies differ.
     OptionError
         If ONNX Runtime cannot use the device.
     """
-    return Captioner(*(Bundle.open(locate(name)) for name in (model, *others)), threads=threads, device=device)
+    return Captioner(*map(_open, (model, *others)), threads=threads, device=device)
 
 
-@functools.cache
-def _default() -> Captioner:
-    return load()
+def _open(model: str | Path) -> Bundle:
+    if model == DEFAULT:
+        return Bundle.open(SHIPPED / DEFAULT)
+    from looksay.runtime.hub import locate
+
+    return Bundle.open(locate(model))
+
+
+_default = functools.cache(load)
 
 
 @show_options
 def caption(image: ImageSource, **options: Any) -> str:
     """Return the best caption of an image as text, by the model that ships with looksay.
 
-    The model is loaded at the first call and kept.
-
-    Parameters
-    ----------
-    image : path, bytes, binary file, PIL image, or ndarray
-    **options
-        Any of `DecodingOptions`, in place of the model's own: ``num_beams=5``.
-
-    Raises
-    ------
-    ImageError
-        If the image cannot be read.
-    OptionError
-        If an option is unknown or out of its range.
+    The model is loaded at the first call and kept. Image, options and errors are those of `Captioner.__call__`.
     """
     (outcome,) = _default().captions([image], **options)
-    if isinstance(outcome, ImageError):
-        raise outcome
-    return outcome.text
+    best: Caption = _raise_if_error(outcome)
+    return best.text

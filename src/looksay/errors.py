@@ -52,15 +52,7 @@ class MetricError(LooksayError, RuntimeError):
 
 
 class MissingExtra(LooksayError, ImportError):
-    """An optional part of looksay is not installed.
-
-    Parameters
-    ----------
-    doing : str
-        The activity that needs it, as the subject of a sentence: ``"Training"``.
-    extra : str
-        The extra that installs it: ``"train"``.
-    """
+    """An optional part of looksay, the extra that `doing` ("Training") needs, is not installed."""
 
     def __init__(self, doing: str, extra: str) -> None:
         super().__init__(f'{doing} needs more than the base install: pip install "looksay[{extra}]"')

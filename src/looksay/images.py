@@ -34,17 +34,7 @@ _FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.B
 
 
 def prepare(source: ImageSource, spec: ImageSpec) -> NDArray[np.float32]:
-    """Turn an image into the input of an encoder.
-
-    Returns
-    -------
-    ndarray of float32, shape (3, size, size)
-
-    Raises
-    ------
-    ImageError
-        See `read`.
-    """
+    """Return the input of an encoder, float32 (3, size, size), for an image; see `read` for forms and errors."""
     return normalise(resize(read(source, least=spec.size), spec), spec)
 
 
@@ -59,7 +49,6 @@ def read(source: ImageSource, max_pixels: int = MAX_PIXELS, least: int = 0) -> I
     source : path, bytes, bytearray, memoryview, binary file, PIL image, or ndarray
         An array has shape (height, width) or (height, width, 1 | 3 | 4). Integers are from 0 to 255, or to 65535 in
         uint16; floating-point values are from 0 to 1.
-    max_pixels : int
     least : int
         The height and width that are needed, if known. A JPEG is then decoded at a half, a quarter or an eighth of its
         size, but at least at twice this size, which does not change the result visibly: a photo of 12 million pixels
@@ -68,8 +57,8 @@ def read(source: ImageSource, max_pixels: int = MAX_PIXELS, least: int = 0) -> I
     Raises
     ------
     ImageError
-        If the image cannot be found, read or decoded, if its format is not among `FORMATS`, if a file has more than
-        `max_pixels` pixels, or if an array has another shape or range.
+        If the image cannot be read, if its format is not among `FORMATS`, if it has more than `max_pixels` pixels, or
+        if an array has another shape or range.
     """
     name = describe(source)
     _check_type(source, name)
@@ -89,18 +78,14 @@ def read(source: ImageSource, max_pixels: int = MAX_PIXELS, least: int = 0) -> I
                 image.draft(image.mode, (2 * least, 2 * least))
             ImageOps.exif_transpose(image, in_place=True)
             return _to_rgb(image)
-    except FileNotFoundError as error:
-        raise ImageError(f"{name}: there is no such file") from error
-    except PermissionError as error:
-        raise ImageError(f"{name}: permission denied") from error
-    except IsADirectoryError as error:
-        raise ImageError(f"{name}: this is a folder, not an image") from error
-    except UnidentifiedImageError as error:
-        raise ImageError(
-            f"{name}: this is not an image in a format that looksay reads ({', '.join(_formats())})"
-        ) from error
     except Exception as error:  # Pillow's decoders raise errors of every kind on broken files
-        raise ImageError(f"{name}: {str(error) or type(error).__name__}") from error
+        reasons: dict[type[Exception], str] = {
+            FileNotFoundError: "there is no such file",
+            PermissionError: "permission denied",
+            IsADirectoryError: "this is a folder, not an image",
+            UnidentifiedImageError: f"this is not an image in a format that looksay reads ({', '.join(_formats())})",
+        }
+        raise ImageError(f"{name}: {reasons.get(type(error)) or str(error) or type(error).__name__}") from error
 
 
 @functools.cache
@@ -179,13 +164,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 
 def resize(image: Image.Image, spec: ImageSpec) -> NDArray[np.uint8]:
-    """Resize an RGB image to the size of `spec`.
-
-    Returns
-    -------
-    ndarray of uint8, shape (size, size, 3)
-        In the channel order of `spec`.
-    """
+    """Resize an RGB image to uint8 (size, size, 3), with the channels in the order of `spec`."""
     target, resample = (spec.size, spec.size), _FILTERS[spec.interpolation]
     if spec.resize == "crop":
         image = ImageOps.fit(image, target, method=resample)
@@ -196,17 +175,7 @@ def resize(image: Image.Image, spec: ImageSpec) -> NDArray[np.uint8]:
 
 
 def normalise(pixels: NDArray[np.uint8], spec: ImageSpec) -> NDArray[np.float32]:
-    """Scale pixels for the encoder.
-
-    Parameters
-    ----------
-    pixels : ndarray of uint8, shape (..., size, size, 3)
-
-    Returns
-    -------
-    ndarray of float32, shape (..., 3, size, size)
-        ``(pixel / 255 - mean) / std``.
-    """
+    """Scale pixels (..., size, size, 3) to ``(pixel / 255 - mean) / std``, float32 (..., 3, size, size)."""
     mean, std = (np.array(values, dtype=np.float32)[:, None, None] for values in (spec.mean, spec.std))
     planes = np.ascontiguousarray(np.moveaxis(pixels, -1, -3))  # arithmetic on the last axis of 3 would be slow
     scaled: NDArray[np.float32] = np.multiply(planes, 1 / (255 * std), dtype=np.float32)
@@ -218,13 +187,7 @@ def find(paths: Sequence[str], without: Path | None = None) -> Iterator[Path]:
     """Expand files, folders (all images below them, sorted) and globs into paths of images.
 
     Folders are walked lazily, in constant memory. Hidden files and folders below them are skipped. A path that does
-    not exist is kept, so that reading it reports the error.
-
-    Parameters
-    ----------
-    paths : sequence of str
-    without : Path, optional
-        A folder that is skipped.
+    not exist is kept, so that reading it reports the error. The folder `without` is skipped.
     """
     skipped = without.resolve() if without else None
     for text in paths:

@@ -22,25 +22,13 @@ _KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: 
 
 @dataclass(frozen=True)
 class Option:
-    """A declared option.
-
-    Attributes
-    ----------
-    name : str
-    type : type
-        ``int``, ``float``, ``bool``, ``str`` or ``tuple[str, ...]``.
-    default : object
-    help : str
-        A sentence that stands alone.
-    bounds : dict of str to float
-        The keys are those of `BOUNDS`.
-    """
+    """A declared option."""
 
     name: str
-    type: Any
+    type: Any  # int, float, bool, str or tuple[str, ...]
     default: Any
-    help: str
-    bounds: dict[str, float]
+    help: str  # a sentence that stands alone
+    bounds: dict[str, float]  # the keys are those of BOUNDS
 
 
 def option(default: Any, help: str, **bounds: float) -> Any:  # noqa: A002
@@ -59,12 +47,7 @@ def check(options: Any) -> None:
     """Check the types and ranges of a dataclass of options; call it in ``__post_init__``.
 
     Values of equivalent types are converted: any iterable of strings to a tuple, NumPy's numbers and whole numbers
-    to ``int`` and ``float``.
-
-    Raises
-    ------
-    OptionError
-        With the name, the value and the allowed range.
+    to ``int`` and ``float``. Raises an `OptionError` with the name, the value and the allowed range.
     """
     for declaration in declared(type(options)):
         value = _convert(declaration, getattr(options, declaration.name))

@@ -21,31 +21,12 @@ Device = Literal["cpu", "cuda", "coreml", "directml", "openvino"]
 
 @dataclass(frozen=True)
 class ImageSpec:
-    """How an image is turned into the input of an encoder.
+    """How an image is turned into the input of an encoder; an `OptionError` is raised for a value out of range."""
 
-    Attributes
-    ----------
-    size : int
-        Height and width in pixels.
-    resize : {"squash", "crop"}
-        How an image becomes square.
-    interpolation : {"bilinear", "bicubic"}
-        The resampling filter (with antialiasing, as Pillow has it).
-    mean, std : tuple of float
-        Per channel, on the 0 to 1 scale: ``(pixel / 255 - mean) / std``.
-    channels : {"rgb", "bgr"}
-        The order of the channels.
-
-    Raises
-    ------
-    OptionError
-        If a value is out of its range.
-    """
-
-    size: int = 224
+    size: int = 224  # height and width in pixels
     resize: ResizeRule = "squash"
-    interpolation: Literal["bilinear", "bicubic"] = "bicubic"
-    mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    interpolation: Literal["bilinear", "bicubic"] = "bicubic"  # with antialiasing, as Pillow has it
+    mean: tuple[float, float, float] = (0.5, 0.5, 0.5)  # per channel, on the 0 to 1 scale: (pixel / 255 - mean) / std
     std: tuple[float, float, float] = (0.5, 0.5, 0.5)
     channels: Literal["rgb", "bgr"] = "rgb"
 
@@ -56,44 +37,24 @@ class ImageSpec:
         for name, allowed in choices.items():
             value = getattr(self, name)
             require(value in allowed, f"{name} {value!r} is unknown: use {' or '.join(allowed)}")
-        for name in ("mean", "std"):
-            require(
-                len(getattr(self, name)) == 3, f"{name} {getattr(self, name)} needs one number for each channel: use 3"
-            )
+        for name, values in (("mean", self.mean), ("std", self.std)):
+            require(len(values) == 3, f"{name} {values} needs one number for each channel: use 3")
 
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """The description of a model, stored in its ``model.json``.
-
-    Attributes
-    ----------
-    name : str
-    encoder, decoder : str
-        The architecture, by timm's and by looksay's names.
-    image : ImageSpec
-    grid : tuple of int
-        Rows and columns of the encoder's feature map, and so of an attention map.
-    decoding : DecodingOptions
-        The model's own decoding options, chosen on the val split.
-    licence, training_data : str
-        The licence of the weights, and the data that the model was trained on.
-    scores : dict
-        Measured with this bundle: ``{"split": "val", "CIDEr-D": …}``.
-    files : dict
-        File name to sha256, for every other file of the bundle.
-    """
+    """The description of a model, stored in its ``model.json``."""
 
     name: str
-    encoder: str
-    decoder: str
+    encoder: str  # timm's name
+    decoder: str  # looksay's name
     image: ImageSpec
-    grid: tuple[int, int]
-    decoding: DecodingOptions = field(default_factory=DecodingOptions)
-    licence: str = "unstated"
+    grid: tuple[int, int]  # rows and columns of the encoder's feature map, and so of an attention map
+    decoding: DecodingOptions = field(default_factory=DecodingOptions)  # the model's own, chosen on the val split
+    licence: str = "unstated"  # of the weights
     training_data: str = "unstated"
-    scores: dict[str, Any] = field(default_factory=dict)
-    files: dict[str, str] = field(default_factory=dict)
+    scores: dict[str, Any] = field(default_factory=dict)  # of this bundle: {"split": "val", "CIDEr-D": …}
+    files: dict[str, str] = field(default_factory=dict)  # name to sha256, for every other file of the bundle
 
     def to_json(self) -> dict[str, Any]:
         """Return plain dicts, lists, strings and numbers."""
@@ -103,10 +64,7 @@ class ModelSpec:
     def from_json(cls, data: Any) -> ModelSpec:
         """Read the output of `to_json`; unknown keys are ignored, so that newer bundles of the same format load.
 
-        Raises
-        ------
-        TypeError, KeyError, ValueError
-            If a key is missing or a value is invalid.
+        Raises a `TypeError`, `KeyError` or `ValueError` if a key is missing or a value is invalid.
         """
         values, image = _known_fields(cls, data), _known_fields(ImageSpec, data["image"])
         image.update(mean=tuple(image["mean"]), std=tuple(image["std"]))
@@ -126,37 +84,20 @@ def _known_fields(kind: type[Any], data: Any) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Tag:
-    """An object that the encoder recognises in an image.
-
-    Attributes
-    ----------
-    name : str
-    probability : float
-        The probability that a person's caption mentions it.
-    in_caption : bool
-        Whether the model's caption mentions it.
-    """
+    """An object that the encoder recognises in an image."""
 
     name: str
-    probability: float
-    in_caption: bool
+    probability: float  # that a person's caption mentions it
+    in_caption: bool  # whether the model's caption mentions it
 
 
 @dataclass(frozen=True)
 class Caption:
-    """A caption of an image.
+    """A caption of an image; ``str(caption)`` is its text.
 
-    Attributes
-    ----------
-    text : str
-        The same as ``str(caption)``.
-    tokens : tuple of str
-    log_prob : float
-        Natural log of the probability of the tokens and of the end of the caption.
-    attention : ndarray of float32, shape (tokens, rows, columns), optional
-        The attention map of each token, which sums to 1; only if requested.
-    tags : tuple of Tag
-        Recognised objects, the most probable first; empty if the model has no concept table.
+    `log_prob` is the natural log of the probability of the tokens and of the end of the caption. `attention`, if
+    requested, has an attention map for each token, float32 (tokens, rows, columns), which sums to 1. `tags` are
+    recognised objects, the most probable first; there are none if the model has no concept table.
     """
 
     text: str

@@ -23,9 +23,8 @@ from toy_model import (
     seeds,
 )
 
-from looksay.decoding.beam_search import beam_search
-from looksay.decoding.hypothesis import top_columns
-from looksay.decoding.logits_processors import forbid_tokens, process
+from looksay.decoding.beam_search import beam_search, top_columns
+from looksay.decoding.logits_processors import forbid, process
 from looksay.decoding.options import DecodingOptions
 
 
@@ -62,9 +61,9 @@ def test_a_beam_search_of_one_beam_is_greedy_search(seed: int) -> None:
     def step(tokens: np.ndarray, state: ToyState) -> tuple[np.ndarray, ToyState]:
         return table[state.image, state.before, tokens].copy(), ToyState(state.image, tokens)
 
-    processed = process(step, [forbid_tokens([START, UNK])], options, END)
+    processed = process(step, [forbid([START, UNK])], options)
     state = ToyState(np.arange(3), np.full(3, START))
-    assert beam_search(processed, state, options, start=START, end=END) == decode(table, options)
+    assert beam_search(processed, state, options) == decode(table, options)
 
 
 @given(seeds, searches)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from toy_model import (
-    END,
     START,
     UNK,
     VOCABULARY,
@@ -30,9 +30,9 @@ from toy_model import (
 
 from looksay import OptionError
 from looksay.decoding.constrained_beam_search import constrained_beam_search
-from looksay.decoding.hypothesis import Hypothesis
-from looksay.decoding.logits_processors import LogitsProcessor, forbid_tokens, no_repeat_ngram, process
+from looksay.decoding.logits_processors import LogitsProcessor, forbid, no_repeat_ngram, process
 from looksay.decoding.options import MAX_FORCE_WORDS, DecodingOptions
+from looksay.decoding.state import Hypothesis
 
 WIDE = DecodingOptions(num_beams=100, num_captions=3, max_length=3)
 
@@ -43,9 +43,9 @@ def search(
     def step(tokens: Any, state: ToyState) -> tuple[Any, ToyState]:
         return table[state.image, state.before, tokens].copy(), ToyState(state.image, tokens)
 
-    processed = process(step, [forbid_tokens([START, UNK]), *processors], options, END)
+    processed = process(step, [forbid([START, UNK]), *processors], options)
     state = ToyState(np.array([0]), np.array([START]))
-    return constrained_beam_search(processed, state, options, constraints, start=START, end=END)
+    return constrained_beam_search(processed, state, options, constraints)
 
 
 @settings(deadline=None)
@@ -88,7 +88,7 @@ def test_force_words_give_the_best_of_all_captions_that_the_options_allow(
 @given(seeds, st.integers(1, 4))
 def test_a_narrow_beam_keeps_the_tokens(seed: int, num_beams: int) -> None:
     options = DecodingOptions(num_beams=num_beams, num_captions=num_beams, max_length=8)
-    hypotheses = search(random_table(seed), [[B], [C]], options, no_repeat_ngram(1))
+    hypotheses = search(random_table(seed), [[B], [C]], options, partial(no_repeat_ngram, 1))
     assert hypotheses
     for hypothesis in hypotheses:
         assert {B, C} <= set(hypothesis.tokens)
@@ -106,7 +106,7 @@ def test_a_word_of_the_best_caption_changes_nothing(seed: int) -> None:
 
 def test_constraints_that_no_caption_satisfies_give_no_caption() -> None:
     table = random_table(0)
-    assert search(table, [[A]], DecodingOptions(max_length=5), forbid_tokens([A])) == []
+    assert search(table, [[A]], DecodingOptions(max_length=5), forbid([A])) == []
     assert search(table, [[A], [B]], DecodingOptions(max_length=1)) == []
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 from conftest import EXAMPLES
 from hypothesis import given
-from toy_model import END, A, B, C, decode, decode_tokens, log_prob, random_table, searches, seeds
+from toy_model import A, B, C, decode, decode_tokens, log_prob, random_table, searches, seeds
 
 import looksay
 from looksay import DecodingOptions, OptionError
@@ -18,14 +20,14 @@ PHOTO = EXAMPLES / "boats.jpg"
 
 @given(seeds, searches)
 def test_a_forbidden_token_is_not_decoded(seed: int, options: DecodingOptions) -> None:
-    for tokens in decode_tokens(random_table(seed, 2), options, logits_processors.forbid_tokens([A])):
+    for tokens in decode_tokens(random_table(seed, 2), options, logits_processors.forbid([A])):
         assert A not in tokens
 
 
 @given(seeds, searches)
 def test_ngrams_are_not_repeated(seed: int, options: DecodingOptions) -> None:
     for size in (1, 2):
-        for tokens in decode_tokens(random_table(seed, 2), options, logits_processors.no_repeat_ngram(size)):
+        for tokens in decode_tokens(random_table(seed, 2), options, partial(logits_processors.no_repeat_ngram, size)):
             ngrams = [tokens[start : start + size] for start in range(len(tokens) - size + 1)]
             assert len(set(ngrams)) == len(ngrams)
 
@@ -35,15 +37,15 @@ def test_captions_have_the_minimum_length_and_do_not_end_after_forbidden_tokens(
     seed: int, options: DecodingOptions
 ) -> None:
     table = random_table(seed, images=2)
-    assert all(len(tokens) >= 3 for tokens in decode_tokens(table, options, logits_processors.min_length(3, END)))
-    for tokens in decode_tokens(table, options, logits_processors.no_end_after([A, B], END)):
+    assert all(len(tokens) >= 3 for tokens in decode_tokens(table, options, partial(logits_processors.min_length, 3)))
+    for tokens in decode_tokens(table, options, partial(logits_processors.no_end_after, [A, B])):
         assert len(tokens) == 6 or not tokens or tokens[-1] == C  # at the maximum length, a caption must end
 
 
 @given(seeds, searches)
 def test_captions_start_with_the_prefix_and_its_probability_counts(seed: int, options: DecodingOptions) -> None:
     table = random_table(seed, images=2)
-    for image, hypotheses in enumerate(decode(table, options, logits_processors.force_prefix([C, C]))):
+    for image, hypotheses in enumerate(decode(table, options, partial(logits_processors.force_prefix, [C, C]))):
         for hypothesis in hypotheses:
             assert hypothesis.tokens[:2] == (C, C)
             assert hypothesis.log_prob == pytest.approx(log_prob(table[image], hypothesis.tokens), abs=1e-4)
@@ -52,7 +54,7 @@ def test_captions_start_with_the_prefix_and_its_probability_counts(seed: int, op
 @given(seeds, searches)
 def test_a_caption_without_an_allowed_token_ends(seed: int, options: DecodingOptions) -> None:
     table = random_table(seed, images=2)
-    processors = logits_processors.forbid_tokens([A, B, C]), logits_processors.min_length(9, END)
+    processors = logits_processors.forbid([A, B, C]), partial(logits_processors.min_length, 9)
     for image, (hypothesis,) in enumerate(decode(table, options, *processors)):
         assert hypothesis.tokens == ()
         assert hypothesis.log_prob == pytest.approx(log_prob(table[image], ()), abs=1e-4)

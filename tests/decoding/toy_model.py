@@ -11,10 +11,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from looksay.decoding import decode as decoding
-from looksay.decoding.hypothesis import Hypothesis
 from looksay.decoding.logits_processors import LogitsProcessor
 from looksay.decoding.options import DecodingOptions
-from looksay.decoding.state import Rows, Tokens
+from looksay.decoding.state import Hypothesis, Rows, Tokens
 from looksay.text.vocabulary import SPECIAL, Vocabulary
 
 START, END, UNK, A, B, C = range(6)

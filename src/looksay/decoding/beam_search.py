@@ -8,37 +8,27 @@ from typing import Generic
 import numpy as np
 from numpy.typing import NDArray
 
-from looksay.decoding.hypothesis import Hypothesis, finish, rank, top_columns
 from looksay.decoding.logits_processors import LogProbs, ProcessedStep
 from looksay.decoding.options import DecodingOptions
-from looksay.decoding.state import S, Tokens
+from looksay.decoding.state import Hypothesis, S, Tokens, finish, rank
+from looksay.text.vocabulary import Vocabulary
+
+_BLOCK = 64  # columns
 
 
 @dataclass
 class _Group(Generic[S]):
-    """The unfinished hypotheses of one group of beams.
+    """The unfinished hypotheses of one group of beams."""
 
-    Attributes
-    ----------
-    active : images that are not finished, (active,)
-    tokens : (active, width, steps)
-    log_prob : (active, width)
-    last : the last token of every row, (active * width,)
-    state : of every row
-    finished : the finished hypotheses of each image
-    """
-
-    active: NDArray[np.intp]
-    tokens: Tokens
-    log_prob: NDArray[np.float64]
-    last: Tokens
-    state: S
-    finished: list[list[Hypothesis]]
+    active: NDArray[np.intp]  # images that are not finished, (active,)
+    tokens: Tokens  # (active, width, steps)
+    log_prob: NDArray[np.float64]  # (active, width)
+    last: Tokens  # the last token of every row, (active * width,)
+    state: S  # of every row
+    finished: list[list[Hypothesis]]  # of each image
 
 
-def beam_search(
-    step: ProcessedStep[S], state: S, options: DecodingOptions, *, start: int, end: int
-) -> list[list[Hypothesis]]:
+def beam_search(step: ProcessedStep[S], state: S, options: DecodingOptions) -> list[list[Hypothesis]]:
     """Keep the `num_beams` most probable hypotheses of each image, until `num_beams` of its captions have ended.
 
     A caption ends only if its ``<end>`` is among the `num_beams` most probable continuations, so that one beam is
@@ -46,18 +36,18 @@ def beam_search(
     hypothesis of an earlier group that has it at the same step.
     """
     images, width = len(state), options.num_beams // options.num_beam_groups
+    tokens, start = np.zeros((images, 1, 0), dtype=np.int64), np.full(images, Vocabulary.start)
     groups = [
-        _Group(np.arange(images), np.zeros((images, 1, 0), dtype=np.int64), np.zeros((images, 1)),
-               np.full(images, start, dtype=np.int64), state, [[] for _ in range(images)])
+        _Group(np.arange(images), tokens, np.zeros((images, 1)), start, state, [[] for _ in range(images)])
         for _ in range(options.num_beam_groups)
-    ]  # fmt: skip
+    ]
     while any(group.active.size for group in groups):
         counts: NDArray[np.float64] | None = None  # of each token at this step, in earlier groups: (images, vocab)
         for group in groups:
             if group.active.size:
                 log_probs, group.state = step(group.last, group.state, group.tokens.reshape(len(group.last), -1))
                 penalty = None if counts is None else options.diversity_penalty * counts[group.active]
-                _advance(group, log_probs, penalty, width, options, end)
+                _advance(group, log_probs, penalty, width, options)
                 if options.num_beam_groups > 1:
                     counts = np.zeros((images, log_probs.shape[1])) if counts is None else counts
                     new = group.tokens[:, :, -1]
@@ -67,12 +57,7 @@ def beam_search(
 
 
 def _advance(
-    group: _Group[S],
-    log_probs: LogProbs,
-    penalty: NDArray[np.float64] | None,
-    width: int,
-    options: DecodingOptions,
-    end: int,
+    group: _Group[S], log_probs: LogProbs, penalty: NDArray[np.float64] | None, width: int, options: DecodingOptions
 ) -> None:
     """Add one token to every row of a group."""
     images, rows_per_image = group.log_prob.shape
@@ -83,14 +68,15 @@ def _advance(
     image = np.arange(images)[:, None]
     value = total[image, best]
     parent, token = np.divmod(best, vocab)
+    is_end = token == Vocabulary.end
 
-    for row, place in np.argwhere((token[:, :width] == end) & np.isfinite(value[:, :width])):
+    for row, place in np.argwhere(is_end[:, :width] & np.isfinite(value[:, :width])):
         tokens = group.tokens[row, parent[row, place]]
         group.finished[group.active[row]].append(finish(tokens, float(value[row, place]), options))
 
     # A stable sort moves endings behind continuations, and keeps both in order of probability.
-    kept = np.argsort(token == end, axis=1, kind="stable")[:, :width]
-    log_prob = np.where(token == end, -np.inf, value)[image, kept]
+    kept = np.argsort(is_end, axis=1, kind="stable")[:, :width]
+    log_prob = np.where(is_end, -np.inf, value)[image, kept]
     parent, token = parent[image, kept], token[image, kept]
     tokens = np.concatenate([group.tokens[image, parent], token[:, :, None]], axis=2)
 
@@ -99,3 +85,18 @@ def _advance(
     group.active, group.tokens, group.log_prob = group.active[is_active], tokens[is_active], log_prob[is_active]
     group.last = token[is_active].ravel()
     group.state = group.state.take(rows)
+
+
+def top_columns(values: NDArray[np.float64], count: int) -> NDArray[np.intp]:
+    """Return the columns of the `count` largest values of each row, the largest first; of equal ones the first.
+
+    They are in the `count` blocks of columns with the largest maxima, so only these are sorted.
+    """
+    columns = values.shape[1]
+    maxima = np.maximum.reduceat(values, np.arange(0, columns, _BLOCK), axis=1)
+    blocks = np.sort(np.argsort(-maxima, axis=1, kind="stable")[:, :count], axis=1)
+    candidates = (blocks[:, :, None] * _BLOCK + np.arange(_BLOCK)).reshape(len(values), -1)
+    rows = np.arange(len(values))[:, None]
+    candidate_values = np.where(candidates < columns, values[rows, np.minimum(candidates, columns - 1)], -np.inf)
+    order = np.argsort(-candidate_values, axis=1, kind="stable")[:, : min(count, columns)]
+    return candidates[rows, order]

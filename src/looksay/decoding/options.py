@@ -23,13 +23,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 class DecodingOptions:
     """How captions are decoded; names as in transformers' ``GenerationConfig`` where it has them.
 
-    Raises
-    ------
-    OptionError
-        If a value is of another type or out of its range, or if options exclude each other.
+    An `OptionError` is raised if a value is of another type or out of its range, or if options exclude each other.
 
-    Notes
-    -----
     Finished captions are ranked by ``log_prob / steps ** length_penalty``, where ``<end>`` is a step. Groups are those
     of diverse beam search (Vijayakumar et al. 2018), top-p is that of Holtzman et al. 2020, and force_words is
     constrained beam search (Anderson et al. 2017).
@@ -68,11 +63,10 @@ class DecodingOptions:
             self.num_beams % self.num_beam_groups == 0,
             f"num_beam_groups {self.num_beam_groups} does not divide num_beams {self.num_beams}",
         )
-        if self.force_words:
-            require(not self.temperature, "force_words and temperature exclude each other: leave one of them out")
-            require(
-                self.num_beam_groups == 1, "force_words and num_beam_groups exclude each other: leave one of them out"
-            )
+        excluded = {"temperature": self.temperature > 0, "num_beam_groups": self.num_beam_groups > 1}
+        for name, is_set in excluded.items():
+            both = bool(self.force_words) and is_set
+            require(not both, f"force_words and {name} exclude each other: leave one of them out")
 
 
 class _ModelDefault:
@@ -86,15 +80,10 @@ def show_options(function: F) -> F:
     ``help()`` and tab completion then list them, as keyword-only parameters whose default is the model's own value.
     """
     signature = inspect.signature(function)
-    parameters = {
-        name: parameter
-        for name, parameter in signature.parameters.items()
-        if parameter.kind is not parameter.VAR_KEYWORD
-    }
-    for declaration in declared(DecodingOptions):
-        shown = inspect.Parameter(
-            declaration.name, inspect.Parameter.KEYWORD_ONLY, default=_ModelDefault(), annotation=declaration.type
+    shown = {name: one for name, one in signature.parameters.items() if one.kind is not one.VAR_KEYWORD}
+    for one in declared(DecodingOptions):
+        shown[one.name] = inspect.Parameter(
+            one.name, inspect.Parameter.KEYWORD_ONLY, default=_ModelDefault(), annotation=one.type
         )
-        parameters[declaration.name] = shown
-    function.__signature__ = signature.replace(parameters=list(parameters.values()))  # type: ignore[attr-defined]
+    function.__signature__ = signature.replace(parameters=list(shown.values()))  # type: ignore[attr-defined]
     return function

@@ -1,20 +1,28 @@
-"""Sampling with temperature, top-k and top-p."""
+"""Greedy search and sampling (temperature, top-k, top-p): captions decoded token by token, without beams."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from looksay.decoding.greedy_search import decode_rows
-from looksay.decoding.hypothesis import Hypothesis, rank
 from looksay.decoding.logits_processors import LogProbs, ProcessedStep
 from looksay.decoding.options import DecodingOptions
-from looksay.decoding.state import Rows, S
+from looksay.decoding.state import Hypothesis, Rows, S, finish, rank
+from looksay.text.vocabulary import Vocabulary
+
+Choose = Callable[[LogProbs, Rows, int], NDArray[np.intp]]
+"""``choose(log_probs (active, vocab), rows (active,), step) -> tokens (active,)``, where `rows` number the captions."""
 
 
-def sample(
-    step: ProcessedStep[S], state: S, options: DecodingOptions, *, start: int, end: int
-) -> list[list[Hypothesis]]:
+def greedy_search(step: ProcessedStep[S], state: S, options: DecodingOptions) -> list[list[Hypothesis]]:
+    """Take the most probable token at every step; the same as a beam search of one beam, and faster."""
+    captions = _decode_rows(step, state, options, lambda log_probs, *_: log_probs.argmax(axis=1))
+    return [[caption] for caption in captions]
+
+
+def sample(step: ProcessedStep[S], state: S, options: DecodingOptions) -> list[list[Hypothesis]]:
     """Sample ``options.num_captions`` captions of each image, the best first."""
     count = options.num_captions
     # The same numbers for every image, so that its captions do not depend on the others of a batch: (captions, steps).
@@ -23,25 +31,34 @@ def sample(
     def choose(log_probs: LogProbs, rows: Rows, step: int) -> NDArray[np.intp]:
         return sample_tokens(log_probs, uniforms[rows % count, step], options)
 
-    rows = np.repeat(np.arange(len(state)), count)
-    captions = decode_rows(step, state.take(rows), options, choose, start=start, end=end)
+    captions = _decode_rows(step, state.take(np.repeat(np.arange(len(state)), count)), options, choose)
     return [rank(captions[first : first + count], count) for first in range(0, len(captions), count)]
 
 
+def _decode_rows(step: ProcessedStep[S], state: S, options: DecodingOptions, choose: Choose) -> list[Hypothesis]:
+    """Decode one caption for each row."""
+    captions: dict[int, Hypothesis] = {}
+    rows = np.arange(len(state))
+    tokens = np.zeros((len(rows), 0), dtype=np.int64)
+    log_prob = np.zeros(len(rows))
+    last = np.full(len(rows), Vocabulary.start)
+    while rows.size:
+        log_probs, state = step(last, state, tokens)
+        last = choose(log_probs, rows, tokens.shape[1])
+        log_prob = log_prob + log_probs[np.arange(rows.size), last]
+        for index in np.flatnonzero(last == Vocabulary.end):
+            captions[int(rows[index])] = finish(tokens[index], float(log_prob[index]), options)
+        active = np.flatnonzero(last != Vocabulary.end)
+        rows, last, log_prob = rows[active], last[active], log_prob[active]
+        tokens = np.concatenate([tokens[active], last[:, None]], axis=1)
+        state = state.take(active)
+    return [captions[row] for row in sorted(captions)]
+
+
 def sample_tokens(log_probs: LogProbs, uniforms: NDArray[np.float64], options: DecodingOptions) -> NDArray[np.intp]:
-    """Sample a token for each row by inverting its cumulative distribution.
+    """Sample a token (rows,) from log-probabilities (rows, vocab) by inverting the cumulative distribution.
 
-    Parameters
-    ----------
-    log_probs : ndarray, shape (rows, vocab)
-    uniforms : ndarray, shape (rows,)
-        Random numbers in [0, 1).
-    options : DecodingOptions
-        Its temperature, top_k and top_p are used.
-
-    Returns
-    -------
-    ndarray of int, shape (rows,)
+    `uniforms` (rows,) are random numbers in [0, 1); the temperature, top_k and top_p of the options are used.
     """
     probabilities = np.exp((log_probs - log_probs.max(axis=1, keepdims=True)) / options.temperature)
     probabilities /= probabilities.sum(axis=1, keepdims=True)

@@ -1,13 +1,15 @@
-"""The interface between decoding and models: a step function, and a state with one row for each hypothesis."""
+"""What decoding and models share: a step function, a state with one row for each hypothesis, finished captions."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+from looksay.decoding.options import DecodingOptions
 
 Tokens = NDArray[np.int64]
 Rows = NDArray[np.intp]
@@ -35,19 +37,12 @@ the log-probabilities of the next one."""
 class DecoderState:
     """The state of a decoder, as NumPy or torch arrays.
 
-    Attributes
-    ----------
-    memory : dict of array, shape (images, ...)
-        Features of the images; they do not change while captions are decoded.
-    memory_of : ndarray of int, shape (rows,)
-        The image of each row. The rows of an image are adjacent, and each image has the same number of them.
-    hidden : dict of array, shape (rows, ...)
-        Arrays that change with every token.
+    The rows of an image are adjacent, and each image has the same number of them.
     """
 
-    memory: dict[str, Any]
-    memory_of: Rows
-    hidden: dict[str, Any]
+    memory: dict[str, Any]  # features (images, ...), which do not change while captions are decoded
+    memory_of: Rows  # the image of each row
+    hidden: dict[str, Any]  # arrays (rows, ...) that change with every token
 
     @classmethod
     def begin(cls, memory: dict[str, Any], hidden: dict[str, Any]) -> Self:
@@ -55,7 +50,6 @@ class DecoderState:
         return cls(memory, np.arange(len(next(iter(hidden.values())))), hidden)
 
     def __len__(self) -> int:
-        """Return the number of rows."""
         return len(self.memory_of)
 
     def take(self, rows: Rows) -> Self:
@@ -71,3 +65,23 @@ class DecoderState:
         if not np.array_equal(images, np.arange(len(next(iter(memory.values()))))):
             memory = {name: array[images] for name, array in memory.items()}
         return replace(self, memory=memory, memory_of=np.repeat(np.arange(len(images)), width), hidden=hidden)
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """A finished caption."""
+
+    tokens: tuple[int, ...]  # ids, without <start> and <end>
+    log_prob: float  # natural log of the probability of the tokens and <end>
+    score: float  # log_prob / (len(tokens) + 1) ** length_penalty, by which captions are ranked
+
+
+def finish(tokens: Sequence[int], log_prob: float, options: DecodingOptions) -> Hypothesis:
+    """Return a caption that has ended, with its score."""
+    ids = tuple(int(token) for token in tokens)
+    return Hypothesis(ids, log_prob, log_prob / (len(ids) + 1) ** options.length_penalty)
+
+
+def rank(hypotheses: Iterable[Hypothesis], count: int) -> list[Hypothesis]:
+    """Return the `count` hypotheses of the highest scores, the best first."""
+    return sorted(hypotheses, key=lambda hypothesis: -hypothesis.score)[:count]

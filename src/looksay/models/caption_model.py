@@ -8,9 +8,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from looksay.decoding.decode import decode
-from looksay.decoding.hypothesis import Hypothesis
 from looksay.decoding.options import DecodingOptions
-from looksay.decoding.state import DecoderState, Tokens
+from looksay.decoding.state import DecoderState, Hypothesis, Tokens
 from looksay.models.decoder import Decoder
 from looksay.models.encoder import Encoder
 from looksay.text.vocabulary import Vocabulary

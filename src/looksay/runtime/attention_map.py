@@ -30,17 +30,12 @@ def draw(image: ImageSource, caption: Caption, *, tile: int = 180, font: str | P
 
     Parameters
     ----------
-    image : path, bytes, binary file, PIL image, or ndarray
     caption : Caption
         Generated with ``attention=True``.
     tile : int
         Width of a tile in pixels.
     font : str or Path, optional
         A TrueType or OpenType file for the words; Pillow's own font has Latin letters only.
-
-    Returns
-    -------
-    PIL.Image.Image
 
     Raises
     ------

@@ -19,36 +19,28 @@ MODEL = "model.json"
 TAGS = "tags.json"
 CARD = "CARD.md"
 
+SHIPPED = Path(__file__).parents[1] / "bundles"
+DEFAULT = "default"
+
 FORMAT = 3
 """The format of a bundle, in ``model.json``; it is raised when other versions could not read a bundle correctly."""
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """A model folder whose files were checked.
-
-    Attributes
-    ----------
-    folder : Path
-    spec : ModelSpec
-    vocabulary : Vocabulary
-    tags : ConceptTable, optional
-        The concepts that the encoder recognises.
-    """
+    """A model folder whose files were checked."""
 
     folder: Path
     spec: ModelSpec
     vocabulary: Vocabulary
-    tags: ConceptTable | None = None
+    tags: ConceptTable | None = None  # the concepts that the encoder recognises
 
     @classmethod
     def open(cls, folder: Path) -> Bundle:
         """Read a bundle and check the sha256 of its graphs, vocabulary and concept table.
 
-        Raises
-        ------
-        BundleError
-            If the folder is not a bundle or is one of another format, or if a file is missing or altered.
+        Raises a `BundleError` if the folder is not a bundle or is one of another format, or if a file is missing or
+        altered.
         """
         spec = _read_spec(folder)
         optional = [TAGS] if TAGS in spec.files else []

@@ -6,15 +6,13 @@ import json
 import re
 import shutil
 from collections.abc import Mapping
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from looksay.errors import BundleError, MissingExtra
-from looksay.runtime.bundle import CARD, DECODER, ENCODER, MODEL, TAGS, VOCABULARY, Bundle
+from looksay.runtime.bundle import CARD, DECODER, DEFAULT, ENCODER, MODEL, SHIPPED, TAGS, VOCABULARY, Bundle
 from looksay.types import ModelSpec
 
-DEFAULT = "default"
 SCHEME = "hf://"
 """Optional before a hub id; needed if a folder has the same name."""
 
@@ -26,20 +24,10 @@ _HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 
 
 def locate(model: str | Path = DEFAULT) -> Path:
-    """Return the folder of a model.
+    """Return the folder of a model, given as folder, name of a model that ships with looksay (``default``) or hub id.
 
-    Parameters
-    ----------
-    model : str or Path
-        A folder; the name of a model that ships with looksay (``default``); or a Hugging Face hub id (``owner/name``
-        or ``hf://owner/name``), which is downloaded once into the hub's cache.
-
-    Raises
-    ------
-    BundleError
-        If there is no such model.
-    MissingExtra
-        If `model` is a hub id and ``huggingface_hub`` is not installed.
+    A Hugging Face hub id (``owner/name`` or ``hf://owner/name``) is downloaded once into the hub's cache. Raises a
+    `BundleError` if there is no such model, and `MissingExtra` if a hub id needs ``huggingface_hub``.
     """
     if isinstance(model, str) and model.startswith(SCHEME) and _HUB_ID.fullmatch(model.removeprefix(SCHEME)):
         return _download(model.removeprefix(SCHEME))
@@ -56,8 +44,7 @@ def locate(model: str | Path = DEFAULT) -> Path:
 
 def shipped() -> dict[str, Path]:
     """Return the folders of the models that ship with looksay, by name."""
-    folder = Path(str(resources.files("looksay"))) / "bundles"
-    return {path.name: path for path in sorted(folder.iterdir())}
+    return {path.name: path for path in sorted(SHIPPED.iterdir())}
 
 
 def _download(hub_id: str, *more_files: str) -> Path:
@@ -69,21 +56,9 @@ def _download(hub_id: str, *more_files: str) -> Path:
 
 
 def pull(hub_id: str, folder: Path, *, checkpoint: bool = False) -> None:
-    """Download a model into a folder and check it.
+    """Download a model into a new or empty folder and check it, with `checkpoint` also the run of the model.
 
-    Parameters
-    ----------
-    hub_id : str
-        ``owner/name``, with or without ``hf://``.
-    folder : Path
-        A new or empty folder.
-    checkpoint : bool
-        Whether to download the run of the model, too, into ``checkpoint`` in the folder.
-
-    Raises
-    ------
-    BundleError
-        If the hub has no such model, if it is damaged, or if the folder holds other files.
+    Raises a `BundleError` if the hub has no such model, if it is damaged, or if the folder holds other files.
     """
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise BundleError(f"{folder} is there already; name a new folder")
@@ -104,23 +79,10 @@ def pull(hub_id: str, folder: Path, *, checkpoint: bool = False) -> None:
 
 
 def push(folder: Path, hub_id: str, *, private: bool = False, checkpoint: Mapping[str, Path | bytes] = {}) -> str:
-    """Upload a model with a card that the hub can read, and return its address.
+    """Check and upload a model with a card that the hub can read, and return its address.
 
-    Parameters
-    ----------
-    folder : Path
-        A bundle; it is checked first.
-    hub_id : str
-        ``owner/name``, with or without ``hf://``; a missing repository is created.
-    private : bool
-        Whether a created repository is private.
-    checkpoint : mapping of str to Path or bytes
-        Files of the model's run, by name; see `looksay.training.run_loader.shared`.
-
-    Raises
-    ------
-    BundleError
-        If the bundle is damaged, or if the upload fails.
+    A missing repository is created. `checkpoint` are files of the model's run, by name
+    (`looksay.training.run_loader.shared`). Raises a `BundleError` if the bundle is damaged or the upload fails.
     """
     hub = _import_client("Uploading to the hub")
     hub_id = hub_id.removeprefix(SCHEME)

@@ -29,28 +29,10 @@ _PROVIDERS: dict[Device, tuple[str, str]] = {
 class OnnxModel:
     """Inference sessions of an encoder and a decoder.
 
-    Parameters
-    ----------
-    bundle : Bundle
-    threads : int, optional
-        CPU threads; all cores by default.
-    prefix : str
-        Prefix of the names of all arrays in the state, so that the models of an ensemble share one `DecoderState`.
-    device : Device
-        Operators that it does not support run on the CPU.
-
-    Attributes
-    ----------
-    bundle : Bundle
-    classes : int
-        Number of classes whose logits the encoder returns; 0 for none.
-
-    Raises
-    ------
-    BundleError
-        If ONNX Runtime cannot load the model.
-    OptionError
-        If this ONNX Runtime cannot use the device.
+    `prefix` begins the names of all arrays in the state, so that the models of an ensemble share one `DecoderState`.
+    Operators that the device does not support run on the CPU. Raises a `BundleError` if ONNX Runtime cannot load the
+    model, and an `OptionError` if it cannot use the device. ``classes`` is the number of classes whose logits the
+    encoder returns.
     """
 
     def __init__(self, bundle: Bundle, threads: int | None = None, prefix: str = "", device: Device = "cpu") -> None:
@@ -90,13 +72,8 @@ class OnnxModel:
     def step(self, tokens: Tokens, state: DecoderState) -> tuple[NDArray[np.float32], NDArray[np.float32], Arrays]:
         """Read the last token of each row.
 
-        Returns
-        -------
-        log_probs : ndarray of float32, shape (rows, vocab)
-            Log-probabilities of the next token.
-        attention : ndarray of float32, shape (rows, cells)
-        hidden : dict of ndarray
-            The hidden arrays for the next step.
+        Returns the log-probabilities of the next token (rows, vocab), the attention (rows, cells), and the hidden
+        arrays for the next step.
         """
         images = len(next(iter(state.memory.values())))
         inputs = {"token": tokens.reshape(images, -1)}

@@ -28,30 +28,14 @@ _TINY = 1e-6
 
 @dataclass(frozen=True)
 class Concept:
-    """A noun that the encoder may recognise.
+    """A noun that the encoder may recognise."""
 
-    Attributes
-    ----------
-    words : tuple of str
-        The noun, its plural and its synonyms.
-    named_by : tuple of str
-        All words by which a caption mentions the concept: a duck is mentioned by ``bird``, and a bird by ``duck``.
-    group : str
-        Concepts of one group exclude each other; empty for none.
-    classes : tuple of int
-        The classes of the encoder that it covers; none for a concept that is only excluded by others.
-    bias : float
-        See `ConceptTable`.
-    homonyms : tuple of str
-        Words of the concept that also mean something else and are never excluded: an orange shirt.
-    """
-
-    words: tuple[str, ...]
-    named_by: tuple[str, ...]
-    group: str
-    classes: tuple[int, ...]
-    bias: float = 0.0
-    homonyms: tuple[str, ...] = ()
+    words: tuple[str, ...]  # the noun, its plural and its synonyms
+    named_by: tuple[str, ...]  # all words that mention it in a caption: a duck is mentioned by "bird", a bird by "duck"
+    group: str  # concepts of one group exclude each other; empty for none
+    classes: tuple[int, ...]  # of the encoder; none for a concept that is only excluded by others
+    bias: float = 0.0  # see ConceptTable
+    homonyms: tuple[str, ...] = ()  # those of the words that mean something else too, as "orange", and are not excluded
 
     @property
     def name(self) -> str:
@@ -65,21 +49,12 @@ class ConceptTable:
 
     The share of a concept is the sum of the softmax over its classes. Its probability is
     ``sigmoid(scale * logit(share) + bias)``, fitted to the frequency with which people mention it (Platt 1999).
-
-    Attributes
-    ----------
-    concepts : tuple of Concept
-    scale : float
-    threshold : float
-        The probability from which on a caption should mention a concept; chosen on the val split.
-    rare_words : tuple of str
-        Words of almost no training caption, which are decoded only where they are required.
     """
 
     concepts: tuple[Concept, ...]
     scale: float = 1.0
-    threshold: float = 0.5
-    rare_words: tuple[str, ...] = ()
+    threshold: float = 0.5  # the probability from which on a caption should mention a concept; chosen on the val split
+    rare_words: tuple[str, ...] = ()  # of almost no training caption; decoded only where they are required
 
     @property
     def classes(self) -> int:
@@ -119,16 +94,10 @@ class ConceptTable:
     def missing(
         self, probabilities: NDArray[np.float64], caption: Iterable[str]
     ) -> tuple[list[tuple[str, ...]], set[str]]:
-        """Return the concepts that a caption lacks, and the words that these concepts exclude.
+        """Return the words of each concept that a caption lacks, and the words that these concepts exclude.
 
-        A concept of the caption that excludes others is kept if it is recognised too, or if the encoder has no class
-        for it, as for a giraffe.
-
-        Returns
-        -------
-        missing : list of tuple of str
-            The words of at most `MAX_MISSING` concepts, of different groups; one word of each is required.
-        excluded : set of str
+        There are at most `MAX_MISSING` concepts, of different groups. A concept of the caption that excludes others is
+        kept if it is recognised too, or if the encoder has no class for it, as for a giraffe.
         """
         words = set(caption)
         missing: list[tuple[str, ...]] = []

@@ -8,12 +8,10 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from looksay.decoding.constrained_beam_search import constrained_beam_search
 from looksay.decoding.decode import decode, forced_tokens
-from looksay.decoding.hypothesis import Hypothesis
-from looksay.decoding.logits_processors import fitting_article, forbid_tokens, from_options, process
+from looksay.decoding.logits_processors import fitting_article, forbid, from_options, process
 from looksay.decoding.options import MAX_FORCE_WORDS, DecodingOptions
-from looksay.decoding.state import S, Step
+from looksay.decoding.state import Hypothesis, S, Step
 from looksay.tagging.concepts import ConceptTable
 from looksay.text.vocabulary import Vocabulary
 
@@ -29,24 +27,13 @@ def decode_with_mentions(
     """Decode captions, and decode those again that lack a concept which the encoder recognises with confidence.
 
     The second decoding is a constrained beam search for captions with these concepts and without those that they
-    exclude (`ConceptTable.missing`). Rare words are decoded only where they are required.
-
-    Parameters
-    ----------
-    step, state, options, vocabulary
-        As in `looksay.decoding.decode.decode`; ``options.tags`` turns the second decoding off, and so does sampling.
-    table : ConceptTable
-    probabilities : ndarray, shape (images, concepts)
-
-    Returns
-    -------
-    list of list of Hypothesis
-        For each image, at most ``options.num_captions`` captions, the best first.
+    exclude (`ConceptTable.missing`, by their probabilities (images, concepts)); sampling and ``options.tags`` turn it
+    off. Rare words are decoded only where they are required. See `looksay.decoding.decode` for the rest.
     """
     forced = forced_tokens(options, vocabulary)
     required = {*forced, *vocabulary.encode(options.prefix)}
     rare_tokens = set(vocabulary.known_ids(table.rare_words)) - required
-    captions = decode(step, state, options, vocabulary, [forbid_tokens(sorted(rare_tokens))])
+    captions = decode(step, state, options, vocabulary, [forbid(rare_tokens)])
     if not options.tags or options.temperature:
         return captions
     # Two thirds of the beams give nearly the same captions in less time.
@@ -58,11 +45,12 @@ def decode_with_mentions(
         concepts = [tokens for words in names if (tokens := vocabulary.known_ids(words))]
         concepts = concepts[: MAX_FORCE_WORDS - len(forced)]
         if concepts:
+            from looksay.decoding.constrained_beam_search import constrained_beam_search
+
             mentioned = {token for tokens in concepts for token in tokens}
             forbidden = (set(vocabulary.known_ids(excluded)) | rare_tokens - mentioned) - required
-            processed = process(step, [*processors, forbid_tokens(sorted(forbidden))], options, vocabulary.end)
-            captions[image] = constrained_beam_search(
-                processed, state.take(np.array([image])), fewer_beams, [*([token] for token in forced), *concepts],
-                start=vocabulary.start, end=vocabulary.end,
-            ) or hypotheses  # fmt: skip
+            processed = process(step, [*processors, forbid(forbidden)], options)
+            constraints = [*([token] for token in forced), *concepts]
+            mentions = constrained_beam_search(processed, state.take(np.array([image])), fewer_beams, constraints)
+            captions[image] = mentions or hypotheses
     return captions

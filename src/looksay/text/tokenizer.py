@@ -90,20 +90,10 @@ _OWNED = re.compile(_SUFFIX)
 
 
 def tokenize(text: str) -> list[str]:
-    """Split a caption into lower-case tokens without punctuation.
+    """Split a caption in any script into lower-case tokens without punctuation.
 
-    Parameters
-    ----------
-    text : str
-        A caption in any script.
+    ``"A dog's ball, isn't it?"`` gives ``a dog 's ball is n't it``.
 
-    Returns
-    -------
-    list of str
-        ``"A dog's ball, isn't it?"`` gives ``a dog 's ball is n't it``.
-
-    Notes
-    -----
     Equal to PTBTokenizer as ``pycocoevalcap`` 1.2 calls it, except for rare cases listed in
     ``docs/reference/scores.md`` and for Chinese and other scripts without spaces, which are split into characters.
     """

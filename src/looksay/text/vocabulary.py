@@ -17,15 +17,9 @@ SPECIAL = ("<start>", "<end>", "<unk>")
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """The tokens of a model; the index of a token is its id.
+    """The tokens of a model; the index of a token is its id."""
 
-    Attributes
-    ----------
-    tokens : tuple of str
-        ``<start>``, ``<end>`` and ``<unk>``, then words from the most to the least frequent.
-    """
-
-    tokens: tuple[str, ...]
+    tokens: tuple[str, ...]  # <start>, <end> and <unk>, then words from the most to the least frequent
 
     start = 0
     end = 1
