@@ -35,20 +35,8 @@ def search(query: str, file: Path, limit: int) -> SearchResult:
     """Search images by their captions.
 
     Words match in any form (``dog`` finds *dogs*, by the Porter stemmer), and stop words are ignored. Captions with
-    all words come first, then captions with some of them, both ranked by BM25.
-
-    Parameters
-    ----------
-    query : str
-    file : Path
-        A database that `SqliteWriter` wrote.
-    limit : int
-        Maximum number of images.
-
-    Raises
-    ------
-    JobError
-        If the query has no word, or if the file is not a database of captions.
+    all words come first, then captions with some of them, both ranked by BM25. At most `limit` images are returned.
+    Raises `JobError` if the query has no word, or if the file is not a database that `SqliteWriter` wrote.
     """
     query_words = list(dict.fromkeys(re.findall(r"\w+", query.lower())))
     terms = [word for word in query_words if word not in _STOPWORDS] or query_words
