@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
@@ -44,18 +45,14 @@ def search(query: str, file: Path, limit: int) -> SearchResult:
         raise JobError(f"the query {query!r} has no word")
     if not file.is_file():
         raise JobError(f"there is no {file}; make it with: looksay caption PHOTOS --output {file}")
-    database = connect(file)
-    try:
-        with sqlite_errors(file):
-            if read_provenance_id(database) is None:
-                raise JobError(f"{file} holds no captions of looksay")
+    with sqlite_errors(file), closing(connect(file)) as database:
+        if read_provenance_id(database) is None:
+            raise JobError(f"{file} holds no captions of looksay")
 
-            def select(expression: str, count: int) -> list[Match]:
-                return [Match(*row) for row in database.execute(_SELECT, (expression, count))]
+        def select(expression: str, count: int) -> list[Match]:
+            return [Match(*row) for row in database.execute(_SELECT, (expression, count))]
 
-            quoted = [f'"{word}"' for word in terms]
-            matches = [*select(" AND ".join(quoted), limit), *select(" OR ".join(quoted), limit)]
-            missing = [word for word, expression in zip(terms, quoted, strict=True) if not select(expression, 1)]
-            return SearchResult(list(dict.fromkeys(matches))[:limit], missing)
-    finally:
-        database.close()
+        quoted = [f'"{word}"' for word in terms]
+        matches = [*select(" AND ".join(quoted), limit), *select(" OR ".join(quoted), limit)]
+        missing = [word for word, expression in zip(terms, quoted, strict=True) if not select(expression, 1)]
+        return SearchResult(list(dict.fromkeys(matches))[:limit], missing)

@@ -45,7 +45,7 @@ def open_writer(file: Path, layout: str, provenance: Provenance, *, overwrite: b
 
 
 def remove_changed(writer: CaptionWriter) -> int:
-    """Remove the rows of images whose file has changed since, but exists; return their number."""
+    """Remove the rows of images whose file still exists but has changed; return their number."""
     changed = DiskSet(entry.image for entry in writer.entries() if _has_changed(entry))
     if count := len(changed):
         writer.remove(changed)
