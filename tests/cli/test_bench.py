@@ -60,7 +60,7 @@ def test_a_missing_device_is_an_error_that_names_the_package(device: str) -> Non
         pytest.skip("this ONNX Runtime has more devices than the plain wheel")
     result = run(EXAMPLES / "boats.jpg", "--device", device)
     assert result.exit_code == 2
-    assert f"device is '{device}'" in result.stderr
+    assert f"device '{device}' cannot be used" in result.stderr
     assert "pip install onnxruntime" in result.stderr
     with pytest.raises(looksay.OptionError, match="it must be cpu, cuda"):
         looksay.load(device="tpu")  # type: ignore[arg-type]

@@ -260,7 +260,7 @@ def test_an_attention_map_never_replaces_an_image(tmp_path: Path) -> None:
 def test_an_ensemble_needs_the_same_vocabulary(untagged_bundle: Path) -> None:
     result = run("caption", EXAMPLES / "boats.jpg", "--model", "default", "--model", untagged_bundle)
     assert result.exit_code == 2
-    assert "other words" in result.stderr
+    assert "another vocabulary" in result.stderr
 
 
 def test_explain_needs_a_model_with_tags(untagged_bundle: Path) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from looksay.cli.caption_io import plural, warn
 from looksay.cli.options import decoding_options, decoding_overrides, device_option, model_option
 from looksay.types import Device
 
@@ -61,16 +62,14 @@ def bench(
     overrides = decoding_overrides(options)
     captioner = load(*models, device=device)
     decoding = captioner.options({**overrides})
-    model = f"{captioner.name} on {device}, {_plural(cores, 'core')}"
-    click.echo(f"{model}; {_plural(len(sources), 'image')}, {_plural(decoding.num_beams, 'beam')}")
+    model = f"{captioner.name} on {device}, {plural(cores, 'core')}"
+    click.echo(f"{model}; {plural(len(sources), 'image')}, {plural(decoding.num_beams, 'beam')}")
 
     latency = benchmark.latency(captioner, sources, decoding, seconds)
     percentiles = "".join(f"{f'p{percent}':>9}" for percent in benchmark.PERCENTILES)
     click.echo(f"\none image, ms  {percentiles}   ({latency.images} times, {latency.words:.1f} words a caption)")
-    for name, times in {
-        "whole": latency.whole,
-        **{f"  {part}": times for part, times in latency.parts.items()},
-    }.items():
+    rows = {"whole": latency.whole} | {f"  {part}": times for part, times in latency.parts.items()}
+    for name, times in rows.items():
         click.echo(f"{name:17}" + "".join(f"{1000 * time:9.1f}" for time in times))
 
     rates: dict[tuple[int, int], float] = {}
@@ -79,12 +78,12 @@ def bench(
         captioner = load(*models, threads=count, device=device)
         for batch in batches:
             rates[count, batch] = benchmark.throughput(captioner, sources, batch, {**overrides}, seconds)
-        click.echo(f"{_plural(count, 'thread'):17}" + "".join(f"{rates[count, batch]:12.1f}" for batch in batches))
+        click.echo(f"{plural(count, 'thread'):17}" + "".join(f"{rates[count, batch]:12.1f}" for batch in batches))
     if memory := benchmark.peak_memory():
         click.echo(f"\nmemory           {memory:9.0f} MB at most, all of the above in one process")
     (count, batch), best = max(rates.items(), key=lambda item: item[1])
     click.echo(
-        f"\nBest: {best:.1f} images a second, with {_plural(count, 'thread')} and batches of {batch}. "
+        f"\nBest: {best:.1f} images a second, with {plural(count, 'thread')} and batches of {batch}. "
         f"A million images take {_duration(1e6 / best)}."
     )
 
@@ -109,14 +108,10 @@ def _read_sources(paths: Sequence[str]) -> list[ImageSource]:
             images.read(path)
             sources.append(path.read_bytes())
         except ImageError as error:
-            click.echo(f"looksay: {error}", err=True)
+            warn(error)
     if not sources:
         raise click.UsageError(f"no image in {', '.join(paths)} can be read")
     return sources
-
-
-def _plural(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def _duration(seconds: float) -> str:

@@ -11,15 +11,8 @@ from typing import Any
 
 import click
 
-from looksay.cli.caption_io import STDIN, as_text, open_source, report_failures, write_errors
-from looksay.cli.options import (
-    batch_option,
-    decoding_options,
-    decoding_overrides,
-    device_option,
-    model_option,
-    threads_option,
-)
+from looksay.cli import options as shared
+from looksay.cli.caption_io import STDIN, as_text, open_source, report_failures, warn, write_errors
 
 
 class _CaptionCommand(click.Command):
@@ -38,8 +31,8 @@ class _CaptionCommand(click.Command):
 
 @click.command(cls=_CaptionCommand)
 @click.argument("paths", nargs=-1, required=True, metavar="PATHS...")
-@model_option
-@batch_option
+@shared.model_option
+@shared.batch_option
 @click.option(
     "--format", "layout", type=click.Choice(["text", "jsonl", "csv", "sqlite"]),
     show_default="by the suffix of --output (.jsonl, .csv, .db), else text",
@@ -68,9 +61,9 @@ class _CaptionCommand(click.Command):
     "--workers", type=click.IntRange(min=1), show_default="all cores of the cluster",
     help="Processes of --engine ray.",
 )  # fmt: skip
-@threads_option
-@device_option
-@decoding_options
+@shared.threads_option
+@shared.device_option
+@shared.decoding_options
 def caption(paths: Sequence[str], engine: str, workers: int | None, **options: Any) -> None:
     """Generate captions of images.
 
@@ -93,7 +86,7 @@ def caption(paths: Sequence[str], engine: str, workers: int | None, **options: A
     that cannot be read is reported on standard error and does not stop the job; the exit code is then 1. In text
     output, line breaks and tabs in file names are written as \\n, \\r and \\t.
     """
-    overrides = decoding_overrides(options)
+    overrides = shared.decoding_overrides(options)
     if engine == "ray":
         from looksay.cli import caption_ray
 
@@ -133,7 +126,7 @@ def _print_captions(
         for path, outcome in zip(paths, outcomes, strict=True):
             if isinstance(outcome, ImageError):
                 failed += 1
-                click.echo(f"looksay: {outcome}", err=True)
+                warn(outcome)
             else:
                 click.echo(as_text(path if len(paths) > 1 else "", outcome), nl=False)
     if failed:

@@ -20,6 +20,21 @@ def as_text(path: str, captions: Sequence[object]) -> str:
     return "".join(f"{start}{caption}\n" for caption in captions)
 
 
+def plural(count: int, noun: str) -> str:
+    """Return a number with its noun: ``1 image``, ``2,000 images``."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def warn(message: object) -> None:
+    """Print a message on standard error."""
+    click.echo(f"looksay: {message}", err=True)
+
+
+def report_failures(failed: int, images: int) -> None:
+    """Print how many images failed."""
+    warn(f"{failed:,} of {plural(images, 'image')} failed" if images > 1 else "1 image failed")
+
+
 @contextmanager
 def write_errors(name: object = "standard output") -> Iterator[None]:
     """Turn errors of writing into a usage error that names the file."""
@@ -29,12 +44,6 @@ def write_errors(name: object = "standard output") -> Iterator[None]:
         raise  # see looksay.cli.main
     except OSError as error:
         raise click.UsageError(f"{name} cannot be written: {error.strerror}") from error
-
-
-def report_failures(failed: int, images: int) -> None:
-    """Print how many images failed."""
-    of_all = f" of {images:,}" if images > 1 else ""
-    click.echo(f"looksay: {failed:,}{of_all} {'image' if images == 1 else 'images'} failed", err=True)
 
 
 class _StandardInput(io.BytesIO):

@@ -6,18 +6,18 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import click
 
 from looksay import images
 from looksay.captioner import load
-from looksay.cli.caption_io import STDIN, as_text, open_source, report_failures, write_errors
+from looksay.cli.caption_io import STDIN, as_text, open_source, plural, report_failures, warn, write_errors
 from looksay.decoding.options import Overrides
 from looksay.errors import ImageError
 from looksay.jobs import folder_job, sidecar_writers
@@ -34,21 +34,10 @@ _INTERRUPTED = 130  # the exit code that shells expect after Ctrl-C
 
 
 def run(
-    paths: Sequence[str],
-    overrides: Overrides,
-    *,
-    models: Sequence[str],
-    threads: int | None,
-    device: Device,
-    batch: int,
-    layout: str | None,
-    output: str | None,
-    write: str | None,
-    overwrite: bool,
-    only_missing: bool,
-    attention_folder: Path | None,
-    explain: bool,
-) -> None:
+    paths: Sequence[str], overrides: Overrides, *, models: Sequence[str], threads: int | None, device: Device,
+    batch: int, layout: str | None, output: str | None, write: str | None, overwrite: bool, only_missing: bool,
+    attention_folder: Path | None, explain: bool,
+) -> None:  # fmt: skip
     """Caption images; the parameters are the options of the command."""
     file = Path(output) if output else None
     find = partial(images.find, paths, attention_folder)  # without the attention maps that this command draws
@@ -63,33 +52,39 @@ def run(
         raise click.UsageError(f"--attention: {models[0]} has no attention; of several models the first one is drawn")
     sidecars = _sidecar_writers(paths, find, write, attention_folder, overwrite=overwrite)
     with ExitStack() as stack:
-        writer = None
-        done = failed_before = 0
+        add: Callable[[Row], None]
+        writer, known, failed_before = None, DiskSet(), 0
         pending = find()
         # An image on standard input has no name by which a resumed job could recognise it.
         is_resumable = STDIN not in paths and file is not None and (file.is_file() or not file.exists())
         if file and is_resumable and layout in folder_job.WRITERS:
             provenance = Provenance.of(captioner, captioner.options(overrides.copy()))
             writer = stack.enter_context(folder_job.open_writer(file, layout, provenance, overwrite=overwrite))
-            known, failed_before = _resume(writer, only_missing=only_missing, has_sidecars=bool(sidecars))
-            pending, done = folder_job.pending(writer, known, find()), len(known)
-            add: Callable[[Row], None] = writer.add
+            failed_before = _resume(writer, known, only_missing=only_missing, has_sidecars=bool(sidecars))
+            add, escape = writer.add, writer.escape
+            pending = (path for path in pending if known.add(escape(str(path))))
         else:
-            printer = _printer(layout, file, overwrite=overwrite, has_several=has_several, explain=explain)
-            add = stack.enter_context(printer)
+            add = stack.enter_context(_printer(layout, file, has_several, overwrite=overwrite, explain=explain))
+        done = len(known)
         rows = folder_job.caption_images(
             captioner, pending, batch=batch, attention=bool(attention_folder), hash_files=bool(writer),
             open_source=open_source, **overrides,
         )  # fmt: skip
-        is_hidden = not has_several or (not output and sys.stdout.isatty())  # captions on a terminal show the progress
-        shown = stack.enter_context(_progress_bar(rows, find, done=done, is_hidden=is_hidden))
-        counts = _write_all(shown, add, sidecars, is_resumable=bool(writer))
+        # Captions on a terminal show the progress themselves.
+        is_hidden = not has_several or not sys.stderr.isatty() or (not output and sys.stdout.isatty())
+        started = time.monotonic()
+        bar: Any = click.progressbar(
+            rows, length=0 if is_hidden else max(0, sum(1 for _ in find()) - done), label="captioning", show_pos=True,
+            file=sys.stderr, hidden=is_hidden,
+            item_show_func=lambda _: f"{bar.pos / max(time.monotonic() - started, 1e-3):.0f} images/s",
+        )  # fmt: skip
+        counts = _write_all(stack.enter_context(bar), add, sidecars, is_resumable=bool(writer))
     if kept := counts["kept"]:
-        click.echo(f"looksay: {_plural(kept, 'existing file')} kept; use --overwrite to replace", err=True)
+        warn(f"{plural(kept, 'existing file')} kept; use --overwrite to replace")
     if counts["failed"]:
         report_failures(counts["failed"], counts["images"])
     if failed_before:
-        click.echo(f"looksay: {_plural(failed_before, 'image')} failed in an earlier run; see {output}", err=True)
+        warn(f"{plural(failed_before, 'image')} failed in an earlier run; see {output}")
     if failed_before or counts["failed"] or counts["interrupted"]:
         sys.exit(_INTERRUPTED if counts["interrupted"] else 1)
 
@@ -132,8 +127,7 @@ def _sidecar_writers(
             raise click.UsageError(f"--attention {attention_folder} cannot be created: {error.strerror}") from error
         writers.append(sidecar_writers.AttentionWriter(overwrite, attention_folder))
     if write:
-        kind = sidecar_writers.TextWriter if write == "txt" else sidecar_writers.XmpWriter
-        writers.append(kind(overwrite))
+        writers.append({"txt": sidecar_writers.TextWriter, "xmp": sidecar_writers.XmpWriter}[write](overwrite))
     if writers and STDIN in paths:
         option = "--attention" if attention_folder else "--write"
         raise click.UsageError(f"{option} needs a file name; an image on standard input has none")
@@ -141,19 +135,18 @@ def _sidecar_writers(
     return writers
 
 
-def _resume(writer: CaptionWriter, *, only_missing: bool, has_sidecars: bool) -> tuple[DiskSet, int]:
-    """Return the images that the output already holds, and how many of them failed."""
-    changed = 0 if only_missing else folder_job.remove_changed(writer)
-    if changed:
-        click.echo(f"looksay: {_plural(changed, 'image')} changed since {writer.file} was written", err=True)
-    known, failed = DiskSet(), 0
+def _resume(writer: CaptionWriter, known: DiskSet, *, only_missing: bool, has_sidecars: bool) -> int:
+    """Add the images that the output already holds to `known`; return how many of them failed."""
+    if not only_missing and (changed := folder_job.remove_changed(writer)):
+        warn(f"{plural(changed, 'image')} changed since {writer.file} was written")
+    failed = 0
     for entry in writer.entries():
         known.add(entry.image)
         failed += entry.has_failed
     if known:
         note = "; --write and --attention apply to the others" if has_sidecars else ""
-        click.echo(f"looksay: resuming {writer.file}: {_plural(len(known), 'image')} done{note}", err=True)
-    return known, failed
+        warn(f"resuming {writer.file}: {plural(len(known), 'image')} done{note}")
+    return failed
 
 
 def _write_all(
@@ -164,43 +157,50 @@ def _write_all(
     try:
         for row in rows:
             counts["images"] += 1
-            errors = _write_sidecars(row, sidecars, counts)
-            path = Path(row.image)
             if isinstance(row.outcome, ImageError):
+                errors = [str(row.outcome)]
                 add(row)
-            elif not (errors and is_resumable):  # an image without its sidecar file is captioned again by the next run
-                if is_resumable and any(sidecar.file(path) == path for sidecar in sidecars):
-                    row = replace(row, sha256=folder_job.file_digest(path))  # noqa: PLW2901 (its metadata has changed)
-                add(row)
+            else:
+                errors = _write_sidecars(Path(row.image), row.outcome[0], sidecars, counts)
+                if not is_resumable:
+                    add(row)
+                elif not errors:  # otherwise the next run captions the image again
+                    add(_rehashed(row, sidecars))
             for error in errors:
-                click.echo(f"looksay: {error}", err=True)
+                warn(error)
             counts["failed"] += bool(errors)
     except KeyboardInterrupt:
         counts["interrupted"] = 1
         advice = "; run the same command again to resume" if is_resumable else ""
-        click.echo(f"looksay: stopped after {_plural(counts['images'], 'image')}{advice}", err=True)
+        warn(f"stopped after {plural(counts['images'], 'image')}{advice}")
     return counts
 
 
-def _write_sidecars(row: Row, sidecars: Sequence[SidecarWriter], counts: Counter[str]) -> list[str]:
-    """Write the sidecar files of an image; return the error messages."""
-    if isinstance(row.outcome, ImageError):
-        return [str(row.outcome)]
-    errors = []
+def _rehashed(row: Row, sidecars: Sequence[SidecarWriter]) -> Row:
+    """Return a row with the sha256 of an image that its caption was written into."""
     path = Path(row.image)
+    is_changed = any(sidecar.file(path) == path for sidecar in sidecars)
+    return replace(row, sha256=folder_job.file_digest(path)) if is_changed else row
+
+
+def _write_sidecars(
+    image: Path, caption: Caption, sidecars: Sequence[SidecarWriter], counts: Counter[str]
+) -> list[str]:
+    """Write the sidecar files of an image; return the error messages."""
+    errors = []
     for sidecar in sidecars:
         try:
-            counts["kept"] += not sidecar.write(path, row.outcome)
+            counts["kept"] += not sidecar.write(image, caption)
         except ImageError as error:
             errors.append(str(error))
         except OSError as error:
-            errors.append(f"{sidecar.file(path)} cannot be written: {error.strerror}")
+            errors.append(f"{sidecar.file(image)} cannot be written: {error.strerror}")
     return errors
 
 
 @contextmanager
 def _printer(
-    layout: str, output: Path | None, *, overwrite: bool, has_several: bool, explain: bool
+    layout: str, output: Path | None, has_several: bool, *, overwrite: bool, explain: bool
 ) -> Iterator[Callable[[Row], None]]:
     """Yield a function that prints a row to standard output or to a new file, in UTF-8."""
     if layout == "sqlite":
@@ -225,32 +225,6 @@ def _printer(
 
 def _explanation(caption: Caption) -> str:
     """Return the tags of a caption, one a line."""
-    lines = (
-        f"  {tag.probability:4.0%}  {tag.name}{'' if tag.in_caption else '  (not in the caption)'}\n"
-        for tag in caption.tags
-    )
+    notes = {True: "", False: "  (not in the caption)"}
+    lines = (f"  {tag.probability:4.0%}  {tag.name}{notes[tag.in_caption]}\n" for tag in caption.tags)
     return "".join(lines) or "  no object detected with confidence\n"
-
-
-def _progress_bar(
-    rows: Iterator[Row], find: FindImages, *, done: int, is_hidden: bool
-) -> AbstractContextManager[Iterable[Row]]:
-    """Return a progress bar on standard error with images, images per second and remaining time."""
-    is_hidden = is_hidden or not sys.stderr.isatty()
-    count = 1 if is_hidden else sum(1 for _ in find())
-    started, finished = time.monotonic(), 0
-
-    def counted() -> Iterator[Row]:
-        nonlocal finished
-        for row in rows:
-            finished += 1
-            yield row
-
-    return click.progressbar(
-        counted(), length=max(0, count - done), label="captioning", show_pos=True, file=sys.stderr, hidden=is_hidden,
-        item_show_func=lambda _: f"{finished / max(time.monotonic() - started, 1e-3):.0f} images/s",
-    )  # fmt: skip
-
-
-def _plural(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"

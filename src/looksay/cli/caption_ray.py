@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from looksay.cli.caption_io import report_failures
+from looksay.cli.caption_io import plural, report_failures, warn
 from looksay.decoding.options import Overrides
 from looksay.errors import MissingExtra
 
@@ -19,17 +19,9 @@ _LOCAL_ONLY = {
 
 
 def run(
-    sources: Sequence[str],
-    overrides: Overrides,
-    *,
-    models: Sequence[str],
-    output: str | None,
-    batch: int,
-    workers: int | None,
-    overwrite: bool,
-    device: str,
-    **local_options: Any,
-) -> None:
+    sources: Sequence[str], overrides: Overrides, *, models: Sequence[str], output: str | None, batch: int,
+    workers: int | None, overwrite: bool, device: str, **local_options: Any,
+) -> None:  # fmt: skip
     """Caption images on a cluster; the parameters are the options of the command."""
     unsupported = [_LOCAL_ONLY[name] for name, value in local_options.items() if value]
     if device != "cpu":
@@ -51,14 +43,10 @@ def run(
     with click.progressbar(
         blocks, length=count, label="captioning blocks", show_pos=True, file=sys.stderr, hidden=not sys.stderr.isatty()
     ) as bar:
-        for block in bar:
-            images, failed = images + block.images, failed + block.failed
-    click.echo(
-        f"looksay: {images:,} {'image' if images == 1 else 'images'} captioned in {count:,} "
-        f"{'block' if count == 1 else 'blocks'}, written to {output}",
-        err=True,
-    )
+        for block_images, block_failed in bar:
+            images, failed = images + block_images, failed + block_failed
+    warn(f"{plural(images, 'image')} captioned in {plural(count, 'block')}, written to {output}")
     if failed:
         report_failures(failed, images)
-        click.echo("looksay: the column error has the reasons", err=True)
+        warn("the column error has the reasons")
         sys.exit(1)

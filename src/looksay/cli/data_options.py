@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, get_origin
 
-import click
-
+from looksay.cli.options import option_from
 from looksay.data import ReadOptions
 from looksay.option_fields import declared
 
@@ -14,16 +13,10 @@ from looksay.option_fields import declared
 def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that `read_options` collects to a command."""
     for field in reversed(list(declared(ReadOptions))):
-        is_repeatable = get_origin(field.type) is tuple
-        command = click.option(
-            f"--{field.name.replace('_', '-')}",
-            type=str if is_repeatable else field.type,
-            multiple=is_repeatable,
-            default=field.default,
-            show_default=field.type is int,
-            metavar="N" if field.type is int else "NAME",
-            help=field.help + " Repeatable." * is_repeatable,
-        )(command)
+        command = option_from(
+            field, show_default=field.type is int, metavar="N" if field.type is int else "NAME",
+            help=field.help + " Repeatable." * (get_origin(field.type) is tuple),
+        )(command)  # fmt: skip
     return command
 
 

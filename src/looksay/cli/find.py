@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from looksay.cli.caption_io import as_text
+from looksay.cli.caption_io import as_text, warn
 
 
 @click.command()
@@ -38,8 +38,8 @@ def find(query: Sequence[str], database: Path, limit: int, page: Path | None) ->
         click.echo(as_text(image, [caption]), nl=False)
     if page:
         search_page.write(page, text, result.matches)
-        click.echo(f"looksay: the images are shown in {page}", err=True)
+        warn(f"the images are shown in {page}")
     if result.missing_words:
-        click.echo(f"looksay: no caption in {database} contains {', '.join(result.missing_words)}", err=True)
+        warn(f"no caption in {database} contains {', '.join(result.missing_words)}")
     if not result.matches:
         raise SystemExit(1)

@@ -14,36 +14,57 @@ from looksay.option_fields import Option, declared
 from looksay.types import Device
 
 model_option = click.option(
-    "--model",
-    "models",
-    multiple=True,
-    default=("default",),
-    show_default=True,
-    metavar="NAME|DIR|ID",
+    "--model", "models", multiple=True, default=("default",), show_default=True, metavar="NAME|DIR|ID",
     help="Shipped model, model folder or hub id; repeat it for an ensemble.",
-)
-
+)  # fmt: skip
 threads_option = click.option(
     "--threads", type=click.IntRange(min=1), show_default="all cores", help="CPU threads for captioning."
 )
-
 device_option = click.option(
-    "--device",
-    type=click.Choice(get_args(Device)),
-    default="cpu",
-    show_default=True,
+    "--device", type=click.Choice(get_args(Device)), default="cpu", show_default=True,
     help="Device that the model runs on; all but cpu need another build of ONNX Runtime.",
-)
-
+)  # fmt: skip
 batch_option = click.option(
     "--batch", type=click.IntRange(min=1), default=8, show_default=True, help="Images captioned together."
 )
 
 
+def option_from(option: Option, flag: str = "", **attributes: Any) -> Callable[..., Any]:
+    """Return the click option of a declared option.
+
+    Parameters
+    ----------
+    option : Option
+    flag : str
+        Name on the command line, if it is not that of the option.
+    **attributes
+        Attributes of `click.Option`, in place of those that follow from the declaration.
+    """
+    flag = "--" + (flag or option.name).replace("_", "-")
+    if option.type is bool:
+        flag += "/" + (flag.replace("--no-", "--allow-") if flag.startswith("--no-") else flag.replace("--", "--no-"))
+        kind: Any = bool
+    elif option.type in (int, float):
+        bounds: dict[str, Any] = dict(option.bounds)
+        number_range = click.IntRange if option.type is int else click.FloatRange
+        kind = option.type if not bounds else number_range(
+            min=bounds.get("ge", bounds.get("gt")), max=bounds.get("le", bounds.get("lt")),
+            min_open="gt" in bounds, max_open="lt" in bounds,
+        )  # fmt: skip
+    else:
+        kind = str
+    is_list = get_origin(option.type) is tuple
+    derived = {"type": kind, "default": option.default, "multiple": is_list, "help": option.help}
+    return click.option(flag, option.name, **derived | attributes)
+
+
 def decoding_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add an option to a command for each field of `DecodingOptions`."""
     for option in reversed(list(declared(DecodingOptions))):
-        command = _decoding_option(option)(command)
+        attributes: dict[str, Any] = {"default": None, "show_default": "the model's own"}
+        if get_origin(option.type) is tuple:
+            attributes |= {"metavar": "WORD", "help": f"{option.help} Repeat it for several."}
+        command = option_from(option, **attributes)(command)
     return command
 
 
@@ -51,25 +72,6 @@ def decoding_overrides(values: dict[str, Any]) -> Overrides:
     """Remove the decoding options from the parameters of a command; return those that the user set."""
     overrides = {option.name: values.pop(option.name) for option in declared(DecodingOptions)}
     return {name: value for name, value in overrides.items() if value not in (None, ())}
-
-
-def _decoding_option(option: Option) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    flag = "--" + option.name.replace("_", "-")
-    attributes: dict[str, Any] = {"default": None, "show_default": "the model's own", "help": option.help}
-    if option.type is bool:
-        opposite = flag.replace("--no-", "--allow-") if flag.startswith("--no-") else flag.replace("--", "--no-")
-        return click.option(f"{flag}/{opposite}", option.name, **attributes)
-    if get_origin(option.type) is tuple:
-        attributes.update(multiple=True, metavar="WORD", help=f"{option.help} Repeat it for several.")
-    elif option.type is str:
-        attributes["metavar"] = "TEXT"
-    else:
-        bounds: dict[str, Any] = dict(option.bounds)
-        attributes["type"] = (click.IntRange if option.type is int else click.FloatRange)(
-            min=bounds.get("ge", bounds.get("gt")), max=bounds.get("le", bounds.get("lt")),
-            min_open="gt" in bounds, max_open="lt" in bounds,
-        )  # fmt: skip
-    return click.option(flag, option.name, **attributes)
 
 
 class _StderrHandler(logging.Handler):

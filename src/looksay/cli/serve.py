@@ -7,33 +7,20 @@ from typing import Any, get_origin
 
 import click
 
-from looksay.cli.options import device_option, model_option, threads_option
+from looksay.cli.options import device_option, model_option, option_from, threads_option
 from looksay.errors import MissingExtra
-from looksay.option_fields import Option, declared
+from looksay.option_fields import declared
 from looksay.server.settings import ENVIRONMENT, ServerSettings
 from looksay.types import Device
 
 
-def _to_click(setting: Option) -> Callable[..., Any]:
-    """Return the click option of a setting; a list is an option that may be repeated."""
-    is_list = get_origin(setting.type) is tuple
-    flag = setting.name.removesuffix("s") if is_list else setting.name
-    bounds: dict[str, Any] = setting.bounds
-    lowest, highest = bounds.get("ge", bounds.get("gt")), bounds.get("le")
-    kinds: dict[Any, Any] = {
-        int: click.IntRange(lowest, highest),
-        float: click.FloatRange(lowest, highest, min_open="gt" in bounds),
-    }
-    return click.option(
-        f"--{flag.replace('_', '-')}", setting.name, type=kinds.get(setting.type, click.STRING),
-        default=setting.default, show_default=bool(setting.default), multiple=is_list,
-        envvar=ENVIRONMENT.get(setting.name), show_envvar=True, metavar="NAME" if is_list else None, help=setting.help,
-    )  # fmt: skip
-
-
 def _server_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for setting in reversed(list(declared(ServerSettings))):
-        command = _to_click(setting)(command)
+        is_list = get_origin(setting.type) is tuple
+        command = option_from(
+            setting, setting.name.removesuffix("s") if is_list else "", metavar="NAME" if is_list else None,
+            show_default=bool(setting.default), envvar=ENVIRONMENT.get(setting.name), show_envvar=True,
+        )(command)  # fmt: skip
     return command
 
 

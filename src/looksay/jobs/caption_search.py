@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,20 +36,8 @@ def search(query: str, file: Path, limit: int) -> SearchResult:
     """Search images by their captions.
 
     Words match in any form (``dog`` finds *dogs*, by the Porter stemmer), and stop words are ignored. Captions with
-    all words come first, then captions with some of them, both ranked by BM25.
-
-    Parameters
-    ----------
-    query : str
-    file : Path
-        A database that `SqliteWriter` wrote.
-    limit : int
-        Maximum number of images.
-
-    Raises
-    ------
-    JobError
-        If the query has no word, or if the file is not a database of captions.
+    all words come first, then captions with some of them, both ranked by BM25. At most `limit` images are returned.
+    Raises `JobError` if the query has no word, or if the file is not a database that `SqliteWriter` wrote.
     """
     query_words = list(dict.fromkeys(re.findall(r"\w+", query.lower())))
     terms = [word for word in query_words if word not in _STOPWORDS] or query_words
@@ -56,18 +45,14 @@ def search(query: str, file: Path, limit: int) -> SearchResult:
         raise JobError(f"the query {query!r} has no word")
     if not file.is_file():
         raise JobError(f"there is no {file}; make it with: looksay caption PHOTOS --output {file}")
-    database = connect(file)
-    try:
-        with sqlite_errors(file):
-            if read_provenance_id(database) is None:
-                raise JobError(f"{file} holds no captions of looksay")
+    with sqlite_errors(file), closing(connect(file)) as database:
+        if read_provenance_id(database) is None:
+            raise JobError(f"{file} holds no captions of looksay")
 
-            def select(expression: str, count: int) -> list[Match]:
-                return [Match(*row) for row in database.execute(_SELECT, (expression, count))]
+        def select(expression: str, count: int) -> list[Match]:
+            return [Match(*row) for row in database.execute(_SELECT, (expression, count))]
 
-            quoted = [f'"{word}"' for word in terms]
-            matches = [*select(" AND ".join(quoted), limit), *select(" OR ".join(quoted), limit)]
-            missing = [word for word, expression in zip(terms, quoted, strict=True) if not select(expression, 1)]
-            return SearchResult(list(dict.fromkeys(matches))[:limit], missing)
-    finally:
-        database.close()
+        quoted = [f'"{word}"' for word in terms]
+        matches = [*select(" AND ".join(quoted), limit), *select(" OR ".join(quoted), limit)]
+        missing = [word for word, expression in zip(terms, quoted, strict=True) if not select(expression, 1)]
+        return SearchResult(list(dict.fromkeys(matches))[:limit], missing)

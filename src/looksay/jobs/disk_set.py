@@ -5,15 +5,11 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterable
+from typing import Any
 
 
 class DiskSet:
-    """A set of names in a temporary SQLite file, so that its memory is constant.
-
-    Parameters
-    ----------
-    names : iterable of path or str
-    """
+    """A set of names in a temporary SQLite file, so that its memory is constant."""
 
     def __init__(self, names: Iterable[str | os.PathLike[str]] = ()) -> None:
         self._table = sqlite3.connect("")  # SQLite deletes a database without a name when it is closed
@@ -26,14 +22,11 @@ class DiskSet:
         insert = "INSERT OR IGNORE INTO names VALUES (?)"
         return self._table.execute(insert, (os.fsencode(name),)).rowcount == 1
 
-    def __contains__(self, name: object) -> bool:
-        if not isinstance(name, str | os.PathLike):
-            return False
+    def __contains__(self, name: Any) -> bool:
         return bool(self._table.execute("SELECT 1 FROM names WHERE name = ?", (os.fsencode(name),)).fetchone())
 
     def __len__(self) -> int:
-        (count,) = self._table.execute("SELECT count(*) FROM names").fetchone()
-        return int(count)
+        return int(self._table.execute("SELECT count(*) FROM names").fetchone()[0])
 
     def close(self) -> None:
         """Delete the file."""

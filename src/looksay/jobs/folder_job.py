@@ -28,21 +28,9 @@ Source = str | Path | io.BytesIO
 
 @contextmanager
 def open_writer(file: Path, layout: str, provenance: Provenance, *, overwrite: bool = False) -> Iterator[CaptionWriter]:
-    """Open a file to append captions to, locked against other processes.
+    """Open a new or existing file to append captions to, locked against other processes.
 
-    Parameters
-    ----------
-    file : Path
-        Created if it does not exist.
-    layout : {"jsonl", "csv", "sqlite"}
-    provenance : Provenance
-    overwrite : bool
-        Remove an existing file first.
-
-    Raises
-    ------
-    JobError
-        If the file has other content or captions of another provenance, cannot be written, or is locked.
+    Raises `JobError` if the file has other content or captions of another provenance, cannot be written, or is locked.
     """
     with ExitStack() as stack:
         try:
@@ -57,13 +45,9 @@ def open_writer(file: Path, layout: str, provenance: Provenance, *, overwrite: b
 
 
 def remove_changed(writer: CaptionWriter) -> int:
-    """Remove the rows of images whose file has changed since; return their number.
-
-    Rows of images that no longer exist are kept.
-    """
+    """Remove the rows of images whose file still exists but has changed; return their number."""
     changed = DiskSet(entry.image for entry in writer.entries() if _has_changed(entry))
-    count = len(changed)
-    if count:
+    if count := len(changed):
         writer.remove(changed)
     changed.close()
     return count
@@ -73,11 +57,6 @@ def _has_changed(entry: Entry) -> bool:
     path = Path(entry.image)
     # A folder that could not be listed is tried again.
     return file_digest(path) not in ("", entry.sha256) or (entry.has_failed and path.is_dir())
-
-
-def pending(writer: CaptionWriter, known: DiskSet, paths: Iterable[Path]) -> Iterator[Path]:
-    """Yield the images that are not in `known`, each once, and add them to it."""
-    return (path for path in paths if known.add(writer.escape(str(path))))
 
 
 def caption_images(
@@ -92,12 +71,8 @@ def caption_images(
 ) -> Iterator[Row]:
     """Yield a row for each image, in order and in constant memory; see `Captioner.outcomes`.
 
-    Parameters
-    ----------
-    hash_files : bool
-        Add the sha256 of each file, computed before captioning so that any later change is detected.
-    open_source : callable
-        Maps a path to what the captioner reads.
+    With `hash_files` it has the sha256 of the file, computed before captioning so that any later change is detected.
+    `open_source` maps a path to what the captioner reads.
     """
     started: deque[tuple[str, str]] = deque()
 

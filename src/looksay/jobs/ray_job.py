@@ -6,11 +6,9 @@ import json
 import logging
 import os
 import socket
-import tarfile
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any
 
 import pyarrow
 import pyarrow.fs
@@ -23,24 +21,15 @@ from looksay.captioner import Captioner, load
 from looksay.data.table_reader import MADE_BY
 from looksay.decoding.options import Overrides
 from looksay.errors import JobError
-from looksay.jobs.ray_sources import Block, Image, blocks, resolve
+from looksay.jobs.ray_sources import Block, blocks, resolve
 from looksay.jobs.writers import Provenance
 
 JOB = "_job.json"
 """The file with the provenance; readers of Parquet folders skip names that begin with an underscore."""
 
 _PARTIAL = ".new"  # suffix of a file that is being written
-_SCHEMA = pyarrow.schema(
-    [("image", pyarrow.string()), ("caption", pyarrow.string()), ("log_prob", pyarrow.float32()),
-     ("error", pyarrow.string())]
-)  # fmt: skip
-
-
-class Done(NamedTuple):
-    """A block whose file is written: its numbers of images and of failed images."""
-
-    images: int
-    failed: int
+_TEXT = pyarrow.string()
+_SCHEMA = pyarrow.schema({"image": _TEXT, "caption": _TEXT, "log_prob": pyarrow.float32(), "error": _TEXT})
 
 
 def caption(
@@ -52,58 +41,37 @@ def caption(
     batch: int = 8,
     workers: int | None = None,
     overwrite: bool = False,
-) -> tuple[int, Iterator[Done]]:
+) -> tuple[int, Iterator[tuple[int, int]]]:
     """Caption images on the Ray cluster that ``RAY_ADDRESS`` names, or on this machine.
 
     Each block becomes ``part-NUMBER-HASH.parquet`` with columns image, caption, log_prob and error. Blocks whose file
     exists are skipped, so a stopped job is resumed; if a machine is lost, another one captions its block.
 
-    Parameters
-    ----------
-    sources : sequence of str
-        See `ray_sources.blocks`.
-    output : str
-        Path or URI of a folder.
-    models : sequence of str
-        Shipped models, hub ids, or folders that all machines can read.
-    overrides : Overrides
-    batch : int
-        Images captioned together.
-    workers : int, optional
-        Processes of one core each; by default one for each core of the cluster.
-    overwrite : bool
-        Delete existing captions first.
+    The sources are those of `ray_sources.blocks`, `output` is the path or URI of a folder, and `models` are shipped
+    models, hub ids, or folders that all machines can read. By default there is a worker for each core of the cluster.
 
-    Returns
-    -------
-    count : int
-        Number of blocks to caption.
-    done : iterator of Done
-        In order of completion; the job runs while it is consumed.
-
-    Raises
-    ------
-    JobError
-        If a source does not exist, or if the output has captions of another provenance.
+    Returns the number of blocks to caption, and an iterator over the numbers of images and of failed images of each
+    block that is written; the job runs while it is consumed. Raises `JobError` if a source does not exist, or if the
+    output has captions of another provenance.
     """
     captioner = load(*models, threads=1)
     provenance = Provenance.of(captioner, captioner.options(overrides.copy()))
-    all_blocks = list(blocks(sources, exclude=output))
-    if not all_blocks:
+    parts = {_part(block): block for block in blocks(sources, exclude=output)}
+    if not parts:
         raise JobError(f"no images, Parquet files or tars in {', '.join(sources)}")
-    finished = _open_output(output, provenance, {_part(block) for block in all_blocks}, overwrite=overwrite)
-    pending = [block for block in all_blocks if _part(block) not in finished]
+    finished = _open_output(output, provenance, set(parts), overwrite=overwrite)
+    pending = [block for part, block in parts.items() if part not in finished]
     settings = {"output": output, "models": list(models), "overrides": overrides, "batch": batch}
     return len(pending), _run(pending, settings, workers) if pending else iter(())
 
 
-def _run(pending: Sequence[Block], settings: dict[str, Any], workers: int | None) -> Iterator[Done]:
+def _run(pending: Sequence[Block], settings: dict[str, Any], workers: int | None) -> Iterator[tuple[int, int]]:
     if not ray.is_initialized():
         ray.init(log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
     ray.data.DataContext.get_current().enable_progress_bars = False
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     cores = int(ray.cluster_resources().get("CPU", 1))  # type: ignore[no-untyped-call]
-    items = [{"block": json.dumps(asdict(block))} for block in pending]
+    items = [{"block": json.dumps(block)} for block in pending]
     results = ray.data.from_items(items, override_num_blocks=len(items)).map(
         _Worker,  # type: ignore[arg-type]
         fn_constructor_kwargs=settings, num_cpus=1,
@@ -111,7 +79,7 @@ def _run(pending: Sequence[Block], settings: dict[str, Any], workers: int | None
     )  # fmt: skip
     try:
         for row in results.iter_rows():
-            yield Done(int(row["images"]), int(row["failed"]))
+            yield int(row["images"]), int(row["failed"])
     except ray.exceptions.RayError as error:
         cause = str(error).strip().splitlines()[-1]
         raise JobError(f"the job was stopped ({cause}); run the same command again to resume") from error
@@ -126,16 +94,14 @@ class _Worker:
 
     def __call__(self, row: dict[str, Any]) -> dict[str, int]:
         """Caption a block and write its file."""
-        values = json.loads(row["block"])
-        block = Block(**values | {"paths": tuple(values["paths"])})
+        block = Block(*json.loads(row["block"]))
         rows = list(self._caption(block))
         _write(pyarrow.Table.from_pylist(rows, _SCHEMA), f"{self._output.rstrip('/')}/{_part(block)}")
         return {"images": len(rows), "failed": sum("error" in row for row in rows)}
 
     def _caption(self, block: Block) -> Iterator[dict[str, Any]]:
-        """Yield the rows of a block."""
         captioner = self._captioner = self._captioner or load(*self._models, threads=1)
-        images = _readable_images(block)
+        images = block.images()
         while group := list(islice(images, self._batch)):
             sources = [b"" if isinstance(image.data, Exception) else image.data for image in group]
             outcomes = captioner.outcomes(sources, batch=len(sources), **self._overrides)
@@ -145,15 +111,6 @@ class _Worker:
                     yield {"image": image.name, "error": f"{image.name}: {str(error).removeprefix('<bytes>: ')}"}
                 else:
                     yield {"image": image.name, "caption": error[0].text, "log_prob": error[0].log_prob}
-
-
-def _readable_images(block: Block) -> Iterator[Image]:
-    """Yield the images of a block; a broken tar or Parquet file ends with an error under its own name."""
-    try:
-        yield from block.images()
-    except (tarfile.TarError, pyarrow.ArrowInvalid, JobError) as error:
-        name = block.uri(block.paths[0])
-        yield Image(name, ValueError(str(error).removeprefix(f"{name} ")))
 
 
 def _part(block: Block) -> str:
@@ -166,19 +123,15 @@ def _open_output(output: str, provenance: Provenance, parts: set[str], *, overwr
     try:
         system.create_dir(path)
         entries = system.get_file_info(pyarrow.fs.FileSelector(path))
-        files = {entry.base_name: entry.path for entry in entries if entry.is_file}
-        files = {name: file for name, file in files.items() if not name.endswith(_PARTIAL)}
+        files = {
+            entry.base_name: entry.path for entry in entries if entry.is_file and not entry.base_name.endswith(_PARTIAL)
+        }
         if overwrite:
             for name in [name for name in files if name == JOB or name.startswith("part-")]:
                 system.delete_file(files.pop(name))
         if JOB in files:
             with system.open_input_file(files.pop(JOB)) as file:
-                provenance_id = json.loads(file.read())[MADE_BY]
-            if provenance_id != provenance.id:
-                raise JobError(
-                    f"{output} has captions of another model or other decoding options "
-                    f"({provenance_id}, not {provenance.id}); name another folder, or --overwrite it"
-                )
+                provenance.check(json.loads(file.read())[MADE_BY], output)
         elif files:
             raise JobError(f"{output} holds other files; name a new folder")
         else:

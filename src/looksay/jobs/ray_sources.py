@@ -10,12 +10,11 @@ import json
 import tarfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import chain
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
-from pyarrow import fs
+from pyarrow import ArrowInvalid, fs
 from pyarrow.parquet import ParquetFile
 
 from looksay.errors import JobError
@@ -36,41 +35,27 @@ class Image(NamedTuple):
     data: bytes | Exception
 
 
-@dataclass(frozen=True)
-class Block:
-    """Images of one source, in their order there.
+class Block(NamedTuple):
+    """Images of one source, in their order there."""
 
-    Attributes
-    ----------
-    name : str
-        Number of the block and a hash of its paths.
-    source : str
-        The path or URI that the user named, which determines the file system.
-    paths : tuple of str
-        Paths in that file system: of images, or of a single Parquet file (``.parquet``) or tar (``.tar``).
-    row_group : int
-        Row group of a Parquet file.
-    """
-
-    name: str
-    source: str
-    paths: tuple[str, ...]
+    name: str  # number of the block and a hash of its paths
+    source: str  # the path or URI that the user named, which determines the file system
+    paths: Sequence[str]  # in that file system: of images, or of a single Parquet file (.parquet) or tar (.tar)
     row_group: int = 0
 
     def images(self) -> Iterator[Image]:
         """Yield the images; one that cannot be read has an error in place of its content.
 
-        Raises
-        ------
-        tarfile.TarError, pyarrow.ArrowInvalid, JobError
-            If a Parquet file or a tar is broken.
-        OSError
-            If a Parquet file or a tar cannot be read.
+        A broken Parquet file or tar ends with an error under its own name. Raises `OSError` if it cannot be read.
         """
+        name = self._uri(self.paths[0])
         readers = {".parquet": self._parquet_rows, ".tar": self._tar_members}
-        return readers.get(_suffix(self.paths[0]), self._files)()
+        try:
+            yield from readers.get(_suffix(self.paths[0]), self._files)()
+        except (tarfile.TarError, ArrowInvalid, JobError) as error:
+            yield Image(name, ValueError(str(error)))
 
-    def uri(self, path: str) -> str:
+    def _uri(self, path: str) -> str:
         """Return a path of the block as a URI if the source is one."""
         scheme, separator, _ = self.source.rpartition("://")
         return f"{scheme}{separator}{path}"
@@ -81,94 +66,79 @@ class Block:
     def _files(self) -> Iterator[Image]:
         for path in self.paths:
             try:
-                yield Image(self.uri(path), self._read(path))
+                yield Image(self._uri(path), self._read(path))
             except OSError as error:
-                yield Image(self.uri(path), error)
+                yield Image(self._uri(path), error)
 
-    def _read(self, path: str) -> bytes:
+    def _read(self, path: str, waits: Sequence[int] = (1, 5)) -> bytes:
         """Read a file; try again after errors that may be temporary."""
-        for wait in (1, 5, 0):
-            try:
-                with self._open(path) as file:
-                    data: bytes = file.read()
-                    return data
-            except OSError as error:
-                if not wait or isinstance(error, FileNotFoundError | PermissionError):
-                    raise
-                time.sleep(wait)
-        raise AssertionError("not reached")
+        try:
+            with self._open(path) as file:
+                return bytes(file.read())
+        except OSError as error:
+            if not waits or isinstance(error, FileNotFoundError | PermissionError):
+                raise
+            time.sleep(waits[0])
+        return self._read(path, waits[1:])
 
     def _tar_members(self) -> Iterator[Image]:
-        (path,) = self.paths
-        with self._open(path) as file, tarfile.open(fileobj=file, mode="r|") as tar:
+        with self._open(self.paths[0]) as file, tarfile.open(fileobj=file, mode="r|") as tar:
             for member in tar:
                 if member.isfile() and _suffix(member.name) in EXTENSIONS:
                     data = tar.extractfile(member)
-                    yield Image(f"{self.uri(path)}/{member.name}", data.read() if data else b"")
+                    yield Image(f"{self._uri(self.paths[0])}/{member.name}", data.read() if data else b"")
 
     def _parquet_rows(self) -> Iterator[Image]:
         """Yield rows, with bytes in a column or in a struct ``{"bytes", "path"}`` as in Hugging Face's data sets."""
-        (path,) = self.paths
-        with self._open(path) as file:
+        with self._open(self.paths[0]) as file:
             parquet = ParquetFile(file)
             columns = parquet.schema_arrow.names
             column = next((name for name in _IMAGE_COLUMNS if name in columns), None)
             if column is None:
-                raise JobError(
-                    f"{self.uri(path)} has no column of images ({', '.join(_IMAGE_COLUMNS)}); "
-                    f"it has {', '.join(columns)}"
-                )
+                raise JobError(f"has no column of images ({', '.join(_IMAGE_COLUMNS)}); it has {', '.join(columns)}")
             names = [name for name in _NAME_COLUMNS if name in columns][:1]
             batches = parquet.iter_batches(_PARQUET_BATCH, row_groups=[self.row_group], columns=[column, *names])
             for number, row in enumerate(chain.from_iterable(batch.to_pylist() for batch in batches)):
                 image = row[column] if isinstance(row[column], dict) else {"bytes": row[column]}
-                name = row[names[0]] if names else image.get("path") or f"{self.uri(path)}#{self.row_group}-{number}"
+                path = image.get("path") or f"{self._uri(self.paths[0])}#{self.row_group}-{number}"
                 data = image.get("bytes")
-                yield Image(str(name), data if isinstance(data, bytes) else ValueError("the row has no bytes"))
+                yield Image(
+                    str(row[names[0]] if names else path),
+                    data if isinstance(data, bytes) else ValueError("the row has no bytes"),
+                )
 
 
 def blocks(sources: Sequence[str], exclude: str = "") -> Iterator[Block]:
-    """Yield the blocks of folders, Parquet files and tars.
+    """Yield the blocks of folders, Parquet files and tars, but not those of the folder `exclude`.
 
-    The name of a block depends on its paths, so that the blocks of a folder that has changed have other names.
-
-    Parameters
-    ----------
-    sources : sequence of str
-        Paths or URIs (``s3://bucket/folder/``) of files, or of folders that may hold Parquet files and tars, too.
-    exclude : str
-        Path or URI of a folder to leave out.
-
-    Raises
-    ------
-    JobError
-        If a source does not exist or cannot be listed.
+    Sources are paths or URIs (``s3://bucket/folder/``) of files, or of folders that may hold Parquet files and tars,
+    too. The name of a block depends on its paths, so that the blocks of a folder that has changed have other names.
+    Raises `JobError` if a source does not exist or cannot be listed.
     """
-    parts = chain.from_iterable(_parts(source, exclude) for source in sources)
+    parts = ((source, *part) for source in sources for part in _parts(source, exclude))
     for number, (source, paths, row_group) in enumerate(parts):
         digest = hashlib.sha256(json.dumps([paths, row_group]).encode()).hexdigest()
-        yield Block(f"{number:07}-{digest[:8]}", source, tuple(paths), row_group)
+        yield Block(f"{number:07}-{digest[:8]}", source, paths, row_group)
 
 
-def _parts(source: str, exclude: str) -> Iterator[tuple[str, list[str], int]]:
-    """Yield source, paths and row group of each block of a source."""
+def _parts(source: str, exclude: str) -> Iterator[tuple[list[str], int]]:
+    """Yield paths and row group of each block of a source."""
     images: list[str] = []
     for path in _list_files(source, exclude):
         suffix = _suffix(path)
         if suffix in EXTENSIONS:
             images.append(path)
             if len(images) == BLOCK:
-                yield source, images, 0
+                yield images, 0
                 images = []
         elif suffix == ".parquet":
             with resolve(source)[0].open_input_file(path) as file:
                 count = ParquetFile(file).num_row_groups
-            for row_group in range(count):
-                yield source, [path], row_group
+            yield from (([path], row_group) for row_group in range(count))
         elif suffix == ".tar":
-            yield source, [path], 0
+            yield [path], 0
     if images:
-        yield source, images, 0
+        yield images, 0
 
 
 def _suffix(path: str) -> str:
@@ -190,9 +160,9 @@ def _list_files(source: str, exclude: str) -> list[str]:
         if info.is_file:
             return [path]
         excluded = resolve(exclude)[1].rstrip("/") + "/" if exclude else "\n"
-        files = [entry.path for entry in system.get_file_info(fs.FileSelector(path, recursive=True)) if entry.is_file]
+        files = [entry for entry in system.get_file_info(fs.FileSelector(path, recursive=True)) if entry.is_file]
     except (OSError, ValueError) as error:
         raise JobError(f"{source} cannot be read: {error}") from error
     return sorted(
-        file for file in files if not PurePosixPath(file).name.startswith(".") and not file.startswith(excluded)
+        file.path for file in files if not file.base_name.startswith(".") and not file.path.startswith(excluded)
     )

@@ -17,56 +17,44 @@ from looksay.types import Caption
 
 @dataclass(frozen=True)
 class SidecarWriter(ABC):
-    """Writes a file for each image.
+    """Writes a file for each image."""
 
-    Attributes
-    ----------
-    overwrite : bool
-        Whether existing files are replaced instead of kept.
-    """
-
-    overwrite: bool
+    overwrite: bool  # whether existing files are replaced instead of kept
 
     @abstractmethod
     def file(self, image: Path) -> Path:
         """Return the file that is written for an image."""
 
-    def write(self, image: Path, captions: Sequence[Caption]) -> bool:
+    def write(self, image: Path, caption: Caption) -> bool:
         """Write the file; return False if an existing one is kept.
 
-        Raises
-        ------
-        ImageError
-            If the image cannot be read again.
-        OSError
-            If the file cannot be written.
+        Raises `ImageError` if the image cannot be read again, and `OSError` if the file cannot be written.
         """
         file = self.file(image)
         if file.exists() and not self.overwrite:
             return False
         with replacing(file) as new:
-            self._save(new, image, captions[0])
+            self._save(new, image, caption)
         return True
 
-    def _save(self, file: Path, image: Path, caption: Caption) -> None:
-        """Write the best caption of an image to a new file."""
+    def _save(self, new: Path, image: Path, caption: Caption) -> None:
         raise NotImplementedError
 
 
 class TextWriter(SidecarWriter):
-    """Writes the best caption to ``NAME.txt``."""
+    """Writes the caption to ``NAME.txt``."""
 
     def file(self, image: Path) -> Path:
         """See `SidecarWriter`."""
         return image.with_suffix(".txt")
 
-    def _save(self, file: Path, image: Path, caption: Caption) -> None:  # noqa: ARG002
-        file.write_text(f"{caption.text}\n", encoding="utf-8")
+    def _save(self, new: Path, image: Path, caption: Caption) -> None:  # noqa: ARG002
+        new.write_text(f"{caption.text}\n", encoding="utf-8")
 
 
 @dataclass(frozen=True)
 class AttentionWriter(SidecarWriter):
-    """Draws the attention maps of the best caption to ``FOLDER/NAME.png``."""
+    """Draws the attention maps of the caption to ``FOLDER/NAME.png``."""
 
     folder: Path
 
@@ -74,29 +62,24 @@ class AttentionWriter(SidecarWriter):
         """See `SidecarWriter`."""
         return self.folder / f"{image.stem}.png"
 
-    def _save(self, file: Path, image: Path, caption: Caption) -> None:
-        attention_map.draw(image, caption).save(file, "PNG")
+    def _save(self, new: Path, image: Path, caption: Caption) -> None:
+        attention_map.draw(image, caption).save(new, "PNG")
 
 
 class XmpWriter(SidecarWriter):
-    """Writes the best caption as XMP metadata, into a JPEG or PNG and next to any other image."""
+    """Writes the caption as XMP metadata, into a JPEG or PNG and next to any other image."""
 
     def file(self, image: Path) -> Path:
         """See `SidecarWriter`."""
         return xmp.target(image)
 
-    def write(self, image: Path, captions: Sequence[Caption]) -> bool:
+    def write(self, image: Path, caption: Caption) -> bool:
         """See `SidecarWriter`; without `overwrite` only an existing description is kept."""
-        return xmp.write(image, captions[0].text, overwrite=self.overwrite)
+        return xmp.write(image, caption.text, overwrite=self.overwrite)
 
 
 def check(writers: Sequence[SidecarWriter], images: Callable[[], Iterable[Path]]) -> None:
-    """Check that no file would be written for two images, or over an image.
-
-    Raises
-    ------
-    OptionError
-    """
+    """Raise `OptionError` if a file would be written for two images, or over an image."""
     if not writers:
         return
     sources = DiskSet(image.resolve() for image in images())

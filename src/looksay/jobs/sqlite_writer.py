@@ -42,7 +42,7 @@ class SqliteWriter(CaptionWriter):
                 description = json.dumps(provenance.to_json(), ensure_ascii=False)
                 database.execute("INSERT INTO job VALUES (?, ?)", (provenance.id, description))
                 database.commit()
-            self.check_provenance(read_provenance_id(database))
+            provenance.check(read_provenance_id(database), file)
         with sqlite_errors(file):
             self._database.execute("PRAGMA journal_mode = WAL")  # a transaction then waits for no disk
 

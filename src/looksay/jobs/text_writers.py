@@ -54,7 +54,11 @@ class _LineWriter(CaptionWriter):
     def __init__(self, file: Path, provenance: Provenance) -> None:
         super().__init__(file, provenance)
         if file.exists() and file.stat().st_size:
-            self._check_header()
+            with file.open("r", encoding="utf-8", errors="surrogateescape", newline="\n") as lines:
+                header, row = lines.readline(), lines.readline()
+            if self._header().startswith(header):  # also a header that was cut short
+                header = self._header()
+            provenance.check(self._provenance_id(header, row), file)
             self._remove_partial_rows()
         self._file = file.open("ab", buffering=0)
         if not file.stat().st_size:
@@ -72,13 +76,6 @@ class _LineWriter(CaptionWriter):
 
     @abstractmethod
     def _format(self, row: Row) -> str: ...
-
-    def _check_header(self) -> None:
-        with self.file.open("r", encoding="utf-8", errors="surrogateescape", newline="\n") as file:
-            header, row = file.readline(), file.readline()
-        if self._header().startswith(header):  # also a header that was cut short
-            header = self._header()
-        self.check_provenance(self._provenance_id(header, row))
 
     def _remove_partial_rows(self) -> None:
         """Cut off a last line without its end, and all other lines of the same image."""
@@ -130,7 +127,7 @@ class _LineWriter(CaptionWriter):
             ) from error
 
     def close(self) -> None:
-        """See `CaptionWriter.close`."""
+        """See `CaptionWriter`."""
         self._file.close()
 
 

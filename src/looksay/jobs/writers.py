@@ -28,17 +28,9 @@ Outcome = list[Caption] | ImageError
 
 @dataclass(frozen=True)
 class Provenance:
-    """The models and decoding options that captions come from.
+    """The models and decoding options that captions come from."""
 
-    Attributes
-    ----------
-    models : dict of str to str
-        Model name to the sha256 of its ``model.json``, which holds those of all other files.
-    decoding : dict
-        Decoding options.
-    """
-
-    models: dict[str, str]
+    models: dict[str, str]  # name to the sha256 of model.json, which holds those of all other files
     decoding: dict[str, Any]
 
     @classmethod
@@ -56,6 +48,16 @@ class Provenance:
     def to_json(self) -> dict[str, Any]:
         """Return the first row of an output."""
         return {"looksay": looksay.__version__, MADE_BY: self.id, "models": self.models, "decoding": self.decoding}
+
+    def check(self, other_id: str | None, output: object) -> None:
+        """Raise `JobError` if the captions of an existing output have another provenance, or None."""
+        if other_id is None:
+            raise JobError(f"{output} holds no captions of looksay in this format; --overwrite replaces it")
+        if other_id != self.id:
+            raise JobError(
+                f"{output} has captions of another model or other decoding options ({other_id}, not {self.id}); "
+                "name another output, or --overwrite it"
+            )
 
 
 @dataclass(frozen=True)
@@ -78,15 +80,7 @@ class Entry(NamedTuple):
 class CaptionWriter(ABC):
     """Appends captions to a file; an existing file is resumed.
 
-    Parameters
-    ----------
-    file : Path
-    provenance : Provenance
-
-    Raises
-    ------
-    JobError
-        If the file has captions of another provenance, or other content.
+    Raises `JobError` if the file has captions of another provenance, or other content.
     """
 
     def __init__(self, file: Path, provenance: Provenance) -> None:
@@ -136,13 +130,3 @@ class CaptionWriter(ABC):
             self.flush()
         finally:
             self.close()
-
-    def check_provenance(self, provenance_id: str | None) -> None:
-        """Raise `JobError` if the rows of the file have another provenance, or None."""
-        if provenance_id is None:
-            raise JobError(f"{self.file} holds no captions of looksay in this format; --overwrite replaces it")
-        if provenance_id != self.provenance.id:
-            raise JobError(
-                f"{self.file} has captions of another model or other decoding options "
-                f"({provenance_id}, not {self.provenance.id}); name another file, or --overwrite it"
-            )

@@ -10,7 +10,7 @@ import re
 import shutil
 import struct
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 from xml.etree import ElementTree
@@ -24,7 +24,10 @@ _NAMESPACES = {
     "dc": "http://purl.org/dc/elements/1.1/",
     "Iptc4xmpCore": "http://iptc.org/std/Iptc4xmpCore/1.0/xmlns/",
 }
-_PROPERTIES = ("dc:description", "Iptc4xmpCore:AltTextAccessibility")
+_RDF, _DC, _IPTC = (
+    f"{{{_NAMESPACES[prefix]}}}" for prefix in ("rdf", "dc", "Iptc4xmpCore")
+)  # as ElementTree qualifies names
+_PROPERTIES = (f"{_DC}description", f"{_IPTC}AltTextAccessibility")
 _LANGUAGE = "{http://www.w3.org/XML/1998/namespace}lang"
 _EMPTY = (
     f'<x:xmpmeta xmlns:x="{_NAMESPACES["x"]}"><rdf:RDF xmlns:rdf="{_NAMESPACES["rdf"]}">'
@@ -57,36 +60,15 @@ def target(image: Path) -> Path:
 def write(image: Path, text: str, *, overwrite: bool = False) -> bool:
     """Write a caption into the XMP of an image, replacing the file in one step.
 
-    Parameters
-    ----------
-    image : Path
-    text : str
-    overwrite : bool
-        Replace an existing description or alt text.
-
-    Returns
-    -------
-    bool
-        False if an existing description or alt text is kept.
-
-    Raises
-    ------
-    ImageError
-        If the parts of the file or its XMP cannot be parsed.
-    OSError
-        If the file cannot be read or written.
+    Returns False if an existing description or alt text is kept. Raises `ImageError` if the parts of the file or its
+    XMP cannot be parsed, and `OSError` if the file cannot be read or written.
     """
     file = target(image)
     if file == image:
         file = file.resolve()  # a symbolic link is kept
     data = file.read_bytes() if file.exists() else None
     try:
-        if data is None or file.suffix == ".xmp":
-            new_data = _packet(data, text, overwrite=overwrite)
-        elif data.startswith(_JPEG):
-            new_data = _embed(data, list(_jpeg_segments(data)), text, _jpeg_segment, overwrite=overwrite)
-        else:
-            new_data = _embed(data, list(_png_chunks(data)), text, _png_chunk, overwrite=overwrite)
+        new_data = _new_data(data, text, is_sidecar=file.suffix == ".xmp", overwrite=overwrite)
     except (ValueError, IndexError, struct.error, ElementTree.ParseError, RecursionError) as error:
         raise ImageError(f"{image}: cannot write a caption into it: {error}") from error
     if new_data is None:
@@ -98,16 +80,15 @@ def write(image: Path, text: str, *, overwrite: bool = False) -> bool:
     return True
 
 
-def _embed(
-    data: bytes, parts: list[Part], text: str, wrap: Callable[[bytes], bytes], *, overwrite: bool
-) -> bytes | None:
+def _new_data(data: bytes | None, text: str, *, is_sidecar: bool, overwrite: bool) -> bytes | None:
     """Return the file with a packet in place of its own one, or after its first part."""
-    existing = next((part for part in parts if part.xmp is not None), None)
-    packet = _packet(existing.xmp if existing else None, text, overwrite=overwrite)
-    if packet is None:
-        return None
-    start, end = (existing.start, existing.end) if existing else (parts[0].end, parts[0].end)
-    return data[:start] + wrap(packet) + data[end:]
+    if data is None or is_sidecar:
+        return _packet(data, text, overwrite=overwrite)
+    read, wrap = (_jpeg_segments, _jpeg_segment) if data.startswith(_JPEG) else (_png_chunks, _png_chunk)
+    parts = list(read(data))
+    part = next((part for part in parts if part.xmp is not None), Part(parts[0].end, parts[0].end, None))
+    packet = _packet(part.xmp, text, overwrite=overwrite)
+    return packet and data[: part.start] + wrap(packet) + data[part.end :]
 
 
 def _packet(existing: bytes | None, text: str, *, overwrite: bool) -> bytes | None:
@@ -121,10 +102,10 @@ def _packet(existing: bytes | None, text: str, *, overwrite: bool) -> bytes | No
     parser = ElementTree.XMLParser(target=ElementTree.TreeBuilder(insert_comments=True))  # noqa: S314 (no entities)
     parser.feed(re.sub(r"<\?xpacket.*?\?>", "", source).strip())
     root = parser.close()
-    descriptions = list(root.iter(_qualified("rdf:Description")))
+    descriptions = list(root.iter(f"{_RDF}Description"))
     if not descriptions:
         raise ValueError("its XMP has no rdf:Description")
-    for name in map(_qualified, _PROPERTIES):
+    for name in _PROPERTIES:
         for description in descriptions:  # a property is an element, or an attribute in the abbreviated form
             elements = description.findall(name)
             values = [description.get(name, ""), *("".join(element.itertext()) for element in elements)]
@@ -133,15 +114,9 @@ def _packet(existing: bytes | None, text: str, *, overwrite: bool) -> bytes | No
             description.attrib.pop(name, None)
             for element in elements:
                 description.remove(element)
-        alternatives = ElementTree.SubElement(ElementTree.SubElement(descriptions[0], name), _qualified("rdf:Alt"))
-        ElementTree.SubElement(alternatives, _qualified("rdf:li"), {_LANGUAGE: "x-default"}).text = text
+        alternatives = ElementTree.SubElement(ElementTree.SubElement(descriptions[0], name), f"{_RDF}Alt")
+        ElementTree.SubElement(alternatives, f"{_RDF}li", {_LANGUAGE: "x-default"}).text = text
     return _PACKET.format(ElementTree.tostring(root, encoding="unicode")).encode()
-
-
-def _qualified(name: str) -> str:
-    """Return the name that ElementTree gives to ``prefix:name``."""
-    prefix, local = name.split(":")
-    return f"{{{_NAMESPACES[prefix]}}}{local}"
 
 
 def _jpeg_segments(data: bytes) -> Iterator[Part]:
