@@ -164,7 +164,7 @@ def test_a_tap_pins_a_map_on_a_phone_in_dark_mode(page: Page) -> None:
     assert map_of(page) == ""
 
 
-def test_a_pasted_image_is_wait_for_status(page: Page) -> None:
+def test_a_pasted_image_is_captioned(page: Page) -> None:
     content = base64.b64encode(BOATS.read_bytes()).decode()
     page.evaluate(f"""() => {{
         const files = ({_FILES})([["", {content!r}]]);
