@@ -7,7 +7,7 @@ cores, and a photo of a batch of 8 on one core.
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import defaultdict
 from pathlib import Path
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -23,7 +23,7 @@ ROUNDS = 10
 def milliseconds_by_stage(model: str, photos: list[bytes], batch: int, threads: int | None) -> dict[str, float]:
     """Return the mean milliseconds per photo of each stage."""
     captioner = looksay.load(model, threads=threads)
-    options, seconds = captioner.options({}), Counter[str]()
+    options, seconds = captioner.options({}), defaultdict[str, float](float)
     step = captioner.step
 
     def timed_step(*arguments: object) -> object:

@@ -12,7 +12,7 @@ from pathlib import Path
 from timing import parser
 
 import looksay
-from looksay import data
+from looksay import Caption, data
 from looksay.metrics.object_mentions import count_mentions, total
 
 OBJECTS = {
@@ -36,8 +36,8 @@ def main() -> None:
     options = arguments.parse_args()
     records = data.read(options.data).split(options.split)
     results = looksay.load(options.model).captions([r.image for r in records], tags=options.tags == "on")
-    captions = [caption.text for caption in results]
-    counts = count_mentions(captions, [record.references for record in records], OBJECTS)
+    pairs = [(c.text, r.references) for c, r in zip(results, records, strict=True) if isinstance(c, Caption)]
+    counts = count_mentions([text for text, _ in pairs], [references for _, references in pairs], OBJECTS)
     for name, count in counts.items():
         detail = f"both {count.both}, captions {count.captions_only}, references {count.references_only}"
         print(f"{name:<10} F1 {count.f1:.2f}: {detail}")

@@ -1,4 +1,4 @@
-"""Whatever a client sends, the server responses it and continues to serve others."""
+"""Whatever a client sends, the server responds and continues to serve others."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_a_bomb_is_refused_before_it_is_decoded(strict_server: Server) -> None:
     response = post(strict_server, files=images(("bomb.png", bomb(10_000, 10_000))))
     assert time.perf_counter() - start < 2
     assert response.status_code == 422
-    assert "10000 × 10000 pixels, more than 50,000,000" in response.json()["images"][0]["error"]
+    assert "10000 × 10000 pixels are more than 50,000,000" in response.json()["images"][0]["error"]
     assert strict_server.peak_memory() < before + 60_000_000  # decoded, it has at least 100 million bytes
 
 

@@ -101,6 +101,7 @@ def test_a_dropped_photo_gets_the_caption_of_the_library_and_a_map_for_each_toke
     caption = looksay.caption(BOATS, num_captions=3)
     assert page.locator(".caption").inner_text() == caption
     expect(page.locator(".card img")).to_have_attribute("alt", caption)
+    expect(page.locator(".card img")).to_have_js_property("naturalWidth", 480)  # the thumbnail
     assert page.locator(".other").count() == 3
     shares = [int(text.removesuffix(" %")) for text in page.locator(".share").all_inner_texts()]
     assert sum(shares) in (99, 100, 101)
@@ -164,7 +165,7 @@ def test_a_tap_pins_a_map_on_a_phone_in_dark_mode(page: Page) -> None:
     assert map_of(page) == ""
 
 
-def test_a_pasted_image_is_wait_for_status(page: Page) -> None:
+def test_a_pasted_image_is_captioned(page: Page) -> None:
     content = base64.b64encode(BOATS.read_bytes()).decode()
     page.evaluate(f"""() => {{
         const files = ({_FILES})([["", {content!r}]]);

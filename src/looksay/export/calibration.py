@@ -34,23 +34,11 @@ log = logging.getLogger(__name__)
 
 
 def calibrate(captioner: Captioner, train: Sequence[Record], val: Sequence[Record], min_count: int) -> ConceptTable:
-    """Build the concept table of a captioner whose encoder outputs ImageNet class scores.
+    """Build the concept table of a captioner that has none and whose encoder outputs ImageNet class scores.
 
-    Parameters
-    ----------
-    captioner : Captioner, without a concept table
-    train : sequence of Record
-        What the probabilities are fitted to.
-    val : sequence of Record
-        What the threshold is chosen on: of `THRESHOLDS` the highest one whose CIDEr-D (the mean over the data sets of
-        a mixture) equals the best but for noise.
-    min_count : int
-        Words that occur less often in the training captions are rare words.
-
-    Raises
-    ------
-    DataError
-        If none of the training images can be read.
+    The probabilities are fitted to `train`. The threshold is the highest of `THRESHOLDS` whose CIDEr-D on `val` (the
+    mean over the data sets of a mixture) equals the best but for noise. Words that occur less often than `min_count`
+    in the training captions are rare words.
     """
     vocabulary = set(captioner.bundle.vocabulary.tokens)
     counts = Counter(word for record in train for text in record.references for word in tokenize(text))
@@ -70,13 +58,7 @@ def calibrate(captioner: Captioner, train: Sequence[Record], val: Sequence[Recor
 def fit(table: ConceptTable, scores: NDArray[np.floating], references: Sequence[Sequence[str]]) -> ConceptTable:
     """Fit a table's scale and biases to how often people mention each concept (Platt scaling).
 
-    Parameters
-    ----------
-    table : ConceptTable
-    scores : ndarray, shape (images, classes)
-        Class scores before the softmax.
-    references : sequence of sequence of str
-        The captions of each image.
+    `scores` are class scores before the softmax, shape (images, classes); `references` are the captions of each image.
     """
     shares = table.shares(scores)
     caption_words = [{word for text in texts for word in tokenize(text)} for texts in references]

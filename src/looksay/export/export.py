@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from looksay.captioner import Captioner
-from looksay.data import Dataset, Record
+from looksay.data import Dataset
 from looksay.errors import DataError, ParityError, RunError
 from looksay.evaluation import Evaluation, evaluate
 from looksay.export import calibration, model_card, onnx_graphs, parity, quantize
@@ -53,29 +53,27 @@ def export(
 
     Raises
     ------
-    RunError
-        If `run_folder` is not a run, or if `folder` exists.
-    DataError
-        If the data set cannot be read.
-    ParityError
-        If a caption of the exported model differs from the trained model's.
+    RunError, DataError, ParityError
+        If `run_folder` is not a run or `folder` exists; if the data set cannot be read; if a caption of the exported
+        model differs from the trained model's.
     """
     if folder.exists():
         raise RunError(f"{folder} exists already: choose a new folder for the bundle.")
     run = run_loader.load(run_folder)
     dataset = mixture.read(run.recipe, data_folder, mixture_folders)
     records = dataset.split(SPLIT)
+    photos = [record.image for record in records]
     spec = _model_spec(run, dataset)
     with _new_folder(folder) as building:
         captioner = _export_graphs(run, spec, building)
-        result = _compare(run, captioner, records)
+        result = parity.compare(run.model, captioner, photos)
         if result.same != result.images:
             raise ParityError(f"{run_folder} was not exported: {result}; {result.first_difference}")
         report = str(result)
         if int8:
             quantize.quantize(building)
             captioner = _open(building, spec)
-            report += f"; then, in int8, {_compare(run, captioner, records)}"
+            report += f"; then, in int8, {parity.compare(run.model, captioner, photos)}"
         if run.recipe.vocabulary.concepts:
             train, min_count = dataset.split("train"), run.recipe.vocabulary.min_count
             calibration.calibrate(captioner, train, records, min_count).save(building / TAGS)
@@ -135,12 +133,6 @@ def _open(folder: Path, spec: ModelSpec) -> Captioner:
     return Captioner(Bundle.open(folder))
 
 
-def _compare(run: Run, captioner: Captioner, records: list[Record]) -> parity.Parity:
-    result = parity.compare(run.model, captioner, [record.image for record in records])
-    log.info("%s", result)
-    return result
-
-
 def _evaluate(captioner: Captioner, dataset: Dataset) -> dict[str, Evaluation]:
     """Score the bundle on the split as ``looksay evaluate`` does, separately for each data set of a mixture."""
     evaluations = {}
@@ -172,5 +164,5 @@ def _scores(evaluations: Mapping[str, Evaluation], num_beams: int) -> dict[str, 
         }
         for source, evaluation in evaluations.items()
     }
-    first, *others = rows
-    return rows[first] | ({"also": {name: rows[name] for name in others}} if others else {})
+    first, *others = rows.items()
+    return first[1] | ({"also": dict(others)} if others else {})

@@ -29,8 +29,7 @@ class EncoderGraph(nn.Module):
 
     def __init__(self, model: CaptionModel, classifier: nn.Linear | None = None) -> None:
         super().__init__()
-        self.model = model
-        self.classifier = classifier
+        self.model, self.classifier = model, classifier
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """Return memory tensors (images, ...), state tensors (images, size) and perhaps scores (images, classes)."""
@@ -46,9 +45,7 @@ class DecoderStep(nn.Module):
 
     def __init__(self, model: CaptionModel, memory: list[str], state: list[str]) -> None:
         super().__init__()
-        self.decoder = model.decoder
-        self.memory = memory
-        self.state = state
+        self.decoder, self.memory, self.state = model.decoder, memory, state
 
     def forward(self, token: Tensor, memory: list[Tensor], state: list[Tensor]) -> tuple[Tensor, ...]:
         """Return log-probabilities, attention and next state, all (images, captions, ...).
@@ -68,23 +65,16 @@ class DecoderStep(nn.Module):
 def write(model: CaptionModel, size: int, folder: Path, classifier: nn.Linear | None = None) -> None:
     """Write ``encoder.onnx`` and ``decoder.onnx``, both for any batch size.
 
-    Parameters
-    ----------
-    model : CaptionModel, in evaluation mode, in fp32 and on the CPU
-    size : int
-        Height and width of its images in pixels.
-    folder : Path
-    classifier : nn.Linear, optional
-        Scores classes from the pooled features, for the graph's output `SCORES`.
+    `model` is in evaluation mode, in fp32 and on the CPU; its images have `size` × `size` pixels. `classifier` scores
+    classes from the pooled features, for the graph's output `SCORES`.
     """
     image = torch.zeros(2, 3, size, size)
     memory, state = model.decoder.begin(model.encoder(image))
     names = [*(f"memory.{name}" for name in memory), *(f"state.{name}" for name in state)]
     outputs = [*names, *([SCORES] if classifier else [])]
     _export(EncoderGraph(model, classifier), (image,), ({0: Dim("images")},), ["image"], outputs, folder / ENCODER)
-    captions = 3
-    token = torch.zeros(2, captions, dtype=torch.int64)
-    states = [value[:, None].repeat(1, captions, 1) for value in state.values()]
+    token = torch.zeros(2, 3, dtype=torch.int64)
+    states = [value[:, None].repeat(1, 3, 1) for value in state.values()]
     rows = {0: Dim("images"), 1: Dim("captions")}
     _export(
         DecoderStep(model, list(memory), list(state)),
@@ -99,8 +89,8 @@ def write(model: CaptionModel, size: int, folder: Path, classifier: nn.Linear | 
 def _export(
     module: nn.Module, inputs: tuple[Any, ...], shapes: Any, names: list[str], outputs: list[str], file: Path
 ) -> None:
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    logging.getLogger("onnxscript").setLevel(logging.ERROR)
+    for name in ("torch.onnx", "onnxscript"):
+        logging.getLogger(name).setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter warns of its own deprecated parts; `parity` verifies the result
         torch.onnx.export(

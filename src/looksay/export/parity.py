@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,26 +21,18 @@ from looksay.models.caption_model import CaptionModel
 IMAGES = 200
 _BATCH = 16
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class Parity:
-    """The result of a comparison.
-
-    Attributes
-    ----------
-    images, same : int
-        Images compared, and how many of them get the same caption, token for token.
-    first_step, caption : float
-        Largest absolute difference between log-probabilities, of the first token and of equal captions.
-    first_difference : str
-        The first pair of captions that differ; empty if none do.
-    """
+    """The result of a comparison."""
 
     images: int
-    same: int
-    first_step: float
-    caption: float
-    first_difference: str = ""
+    same: int  # images with the same caption, token for token
+    first_step: float  # largest absolute difference between log-probabilities of the first token
+    caption: float  # the same, of equal captions
+    first_difference: str = ""  # the first pair of captions that differ
 
     def __str__(self) -> str:
         return (
@@ -52,16 +45,7 @@ class Parity:
 def compare(model: CaptionModel, captioner: Captioner, paths: Sequence[Path]) -> Parity:
     """Caption the first `IMAGES` readable images with both models and the captioner's decoding options.
 
-    Parameters
-    ----------
-    model : CaptionModel, in evaluation mode, in fp32 and on the CPU
-    captioner : Captioner of the exported model
-    paths : sequence of Path
-
-    Raises
-    ------
-    ParityError
-        If none of the images can be read.
+    `model` is in evaluation mode, in fp32 and on the CPU; `captioner` has the exported model.
     """
     spec, vocabulary = captioner.bundle.spec, captioner.bundle.vocabulary
     pixels: list[NDArray[np.float32]] = []
@@ -90,4 +74,6 @@ def compare(model: CaptionModel, captioner: Captioner, paths: Sequence[Path]) ->
             elif not first_difference:
                 texts = vocabulary.decode(expected_best.tokens), vocabulary.decode(actual_best.tokens)
                 first_difference = "trained: {!r}, exported: {!r}".format(*texts)
-    return Parity(len(pixels), same, first_step, caption, first_difference)
+    result = Parity(len(pixels), same, first_step, caption, first_difference)
+    log.info("%s", result)
+    return result

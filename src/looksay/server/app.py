@@ -8,9 +8,8 @@ import time
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import FastAPI, HTTPException, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -30,6 +29,7 @@ from looksay.server import schemas
 from looksay.server.batching import Batcher, QueueFull
 from looksay.server.middleware import CAPTIONS, LimitsMiddleware, busy_response, error_response
 from looksay.server.prometheus import Metrics
+from looksay.server.schemas import ImageResult
 from looksay.server.settings import MAX_FORM_FIELDS, MAX_JPEG_SCANS, READER_THREADS, ServerSettings
 
 PAGE = Path(__file__).parent / "page"
@@ -37,32 +37,18 @@ PAGE = Path(__file__).parent / "page"
 _BINARY = {"type": "string", "format": "binary"}
 _FORM = {"type": "object", "properties": {"images": {"type": "array", "items": _BINARY}}, "required": ["images"]}
 _REQUEST_BODY = {"multipart/form-data": {"schema": _FORM}, "image/*": {"schema": _BINARY}}
-_ERRORS: dict[int | str, dict[str, object]] = {
-    status: {
-        "model": schemas.CaptionResponse | schemas.ErrorResponse if status == 422 else schemas.ErrorResponse,
-        "description": description,
-    }
-    for status, description in {
-        400: "The upload is malformed or has no image.",
-        401: "The token is missing or wrong.",
-        408: "The upload took too long.",
-        413: "The upload is too large or has too many images.",
-        415: "The upload is neither a form nor an image.",
-        422: "An option is out of its range, or no image can be read.",
-        503: "The server is busy; Retry-After has the seconds to wait.",
-        504: "Captioning took too long.",
-    }.items()
+_ERRORS = {
+    400: "The upload is malformed or has no image.",
+    401: "The token is missing or wrong.",
+    408: "The upload took too long.",
+    413: "The upload is too large or has too many images.",
+    415: "The upload is neither a form nor an image.",
+    422: "An option is out of its range, or no image can be read.",
+    503: "The server is busy; Retry-After has the seconds to wait.",
+    504: "Captioning took too long.",
 }
 
-
-Upload = tuple[str, bytes]
-"""File name and content."""
-
-
-class _InMemoryParser(MultiPartParser):
-    """Keeps files in memory, never on disk; the middleware limits their size."""
-
-    spool_max_size = 2**62
+Upload = tuple[str, bytes]  # file name and content
 
 
 def create_app(captioner: Captioner, settings: ServerSettings | None = None) -> LimitsMiddleware:
@@ -77,20 +63,24 @@ def create_app(captioner: Captioner, settings: ServerSettings | None = None) -> 
         lifespan=routes.lifespan,
         docs_url=None,
         redoc_url=None,
-        exception_handlers={
-            RequestValidationError: _invalid_query,
-            Exception: _internal_error,
-        },
     )
+    app.add_exception_handler(RequestValidationError, _invalid_query)
+    app.add_exception_handler(OptionError, lambda _, error: error_response(422, str(error)))
+    app.add_exception_handler(QueueFull, lambda *_: busy_response())
+    app.add_exception_handler(Exception, lambda *_: error_response(500, "internal server error: see the server's log"))
     app.mount("/page", StaticFiles(directory=PAGE), "page")
-    for path, file in (("/", "index.html"), ("/docs", "docs.html")):
-        app.add_route(path, partial(_send_file, PAGE / file), ["GET", "HEAD"], include_in_schema=False)
+    app.add_route("/", lambda _: FileResponse(PAGE / "index.html"), ["GET", "HEAD"], include_in_schema=False)
+    app.add_route("/docs", lambda _: FileResponse(PAGE / "docs.html"), ["GET", "HEAD"], include_in_schema=False)
+    errors: dict[int | str, dict[str, object]] = {
+        status: {"model": schemas.ErrorResponse, "description": description} for status, description in _ERRORS.items()
+    }
+    errors[422]["model"] = schemas.CaptionResponse | schemas.ErrorResponse
     app.add_api_route(
         CAPTIONS,
         routes.captions,
         methods=["POST"],
         response_model=schemas.CaptionResponse,
-        responses=_ERRORS,
+        responses=errors,
         openapi_extra={"requestBody": {"required": True, "content": _REQUEST_BODY}},
     )
     app.add_api_route("/v1/models", routes.models)
@@ -102,9 +92,7 @@ def create_app(captioner: Captioner, settings: ServerSettings | None = None) -> 
 
 class _Routes:
     def __init__(self, captioner: Captioner, settings: ServerSettings, metrics: Metrics) -> None:
-        self._captioner = captioner
-        self._settings = settings
-        self._metrics = metrics
+        self._captioner, self._settings, self._metrics = captioner, settings, metrics
         self._readers = ThreadPoolExecutor(READER_THREADS, thread_name_prefix="reader")
 
     @asynccontextmanager
@@ -119,19 +107,13 @@ class _Routes:
         overrides = query.model_dump(exclude={"attention"}, exclude_none=True)
         if overrides.get("temperature"):
             overrides.setdefault("seed", secrets.randbelow(2**31))
-        try:
-            options = self._captioner.options(overrides)
-        except OptionError as error:
-            raise HTTPException(422, str(error)) from error
+        options = self._captioner.options(overrides)
         uploads = await self._uploads(request)
         request.scope["looksay.images"] = len(uploads)
         start = time.perf_counter()
-        try:
-            with self._batcher.reserve(len(uploads)):
-                results = asyncio.gather(*(self._caption(*upload, options, query.attention) for upload in uploads))
-                images = await _unless_disconnected(request, results)
-        except QueueFull:
-            return busy_response()
+        with self._batcher.reserve(len(uploads)):
+            results = asyncio.gather(*(self._caption(*upload, options, query.attention) for upload in uploads))
+            images = await _unless_disconnected(request, results)
         answer = schemas.CaptionResponse(model=self._captioner.name, seconds=time.perf_counter() - start, images=images)
         status = 422 if all(image.error for image in images) else 200
         # Attention maps of many captions take long to serialise; in a thread, the event loop serves others meanwhile.
@@ -145,8 +127,7 @@ class _Routes:
             )
             for bundle in self._captioner.bundles
         ]
-        limits = {name: getattr(self._settings, name) for name in schemas.RequestLimits.model_fields}
-        return schemas.ModelsResponse(models=models, limits=schemas.RequestLimits(**limits))
+        return schemas.ModelsResponse(models=models, limits=schemas.RequestLimits.model_validate(self._settings))
 
     async def healthz(self) -> schemas.Status:
         """Return 200 while the server runs."""
@@ -182,9 +163,10 @@ class _Routes:
             _, parameters = parse_options_header(request.headers["content-type"])
             boundary = parameters[b"boundary"].decode("latin-1")
             headers = Headers({"content-type": f'multipart/form-data; boundary="{boundary}"'})
-            form = await _InMemoryParser(
-                headers, request.stream(), max_files=self._settings.max_images, max_fields=MAX_FORM_FIELDS
-            ).parse()
+            max_files = self._settings.max_images
+            parser = MultiPartParser(headers, request.stream(), max_files=max_files, max_fields=MAX_FORM_FIELDS)
+            parser.spool_max_size = 2**62  # files stay in memory, never on disk; the middleware limits their size
+            form = await parser.parse()
         except (MultiPartException, KeyError) as error:
             reason = str(getattr(error, "message", "")) or "it has no boundary"
             status = 413 if reason.startswith("Too many files") else 400
@@ -198,9 +180,7 @@ class _Routes:
             raise HTTPException(400, "the form has no file: send each image in a field named images")
         return files
 
-    async def _caption(
-        self, name: str, content: bytes, options: DecodingOptions, attention: bool
-    ) -> schemas.ImageResult:
+    async def _caption(self, name: str, content: bytes, options: DecodingOptions, attention: bool) -> ImageResult:
         """Decode and caption an image; an unreadable one becomes a result with its error."""
         start = time.perf_counter()
         reading = self._readers.submit(self._prepare, content)
@@ -208,7 +188,7 @@ class _Routes:
             prepared, (width, height) = await asyncio.wrap_future(reading)
         except ImageError as error:
             self._metrics.images.labels("failed").inc()
-            return schemas.ImageResult(name=name, error=str(error).removeprefix("<bytes>: "))
+            return ImageResult(name=name, error=str(error).removeprefix("<bytes>: "))
         except asyncio.CancelledError:
             if reading.running():  # a thread cannot be cancelled
                 self._batcher.reserve_until_read(reading)
@@ -217,7 +197,7 @@ class _Routes:
         self._metrics.count_captioned()
         results = [schemas.CaptionResult.model_validate(caption) for caption in captions]
         seconds = time.perf_counter() - start
-        return schemas.ImageResult(name=name, width=width, height=height, captions=results, seconds=seconds)
+        return ImageResult(name=name, width=width, height=height, captions=results, seconds=seconds)
 
     def _prepare(self, content: bytes) -> tuple[Prepared, tuple[int, int]]:
         if content.startswith(b"\xff\xd8") and content.count(b"\xff\xda") > MAX_JPEG_SCANS:
@@ -226,24 +206,19 @@ class _Routes:
         return self._captioner.prepare(image), image.size
 
 
-async def _send_file(file: Path, _: Request) -> FileResponse:
-    return FileResponse(file)
-
-
-async def _internal_error(*_: object) -> JSONResponse:
-    return error_response(500, "internal server error: see the log of the server")
-
-
-async def _invalid_query(_: Request, error: RequestValidationError) -> JSONResponse:
+def _invalid_query(_: Request, error: Any) -> JSONResponse:
     problems = [f"{item['loc'][1]} {str(item['input'])[:40]!r}: {item['msg']}" for item in error.errors()]
     return error_response(422, "; ".join(problems))
 
 
-async def _unless_disconnected(
-    request: Request, results: asyncio.Future[list[schemas.ImageResult]]
-) -> list[schemas.ImageResult]:
+async def _unless_disconnected(request: Request, results: asyncio.Future[list[ImageResult]]) -> list[ImageResult]:
     """Wait for results; cancel them if the client disconnects."""
-    disconnect = asyncio.create_task(_disconnected(request))
+
+    async def disconnected() -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+
+    disconnect = asyncio.create_task(disconnected())
     try:
         await asyncio.wait((results, disconnect), return_when=asyncio.FIRST_COMPLETED)
         if not results.done():
@@ -252,8 +227,3 @@ async def _unless_disconnected(
     finally:
         disconnect.cancel()
         results.cancel()
-
-
-async def _disconnected(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass

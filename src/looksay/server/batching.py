@@ -24,26 +24,15 @@ class QueueFull(Exception):
 @dataclass(eq=False)
 class _Job:
     image: Prepared
-    options: DecodingOptions
-    attention: bool
+    options: tuple[DecodingOptions, bool]  # whether with attention
     captions: asyncio.Future[list[Caption]]
 
 
 class Batcher:
-    """Captions images in batches, in a thread of its own, first come, first served.
-
-    Parameters
-    ----------
-    captioner : Captioner
-    settings : ServerSettings
-        Its `queue` and `batch`.
-    metrics : Metrics
-    """
+    """Captions images in batches, in a thread of its own, first come, first served."""
 
     def __init__(self, captioner: Captioner, settings: ServerSettings, metrics: Metrics) -> None:
-        self._captioner = captioner
-        self._settings = settings
-        self._metrics = metrics
+        self._captioner, self._settings, self._metrics = captioner, settings, metrics
         self._jobs: deque[_Job] = deque()
         self._has_jobs = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="captioner")
@@ -51,13 +40,7 @@ class Batcher:
 
     @contextmanager
     def reserve(self, count: int) -> Iterator[None]:
-        """Hold places in the queue for the images of a request.
-
-        Raises
-        ------
-        QueueFull
-            If fewer places are free.
-        """
+        """Hold places in the queue for the images of a request; raise `QueueFull` if fewer are free."""
         if self._queued + count > self._settings.queue:
             raise QueueFull
         self._add_queued(count)
@@ -78,14 +61,13 @@ class Batcher:
 
     async def caption(self, image: Prepared, options: DecodingOptions, *, attention: bool) -> list[Caption]:
         """Return the captions of an image; if cancelled while the image waits, it is not captioned."""
-        job = _Job(image, options, attention, asyncio.get_running_loop().create_future())
+        job = _Job(image, (options, attention), asyncio.get_running_loop().create_future())
         self._jobs.append(job)
         self._has_jobs.set()
         return await job.captions
 
     async def run(self) -> None:
         """Caption batches until cancelled."""
-        loop = asyncio.get_running_loop()
         while True:
             await self._has_jobs.wait()
             if len(self._jobs) < self._settings.batch:
@@ -95,7 +77,7 @@ class Batcher:
                 continue
             self._metrics.batch.observe(len(batch))
             try:
-                captions = await loop.run_in_executor(self._thread, self._generate, batch)
+                captions = await asyncio.get_running_loop().run_in_executor(self._thread, self._generate, batch)
             except Exception as error:  # of any kind: the requests receive it, and later batches are captioned
                 for job in batch:
                     if not job.captions.done():
@@ -106,15 +88,13 @@ class Batcher:
                         job.captions.set_result(captions_of_image)
 
     def _generate(self, batch: list[_Job]) -> list[list[Caption]]:
-        images = [job.image for job in batch]
-        return self._captioner.generate(images, batch[0].options, attention=batch[0].attention)
+        options, attention = batch[0].options
+        return self._captioner.generate([job.image for job in batch], options, attention=attention)
 
     def _next_batch(self) -> list[_Job]:
         """Remove and return the oldest job, and later ones with the same options."""
         waiting = [job for job in self._jobs if not job.captions.done()]
-        batch = [job for job in waiting if (job.options, job.attention) == (waiting[0].options, waiting[0].attention)][
-            : self._settings.batch
-        ]
+        batch = [job for job in waiting if job.options == waiting[0].options][: self._settings.batch]
         self._jobs = deque(job for job in waiting if job not in batch)
         if not self._jobs:
             self._has_jobs.clear()

@@ -56,19 +56,10 @@ def busy_response() -> JSONResponse:
 
 
 class LimitsMiddleware:
-    """ASGI middleware that applies `ServerSettings` to every request, before anything is decoded.
-
-    Parameters
-    ----------
-    app : ASGIApp
-    settings : ServerSettings
-    metrics : Metrics
-    """
+    """ASGI middleware that applies `ServerSettings` to every request, before anything is decoded."""
 
     def __init__(self, app: ASGIApp, settings: ServerSettings, metrics: Metrics) -> None:
-        self._app = app
-        self._settings = settings
-        self._metrics = metrics
+        self._app, self._settings, self._metrics = app, settings, metrics
         self._caption_requests = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

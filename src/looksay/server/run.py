@@ -21,13 +21,7 @@ from looksay.server.settings import ServerSettings
 
 
 def serve(captioner: Captioner, settings: ServerSettings) -> None:
-    """Serve until SIGINT or SIGTERM; then finish the open requests.
-
-    Raises
-    ------
-    OptionError
-        If the address cannot be listened on.
-    """
+    """Serve until SIGINT or SIGTERM; then finish the open requests."""
     warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # images.read refuses such images itself
     for number in (signal.SIGINT, signal.SIGTERM):  # uvicorn shuts down on them and raises them again at the end
         signal.signal(number, lambda *_: sys.exit(0))
@@ -57,9 +51,8 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family, backlog=512)
     except OSError as error:
-        raise OptionError(
-            f"cannot listen on {host}, port {port} ({error.strerror}): use another --port or --host"
-        ) from error
+        message = f"cannot listen on {host}, port {port} ({error.strerror}): use another --port or --host"
+        raise OptionError(message) from error
 
 
 class _JsonFormatter(logging.Formatter):
@@ -78,8 +71,5 @@ def _configure_logging() -> None:
     handler.setFormatter(_JsonFormatter())
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     access_log.setLevel(logging.INFO)
-    for name in (
-        "multipart",
-        "python_multipart",
-    ):  # they warn of malformed uploads, which the response tells the client
+    for name in ("multipart", "python_multipart"):  # they warn of malformed uploads, as the response does
         logging.getLogger(name).setLevel(logging.ERROR)

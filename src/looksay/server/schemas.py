@@ -46,20 +46,20 @@ _Rounded = Annotated[float, AfterValidator(lambda value: round(value, 4))]
 _Maps = Annotated[list[list[list[float]]] | None, BeforeValidator(_to_lists)]
 
 
-class TagResult(BaseModel):
-    """An object that the encoder recognises."""
-
+class _FromAttributes(BaseModel):
     model_config = ConfigDict(from_attributes=True)
+
+
+class TagResult(_FromAttributes):
+    """An object that the encoder recognises."""
 
     name: str
     probability: _Rounded = Field(description="Calibrated probability that a person would mention it.")
     in_caption: bool = Field(description="Whether the caption mentions it.")
 
 
-class CaptionResult(BaseModel):
+class CaptionResult(_FromAttributes):
     """A caption."""
-
-    model_config = ConfigDict(from_attributes=True)
 
     text: str
     tokens: list[str]
@@ -102,7 +102,7 @@ class ModelInfo(BaseModel):
     scores: dict[str, Any]
 
 
-class RequestLimits(BaseModel):
+class RequestLimits(_FromAttributes):
     """Limits of a request."""
 
     max_bytes: int
