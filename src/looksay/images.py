@@ -207,10 +207,11 @@ def _matches(path: Path) -> list[Path]:
 
 
 def _walk(folder: Path, without: Path | None) -> Iterator[Path]:
-    """Yield the images below a folder; links to folders are not followed."""
+    """Yield the images below a folder, and folders that cannot be listed; links to folders are not followed."""
     try:
         names = sorted(os.listdir(folder))  # noqa: PTH208 (names alone: a folder may hold a million)
-    except OSError:  # no permission
+    except OSError:
+        yield folder  # reading it reports why it cannot be listed
         return
     for name in names:
         path = folder / name
