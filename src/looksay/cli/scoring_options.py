@@ -36,9 +36,9 @@ def _prepare_report(_: click.Context, __: click.Parameter, folder: Path | None) 
     """Check before any captions are generated that the report can be written."""
     if folder is None:
         return None
-    from looksay.evaluation import html_page
+    from looksay.evaluation import report
 
-    html_page.environment()
+    report.environment()
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
