@@ -11,7 +11,7 @@ from looksay.data import ALL, Dataset, Record
 from looksay.decoding.options import DecodingOptions
 from looksay.metrics import Scorer
 from looksay.metrics.diversity import diversity
-from looksay.metrics.human_agreement import HumanAgreement
+from looksay.metrics.scores import HumanAgreement
 from looksay.text.tokenizer import tokenize
 
 TOKENIZER = "coco-caption (PTB 3.4.1, without its punctuation)"
