@@ -15,7 +15,7 @@ from conftest import SAID
 
 from looksay import data
 from looksay.cli.main import main
-from looksay.evaluation import html_page
+from looksay.evaluation import report
 from looksay.metrics import score
 from looksay.runtime.bundle import VOCABULARY, Bundle, seal
 from looksay.runtime.hub import locate
@@ -173,7 +173,7 @@ def test_caption_columns_may_be_several(tmp_path: Path) -> None:
 def test_a_report_without_jinja2_is_refused_before_anything_is_scored(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    html_page.environment.cache_clear()
+    report.environment.cache_clear()
     monkeypatch.setitem(sys.modules, "jinja2", None)
     result = run("score", "none.json", "--references", "none.csv", "--report", "r")
     assert result.exit_code == 2

@@ -23,16 +23,9 @@ from looksay.cli.scoring_options import publish, resolve_meteor, scoring_options
 @scoring_options
 @data_options
 def score(
-    predictions: Path,
-    references: Path,
-    prediction_column: str,
-    split: str,
-    report: Path | None,
-    output: Path | None,
-    meteor: bool | None,
-    spice: bool,
-    **options: Any,
-) -> None:
+    predictions: Path, references: Path, prediction_column: str, split: str, report: Path | None, output: Path | None,
+    meteor: bool | None, spice: bool, **options: Any,
+) -> None:  # fmt: skip
     """Score captions as coco-caption does.
 
     PREDICTIONS is a file that looksay caption wrote (JSONL or CSV), COCO's results, or another file of images and

@@ -36,9 +36,9 @@ def _prepare_report(_: click.Context, __: click.Parameter, folder: Path | None) 
     """Check before any captions are generated that the report can be written."""
     if folder is None:
         return None
-    from looksay.evaluation import html_page
+    from looksay.evaluation import report
 
-    html_page.environment()
+    report.environment()
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -52,41 +52,38 @@ def _check_output(_: click.Context, __: click.Parameter, file: Path | None) -> P
     return file
 
 
-_OPTIONS = (
-    click.option(
-        "--report",
-        type=click.Path(path_type=Path, file_okay=False, writable=True),
-        callback=_prepare_report,
-        metavar="DIR",
-        help=f"Write a page with images ({PAGE}), {CAPTIONS} and {SCORES} into a folder.",
-    ),
-    click.option(
-        "--output",
-        type=click.Path(path_type=Path, dir_okay=False, writable=True),
-        callback=_check_output,
-        metavar="FILE",
-        help=f"Write the scores as JSON.  [default: {SCORES} of the report]",
-    ),
-    click.option(
-        "--meteor/--no-meteor",
-        default=None,
-        help="Compute METEOR 1.5 in Java.  [default: if Java and pycocoevalcap are installed]",
-    ),
-    click.option("--spice", is_flag=True, help="Compute SPICE in Java; slow, needs Stanford CoreNLP."),
+_report = click.option(
+    "--report",
+    type=click.Path(path_type=Path, file_okay=False, writable=True),
+    callback=_prepare_report,
+    metavar="DIR",
+    help=f"Write a page with images ({PAGE}), {CAPTIONS} and {SCORES} into a folder.",
 )
+_output = click.option(
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False, writable=True),
+    callback=_check_output,
+    metavar="FILE",
+    help=f"Write the scores as JSON.  [default: {SCORES} of the report]",
+)
+_meteor = click.option(
+    "--meteor/--no-meteor",
+    default=None,
+    help="Compute METEOR 1.5 in Java.  [default: if Java and pycocoevalcap are installed]",
+)
+_spice = click.option("--spice", is_flag=True, help="Compute SPICE in Java; slow, needs Stanford CoreNLP.")
 
 
 def scoring_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the shared options to a command."""
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
+    return _report(_output(_meteor(_spice(command))))
 
 
 def publish(
     evaluation: Evaluation, report: Path | None, output: Path | None, captioner: Captioner | None = None
 ) -> None:
     """Print the table on standard output and write the requested files."""
+    from looksay.evaluation import report as reports
     from looksay.evaluation import text_table
 
     for problem in evaluation.problems:
@@ -94,12 +91,10 @@ def publish(
     for line in text_table.table(evaluation):
         click.echo(line)
     if report:
-        from looksay.evaluation.report import page
-
         pairs = zip(evaluation.records, evaluation.captions, strict=True)
         rows = [json.dumps({"image": str(r.image), "caption": text}, ensure_ascii=False) for r, text in pairs]
         _write(report / CAPTIONS, "".join(f"{row}\n" for row in rows))
-        _write(report / PAGE, page(evaluation, captioner))
+        _write(report / PAGE, reports.page(evaluation, captioner))
         click.echo(f"looksay: report written to {report / PAGE}", err=True)
         output = output or report / SCORES
     if output:

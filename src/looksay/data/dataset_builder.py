@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from looksay.images import EXTENSIONS
 
 _EMPTY = "empty captions, left out"
 _SAMPLE_SIZE = 50  # images looked up to choose the folder of images
+_is_file = os.path.isfile  # unlike Path.is_file, False for names that no file can have
 
 
 @dataclass
@@ -38,17 +40,8 @@ class DatasetBuilder:
     def add(self, name: str, captions: Iterable[str], place: str, split: str = "", id: str = "") -> None:  # noqa: A002
         """Add captions of an image.
 
-        Parameters
-        ----------
-        name : str
-            Path relative to the folder; any other path is a `DataError`.
-        captions : iterable of str
-        place : str
-            File and row, for messages.
-        split : str
-            Any usual name of a split, or empty; it must not change.
-        id : str
-            See `Record`.
+        `name` is a path in the folder, `place` the file and row for messages, and `split` any usual name of a split,
+        which must not change; for `id` see `Record`.
         """
         name = self._normalise_name(name, place)
         if not name:
@@ -153,16 +146,13 @@ class DatasetBuilder:
             flat = relative
         sample = list(relative)[:: max(1, len(relative) // _SAMPLE_SIZE)]
         candidates = [(names, folder) for names in (relative, flat) for folder in folders]
-        names, main_folder = max(
-            candidates, key=lambda candidate: sum(_is_file(candidate[1] / candidate[0][name]) for name in sample)
-        )
-
-        def locate(name: str) -> Path:
-            path = main_folder / names[name]
-            others = (folder / names[name] for folder in folders)
-            return path if not search_all or _is_file(path) else next(filter(_is_file, others), path)
-
-        return {name: locate(name) for name in relative}
+        names, main_folder = max(candidates, key=lambda pair: sum(_is_file(pair[1] / pair[0][name]) for name in sample))
+        paths = {name: main_folder / names[name] for name in relative}
+        if search_all:
+            for name, path in paths.items():
+                if not _is_file(path):
+                    paths[name] = next(filter(_is_file, (folder / names[name] for folder in folders)), path)
+        return paths
 
     def _check_images(self, paths: dict[str, Path]) -> None:
         """Remove images that do not exist from `paths`; count images that exist and have no caption."""
@@ -183,20 +173,5 @@ class DatasetBuilder:
 
 def _candidate_folders(root: Path) -> list[Path]:
     """Return the root, its folders, and their folders of the same name (Kaggle's images/images)."""
-    folders = sorted(path for path in _entries(root) if path.is_dir() and not path.name.startswith("."))
+    folders = sorted(path for path in root.glob("[!.]*") if path.is_dir())  # none if the root cannot be read
     return [root, *(inner for folder in folders for inner in (folder, folder / folder.name) if inner.is_dir())]
-
-
-def _entries(folder: Path) -> list[Path]:
-    try:
-        return list(folder.iterdir())
-    except OSError:  # an unreadable folder holds no usable images
-        return []
-
-
-def _is_file(path: Path) -> bool:
-    """Return whether a file exists; False for names that no file can have."""
-    try:
-        return path.is_file()
-    except (OSError, ValueError):
-        return False

@@ -6,7 +6,7 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -30,17 +30,11 @@ def default_folder() -> Path:
 
 
 class ImageCache:
-    """Images at the size of an `ImageSpec`, decoded once.
+    """Images at the size of an `ImageSpec`, decoded once, in a folder below the given one or `default_folder`.
 
     The folder's name is a hash of the spec and of every image's path, size and modification time, so that a changed
-    image or another spec makes another cache.
-
-    Attributes
-    ----------
-    folder : Path
-        Folder of this cache, in the given one or in `default_folder`.
-    problems : dict of int to str
-        Errors of the images that cannot be read, by index in `paths`; they are logged.
+    image or another spec makes another cache. `problems` holds the errors of the images that cannot be read, by index
+    in `paths`; they are logged.
 
     Raises
     ------
@@ -49,19 +43,25 @@ class ImageCache:
     """
 
     def __init__(self, paths: Sequence[Path], spec: ImageSpec, folder: Path | None = None) -> None:
-        self.folder = (folder or default_folder()) / f"images-{_hash(paths, spec)}"
+        def decode(path: Path) -> NDArray[np.uint8] | ImageError:
+            try:
+                return images.resize(images.read(path, least=spec.size), spec)
+            except ImageError as error:
+                return error
 
         def write(indices: range, rows: Rows, advance: Callable[[int], None]) -> Problems:
             problems = {}
-            results = _decode([paths[index] for index in indices], spec)
-            for row, (index, result) in enumerate(zip(indices, results, strict=True)):
-                if isinstance(result, ImageError):
-                    problems[index] = str(result)
-                else:
-                    rows[row] = result
-                advance(1)
+            with ThreadPoolExecutor() as pool:  # Pillow releases the GIL
+                results = pool.map(decode, (paths[index] for index in indices))
+                for row, (index, result) in enumerate(zip(indices, results, strict=True)):
+                    if isinstance(result, ImageError):
+                        problems[index] = str(result)
+                    else:
+                        rows[row] = result
+                    advance(1)
             return problems
 
+        self.folder = (folder or default_folder()) / f"images-{_hash(paths, spec)}"
         shape = (spec.size, spec.size, 3)
         self._rows = Shards(self.folder, len(paths), shape, np.uint8, write, "decoding images")
         self.problems = self._rows.problems
@@ -88,14 +88,3 @@ def _hash(paths: Sequence[Path], spec: ImageSpec) -> str:
 
     text = json.dumps([repr(spec), [facts(path) for path in paths]])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def _decode(paths: Sequence[Path], spec: ImageSpec) -> Iterator[NDArray[np.uint8] | ImageError]:
-    def decode(path: Path) -> NDArray[np.uint8] | ImageError:
-        try:
-            return images.resize(images.read(path, least=spec.size), spec)
-        except ImageError as error:
-            return error
-
-    with ThreadPoolExecutor() as pool:  # Pillow releases the GIL
-        yield from pool.map(decode, paths)

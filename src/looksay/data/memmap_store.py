@@ -19,12 +19,8 @@ from numpy.typing import DTypeLike, NDArray
 from looksay.atomic_files import replacing
 from looksay.errors import DataError
 
-SHARD = 512 * 1024**2
-"""Maximum bytes of a file, unless a single row is larger."""
-
-WAIT_LIMIT = 30 * 60.0
-"""Seconds that a process waits for the writer without a sign of life."""
-
+SHARD = 512 * 1024**2  # maximum bytes of a file, unless a single row is larger
+WAIT_LIMIT = 30 * 60.0  # seconds that a process waits for the writer without a sign of life
 _HEARTBEAT = 10.0  # seconds between two signs of life of the writer
 
 T = TypeVar("T")
@@ -35,57 +31,39 @@ Write = Callable[[range, Rows, Callable[[int], None]], Problems | None]
 
 
 class Shards:
-    """Rows computed once and stored in several files.
+    """Rows of one shape and type, computed once and stored in several files of a folder whose name identifies them.
 
     Existing files are kept, so interrupted builds resume. Of the processes that train together on a machine, the first
-    writes and the others wait.
-
-    Parameters
-    ----------
-    folder : Path
-        Its name must identify the content.
-    count, shape, dtype
-        Number of rows, and shape and type of a row.
-    write : callable
-        See `Write`; the problems it returns are stored as the attribute `problems`.
-    label : str
-        Label of the progress bar.
-
-    Raises
-    ------
-    DataError
-        If a file cannot be written, or if the process that writes it has stopped.
+    calls `write` with the rows to fill, and the others wait; the problems it returns are stored as `problems`. A file
+    that cannot be written is a `DataError`, and so is a writer that has stopped.
     """
 
     def __init__(
         self, folder: Path, count: int, shape: tuple[int, ...], dtype: DTypeLike, write: Write, label: str
     ) -> None:
-        self.count = count
+        self._count = count
         self._rows_per_file = max(1, SHARD // max(1, int(np.prod(shape)) * np.dtype(dtype).itemsize))
         starts = range(0, count, self._rows_per_file)
         self._files = [folder / f"{number:05}.npy" for number in range(len(starts))]
-        missing = [start for start, file in zip(starts, self._files, strict=True) if not file.is_file()]
+        ranges = [range(start, min(start + self._rows_per_file, count)) for start in starts]
+        missing = {file: indices for file, indices in zip(self._files, ranges, strict=True) if not file.is_file()}
         if missing and is_writer():
-            ranges = [range(start, min(start + self._rows_per_file, count)) for start in missing]
-            with progress(None, sum(map(len, ranges)), label) as bar:
-                for indices in ranges:
-                    file = self._files[indices.start // self._rows_per_file]
+            with progress(None, sum(map(len, missing.values())), label) as bar:
+                for file, indices in missing.items():
                     with new_rows(file, np.dtype(dtype), (len(indices), *shape)) as rows:
-                        problems = write(indices, rows, bar.update)
-                        if problems:
+                        if problems := write(indices, rows, bar.update):
                             with replacing(file.with_suffix(".json")) as temporary:
                                 temporary.write_text(json.dumps(problems), encoding="utf-8")
-        for file in self._files:
-            wait_for(file)
         self._memmaps: list[Rows | None] = [None] * len(self._files)
         self.problems: Problems = {}
         for file in self._files:
+            wait_for(file)
             if (note := file.with_suffix(".json")).is_file():
                 problems_by_index = json.loads(note.read_text(encoding="utf-8"))
                 self.problems |= {int(index): problem for index, problem in problems_by_index.items()}
 
     def __len__(self) -> int:
-        return self.count
+        return self._count
 
     def __getitem__(self, index: int) -> Rows:
         """Return a row; it is read from disk when it is used."""
@@ -105,10 +83,7 @@ def is_writer() -> bool:
 def wait_for(file: Path, limit: float | None = None) -> None:
     """Wait until another process has written a file with `new_rows`.
 
-    Raises
-    ------
-    DataError
-        After `limit` seconds (by default `WAIT_LIMIT`) without a sign of life of that process.
+    After `limit` seconds (by default `WAIT_LIMIT`) without a sign of life of that process, raise a `DataError`.
     """
     limit = WAIT_LIMIT if limit is None else limit
     last_sign, deadline = 0.0, time.monotonic() + limit

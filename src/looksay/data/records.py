@@ -16,54 +16,26 @@ ALL = "all"
 
 @dataclass(frozen=True)
 class Record:
-    """An image and its reference captions.
-
-    Attributes
-    ----------
-    image : Path
-    references : tuple of str
-        Captions as their authors wrote them.
-    split : {"train", "val", "test"}
-    id : str
-        The data set's own number for the image (COCO's image id), or empty.
-    source : str
-        In a mixture of data sets, the name of the record's data set; else empty.
-    """
+    """An image and its reference captions."""
 
     image: Path
-    references: tuple[str, ...]
-    split: str
-    id: str = ""
-    source: str = ""
+    references: tuple[str, ...]  # as their authors wrote them
+    split: str  # train, val or test
+    id: str = ""  # the data set's own number for the image (COCO's image id)
+    source: str = ""  # in a mixture of data sets, the name of the record's data set
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set that was read.
-
-    Attributes
-    ----------
-    folder : Path
-    layout : str
-        Name of the recognised layout, for the log.
-    records : tuple of Record
-    problems : tuple of str
-        Parts of the data set that were left out and why, one line for each kind.
-    """
+    """A data set that was read."""
 
     folder: Path
-    layout: str
+    layout: str  # the recognised layout, for the log
     records: tuple[Record, ...]
-    problems: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()  # what was left out and why, one line for each kind
 
     def split(self, name: str) -> list[Record]:
-        """Return the records of a split, or all records for ``all``.
-
-        Raises
-        ------
-        DataError
-            If there are none.
-        """
+        """Return the records of a split, or all records for ``all``; a `DataError` if there are none."""
         records = [record for record in self.records if name in (record.split, ALL)]
         if not records:
             counts = Counter(record.split for record in self.records)

@@ -15,43 +15,29 @@ from looksay.text.tokenizer import tokenize
 
 @dataclass(frozen=True)
 class Summary:
-    """Statistics of a data set.
+    """Statistics of a data set."""
 
-    Attributes
-    ----------
-    images, captions : dict of str to int
-        Counts by split, without empty splits.
-    references : dict of int to int
-        Number of images by their number of captions.
-    lengths : dict of int to int
-        Number of captions by their number of words.
-    words : dict of str to int
-        Number of occurrences of each word, the most frequent first.
-    """
-
-    images: dict[str, int]
-    captions: dict[str, int]
-    references: dict[int, int]
-    lengths: dict[int, int]
-    words: dict[str, int]
+    images: dict[str, int]  # by split, without empty splits
+    captions: dict[str, int]  # by split
+    references: dict[int, int]  # number of images by their number of captions
+    lengths: dict[int, int]  # number of captions by their number of words
+    words: dict[str, int]  # occurrences of each word, the most frequent first
 
 
 def summarise(dataset: Dataset) -> Summary:
     """Count images, captions and words."""
-    images, captions, lengths, words = Counter[str](), Counter[str](), Counter[int](), Counter[str]()
-    for record in dataset.records:
-        images[record.split] += 1
-        captions[record.split] += len(record.references)
-        for caption in record.references:
-            tokens = tokenize(caption)
-            lengths[len(tokens)] += 1
-            words.update(tokens)
+    records = {split: dataset.split(split) for split in SPLITS if any(r.split == split for r in dataset.records)}
+    lengths, words = Counter[int](), Counter[str]()
+    for caption in (caption for record in dataset.records for caption in record.references):
+        tokens = tokenize(caption)
+        lengths[len(tokens)] += 1
+        words.update(tokens)
     return Summary(
-        {split: images[split] for split in SPLITS if images[split]},
-        {split: captions[split] for split in SPLITS if images[split]},
-        dict(sorted(Counter(len(record.references) for record in dataset.records).items())),
-        dict(sorted(lengths.items())),
-        dict(words.most_common()),
+        images={split: len(members) for split, members in records.items()},
+        captions={split: sum(len(record.references) for record in members) for split, members in records.items()},
+        references=dict(sorted(Counter(len(record.references) for record in dataset.records).items())),
+        lengths=dict(sorted(lengths.items())),
+        words=dict(words.most_common()),
     )
 
 

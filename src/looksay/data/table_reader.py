@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -57,42 +57,32 @@ class Columns(NamedTuple):
 
 
 class TableRow(NamedTuple):
-    """A row: its place in the file, image, captions, split and all its values by column."""
+    """A row of a table."""
 
-    place: str
+    place: str  # file and line
     image: str
     captions: list[str]
     split: str
-    values: dict[str, Any]
+    values: dict[str, Any]  # by column
 
 
 class Table:
     """The rows of a file, to be iterated once.
 
-    Attributes
-    ----------
-    header : tuple of str
-        All columns.
-    columns : Columns
-        Columns that the options name, or else guessed from the header and the first row.
-    mended_rows : list of str
-        Places of rows with a known defect that was mended.
-
-    Raises
-    ------
-    DataError
-        If the columns are not recognised, if there is no row, or if a row is broken.
+    `header` holds all columns, `columns` those that the options name or that are guessed from the header and the first
+    row, `mended_rows` the places of rows with a known defect that was mended. Unknown columns, a table without rows and
+    broken rows are a `DataError`.
     """
 
     def __init__(self, file: Path, options: ReadOptions, captions: CaptionNames = REFERENCES) -> None:
         self.file = file
         self.mended_rows: list[str] = []
-        rows: Iterable[Row]
         if file.suffix.lower() in (".json", *_JSON_LINES):
-            rows = list(_json_rows(file) if file.suffix.lower() == ".json" else _json_lines(file))
-            if not rows:
+            json_rows = list(_json_rows(file) if file.suffix.lower() == ".json" else _json_lines(file))
+            if not json_rows:
                 raise DataError(f"{file} has no rows")
-            self.header = tuple(dict.fromkeys(name for _, row in rows for name in row))
+            self.header = tuple(dict.fromkeys(name for _, row in json_rows for name in row))
+            rows = iter(json_rows)
         else:
             text = text_files.read(file)
             delimiter = _detect_delimiter(text, file, options, captions)
@@ -100,10 +90,9 @@ class Table:
             self._has_header = not _is_image_row(first_cells)
             self.header = tuple(first_cells) if self._has_header else ("image", "caption")
             rows = self._delimited_rows(text, delimiter)
-        self.columns = _find_columns(self.header, options, captions)
-        if problem := _column_problem(self.header, self.columns, options, captions):
+        self.columns, problem = _find_columns(self.header, options, captions)
+        if problem:
             raise DataError(f"{file}{problem}")
-        rows = iter(rows)
         first = next(rows, None)
         if first is None:
             raise DataError(f"{file} has no rows")
@@ -206,9 +195,8 @@ def _detect_delimiter(text: str, file: Path, options: ReadOptions, captions: Cap
         raise DataError(f"{file} is empty")
     headers = {delimiter: [cell.strip(' "') for cell in first.split(delimiter)] for delimiter in _DELIMITERS}
     for delimiter, header in headers.items():
-        columns = _find_columns(header, options, captions)
-        is_known = _is_image_row(header) or not _column_problem(header, columns, options, captions)
-        if len(header) > 1 and is_known:
+        _, problem = _find_columns(header, options, captions)
+        if len(header) > 1 and (_is_image_row(header) or not problem):
             return delimiter
     return max(headers, key=lambda delimiter: len(headers[delimiter]))
 
@@ -218,28 +206,27 @@ def _is_image_row(cells: Sequence[str]) -> bool:
     return len(cells) == 2 and Path(_CAPTION_NUMBER.sub("", cells[0])).suffix.lower() in EXTENSIONS
 
 
-def _find_columns(header: Sequence[str], options: ReadOptions, captions: CaptionNames) -> Columns:
-    """Return the columns that the options name, or else guessed from the header; empty where there is none."""
-    return Columns(
+def _find_columns(header: Sequence[str], options: ReadOptions, captions: CaptionNames) -> tuple[Columns, str]:
+    """Return the columns that the options name or that are guessed, and the problem with them, to follow the file."""
+    columns = Columns(
         options.image_column or _guess(header, _IMAGE),
         options.caption_column or _guess_captions(header, captions.names),
         options.split_column or _guess(header, _SPLIT),
     )
-
-
-def _column_problem(header: Sequence[str], columns: Columns, options: ReadOptions, captions: CaptionNames) -> str:
-    """Return what is wrong with the columns, to follow the file's name in an error; empty if nothing is."""
     existing = ", ".join(header) or "none"
     if repeated := next((name for name in header if header.count(name) > 1), None):
-        return f" has two columns {repeated!r}; rename one"
+        return columns, f" has two columns {repeated!r}; rename one"
     for name in filter(None, (options.image_column, *options.caption_column, options.split_column)):
         if name not in header:
-            return f" has no column {name!r}; it has {existing}"
+            return columns, f" has no column {name!r}; it has {existing}"
     if columns.image and columns.captions:
-        return ""
+        return columns, ""
     names, missing = (captions.names, "caption") if columns.image else (_IMAGE, "image")
     expected = names.replace(" ", ", ")
-    return f": no column of {missing}s among {existing}; expected {expected}; {captions.advice.format(missing)}"
+    return (
+        columns,
+        f": no column of {missing}s among {existing}; expected {expected}; {captions.advice.format(missing)}",
+    )
 
 
 def _letters(name: str) -> str:

@@ -36,18 +36,18 @@ def lines(path: Path) -> list[tuple[int, str]]:
 
 def parse_json(text: str, place: str) -> Any:
     """Parse a JSON text without repeated keys; `place` names it in errors."""
+
+    def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        content = dict(pairs)
+        if len(content) < len(pairs):
+            key, _ = Counter(key for key, _ in pairs).most_common(1)[0]
+            raise ValueError(f"key {key!r} occurs twice")
+        return content
+
     try:
-        return json.loads(text, object_pairs_hook=_unique_keys)
+        return json.loads(text, object_pairs_hook=unique_keys)
     except (ValueError, RecursionError) as error:
         raise DataError(f"{place} is not JSON: {error}") from error
-
-
-def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    content = dict(pairs)
-    if len(content) < len(pairs):
-        key, _ = Counter(key for key, _ in pairs).most_common(1)[0]
-        raise ValueError(f"key {key!r} occurs twice")
-    return content
 
 
 def read_json_object(path: Path) -> dict[str, Any]:

@@ -12,26 +12,11 @@ from looksay.errors import DataError
 
 
 def read(file: Path, words: Sequence[str], seed: int = 0) -> tuple[NDArray[np.float32], int]:
-    """Return vectors for words; words that the file lacks get random ones of the file's mean and deviation.
+    """Return vectors for words, shape (words, size), and how many of the words the file has.
 
-    Parameters
-    ----------
-    file : Path
-        In GloVe's format; a first line of two numbers, as word2vec and fastText write it, is skipped.
-    words : sequence of str
-    seed : int
-        Seed of the random vectors.
-
-    Returns
-    -------
-    vectors : ndarray of float32, shape (words, size)
-    known : int
-        Number of words that the file has.
-
-    Raises
-    ------
-    DataError
-        If the file cannot be read, if a line is broken, or if it has none of the words.
+    Words that the file lacks get random vectors of the file's mean and deviation. A first line of two numbers, as
+    word2vec and fastText write it, is skipped. A file that cannot be read, a broken line, or a file that has none of
+    the words is a `DataError`.
     """
     vectors_by_index = known(file, words)
     if not vectors_by_index:

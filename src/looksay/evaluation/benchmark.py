@@ -21,30 +21,27 @@ PERCENTILES = (50, 90, 99)
 
 @dataclass(frozen=True)
 class Latency:
-    """Seconds for one image at `PERCENTILES`, without loading the model, and those of its `PARTS`.
+    """Latency without loading the model."""
 
-    Also the mean number of words of a caption, and the number of images measured.
-    """
-
-    whole: tuple[float, ...]
-    parts: dict[str, tuple[float, ...]]
-    words: float
-    images: int
+    whole: tuple[float, ...]  # seconds for one image at `PERCENTILES`
+    parts: dict[str, tuple[float, ...]]  # the same for each of its `PARTS`
+    words: float  # mean number of words of a caption
+    images: int  # number of images measured
 
 
 def latency(captioner: Captioner, sources: Sequence[ImageSource], options: DecodingOptions, seconds: float) -> Latency:
     """Caption images one by one for some seconds, each at least once."""
     times: list[list[float]] = []
     words: list[int] = []
-    end = 0.0
+    end, clock = 0.0, time.perf_counter
     for source in cycle(sources):
-        marks = [time.perf_counter()]
+        marks = [clock()]
         prepared = [captioner.prepare(source)]
-        marks.append(time.perf_counter())
+        marks.append(clock())
         state = captioner.encode(prepared)
-        marks.append(time.perf_counter())
+        marks.append(clock())
         ((best, *_),) = captioner.decode(state, options)
-        marks.append(time.perf_counter())
+        marks.append(clock())
         if end:  # the first image is for warming up
             times.append(np.diff(marks).tolist())
             words.append(len(best.tokens))

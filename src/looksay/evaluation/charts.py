@@ -16,28 +16,14 @@ _BINS = 20
 
 @dataclass(frozen=True)
 class Chart:
-    """A histogram.
-
-    Attributes
-    ----------
-    title : str
-    mean : float
-    mean_x : float
-        Position of the mean, 0 to `WIDTH`.
-    bars : list of (str, float, float, float, float, float)
-        Label, share in percent, x, y, width and height.
-    outline : list of (float, float)
-        Corners of a second histogram, drawn as a line.
-    ends : (str, str)
-        Labels of the axis.
-    """
+    """A histogram."""
 
     title: str
     mean: float
-    mean_x: float
-    bars: list[tuple[str, float, float, float, float, float]]
-    outline: list[tuple[float, float]]
-    ends: tuple[str, str]
+    mean_x: float  # position of the mean, 0 to `WIDTH`
+    bars: list[tuple[str, float, float, float, float, float]]  # label, share in percent, x, y, width and height
+    outline: list[tuple[float, float]]  # corners of a second histogram, drawn as a line
+    ends: tuple[str, str]  # labels of the axis
 
 
 def score_histogram(title: str, values: Sequence[float], high: float) -> Chart:

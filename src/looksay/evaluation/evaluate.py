@@ -36,9 +36,7 @@ def evaluate(
 
     Parameters
     ----------
-    captioner : Captioner
-    dataset : Dataset
-    split : str
+    captioner, dataset, split
     batch : int
         Images captioned together.
     meteor, spice : bool
@@ -120,7 +118,4 @@ class _TeacherForcing:
             self.log_prob += float(log_probs[np.arange(len(tokens)), tokens].sum(dtype=np.float64))
 
     def measures(self) -> dict[str, float]:
-        return {
-            "word accuracy %": 100 * self.correct / self.words,
-            "perplexity": math.exp(-self.log_prob / self.words),
-        }
+        return {"word accuracy %": 100 * self.correct / self.words, "perplexity": math.exp(-self.log_prob / self.words)}

@@ -32,9 +32,8 @@ def read(file: Path, dataset: Dataset, split: str, column: str = "") -> Predicti
         JSONL as ``looksay caption --format jsonl`` writes it, CSV or TSV with such columns, COCO's results
         (``[{"image_id": …, "caption": …}]``) or one JSON object of image to caption. An image is identified by its
         path, its file name with or without suffix, or the data set's own id.
-    dataset : Dataset
-    split : str
-        Or ``all``.
+    dataset, split
+        The images; the split may be ``all``.
     column : str
         Column of the captions; by default it is guessed from its name.
 
@@ -61,24 +60,18 @@ def read(file: Path, dataset: Dataset, split: str, column: str = "") -> Predicti
     if not captioned:
         details = f"; {text_files.describe_problem('captions of unknown images', unmatched)}" if unmatched else ""
         raise DataError(f"{file}: no caption is of an image of the {split} split of {dataset.folder}{details}")
-    problems = [
-        text_files.describe_problem(kind, places)
-        for kind, places in (
-            ("captions of images that are not in the references, not scored", unmatched),
-            ("images without a caption, not scored", without_caption),
-            ("captions whose image was matched by its file name only", matcher.matched_by_file_name),
-        )
-        if places
-    ]
+    places_of = {
+        "captions of images that are not in the references, not scored": unmatched,
+        "images without a caption, not scored": without_caption,
+        "captions whose image was matched by its file name only": matcher.matched_by_file_name,
+    }
+    problems = [text_files.describe_problem(kind, places) for kind, places in places_of.items() if places]
     other_splits, missing = len(caption_of) - len(captioned), len(records) - len(captioned)
     if other_splits:
         problems.append(f"captions of other splits, not scored: {other_splits:,}")
     if missing:
         problems.append(f"images of the split without a caption, not scored: {missing:,} of {len(records):,}")
     return Predictions(captioned, [caption_of[record] for record in captioned], problems)
-
-
-_Names = dict[str, Record | None]  # None for a name of several images
 
 
 class _ImageMatcher:
@@ -89,36 +82,29 @@ class _ImageMatcher:
 
     def __init__(self, records: Sequence[Record], folder: Path) -> None:
         self.matched_by_file_name: list[str] = []
-        self._maps: tuple[_Names, _Names, _Names, _Names] = ({}, {}, {}, {})
-        ids, paths, names, stems = self._maps
+        self._records: dict[tuple[str, str], Record | None] = {}  # by kind and name; None for a name of several images
         for record in records:
             path = record.image
             relative = PurePosixPath(path.relative_to(folder) if path.is_relative_to(folder) else path)
-            _register(ids, record.id or _coco_id(path.stem), record)
-            for name in {str(path), str(path.absolute()), str(relative)}:
-                _register(paths, name, record)
-            _register(names, path.name, record)
-            _register(stems, path.stem, record)
+            keys = {("path", name) for name in (str(path), str(path.absolute()), str(relative))}
+            keys |= {("id", record.id or _coco_id(path.stem)), ("name", path.name), ("stem", path.stem)}
+            for key in keys:
+                self._records[key] = record if self._records.get(key, record) is record else None
 
     def find(self, image: str, place: str) -> Record | None:
         """Return the image of that name, or None; a name of several images is an error."""
-        ids, paths, names, stems = self._maps
         path = PurePosixPath(image.replace("\\", "/"))
-        candidates = [(ids, image), (paths, image), (paths, str(Path(image).absolute()))]
-        candidates += [(paths, str(PurePosixPath(*path.parts[start:]))) for start in range(1, len(path.parts) - 1)]
-        candidates += [(names, path.name), (stems, path.name)]
-        for records, name in candidates:
-            if name in records:
-                if (record := records[name]) is None:
-                    raise DataError(f"{place}: {image} is the name of several images; use its path")
-                if records is not ids and records is not paths and len(path.parts) > 1:
-                    self.matched_by_file_name.append(f"{place}: {image}")
-                return record
-        return None
-
-
-def _register(names: _Names, name: str, record: Record) -> None:
-    names[name] = record if names.get(name, record) is record else None
+        keys = [("id", image), ("path", image), ("path", str(Path(image).absolute()))]
+        keys += [("path", str(PurePosixPath(*path.parts[start:]))) for start in range(1, len(path.parts) - 1)]
+        keys += [("name", path.name), ("stem", path.name)]
+        key = next((key for key in keys if key in self._records), None)
+        if key is None:
+            return None
+        if (record := self._records[key]) is None:
+            raise DataError(f"{place}: {image} is the name of several images; use its path")
+        if key[0] in ("name", "stem") and len(path.parts) > 1:
+            self.matched_by_file_name.append(f"{place}: {image}")
+        return record
 
 
 def _coco_id(stem: str) -> str:

@@ -1,21 +1,22 @@
-"""Report of an evaluation as one self-contained HTML page."""
+"""Report of an evaluation as one self-contained HTML page, from ``templates/report.html``."""
 
 from __future__ import annotations
 
+import functools
 import math
 import random
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 
 import looksay
 from looksay.captioner import Captioner
 from looksay.data import Record
-from looksay.errors import ImageError
+from looksay.errors import ImageError, MissingExtra
 from looksay.evaluation import charts, text_table
-from looksay.evaluation.html_page import render
 from looksay.evaluation.scoring import Evaluation
 from looksay.evaluation.thumbnails import STRIP_STYLE, attention_strip, thumbnail
 from looksay.metrics.diversity import MEANING, overused_and_underused_words
@@ -27,7 +28,16 @@ _STRIPS = 6  # images with attention maps
 _WORDS = 15  # overused and underused words
 _LONGEST = 30  # words; longer captions share a bar
 
-_Gallery = tuple[str, str, Sequence[int]]  # heading, note, indices of images
+
+@functools.cache
+def environment() -> Any:
+    """Return the Jinja2 environment of ``evaluation/templates``; a `MissingExtra` if Jinja2 is not installed."""
+    try:
+        import jinja2
+    except ImportError as error:
+        raise MissingExtra("Writing a report", "metrics") from error
+    loader, undefined = jinja2.PackageLoader("looksay.evaluation"), jinja2.StrictUndefined
+    return jinja2.Environment(loader=loader, autoescape=True, undefined=undefined, trim_blocks=True, lstrip_blocks=True)
 
 
 def page(evaluation: Evaluation, captioner: Captioner | None = None) -> str:
@@ -46,28 +56,27 @@ def page(evaluation: Evaluation, captioner: Captioner | None = None) -> str:
     """
     ranked = _rank(evaluation)
     sample = random.Random(0).sample(ranked, min(_GALLERY, len(ranked)))  # noqa: S311 (the same in every report)
-    return render(
-        "report.html",
-        title=f"{evaluation.facts['model']} on {evaluation.facts['split']}",
-        version=looksay.__version__,
-        headlines=list(text_table.headlines(evaluation)),
-        evaluation=evaluation,
-        human=evaluation.human_agreement,
-        human_note=text_table.human_note(evaluation),
-        undefined=text_table.undefined(evaluation),
-        meaning=MEANING,
-        charts=_charts(evaluation),
-        chart_width=charts.WIDTH,
-        chart_height=charts.HEIGHT,
-        galleries=_galleries(evaluation, ranked, sample),
-        strips=_strips(evaluation, captioner, sample) if captioner else None,
-        strip_style=STRIP_STYLE,
-        repeated=_repeated_captions(evaluation),
-        word_tables=_word_tables(evaluation),
-        thumbnail=thumbnail,
-        scaled=text_table.scaled,
-        plain=text_table.plain,
+    text: str = (
+        environment()
+        .get_template("report.html")
+        .render(
+            title=f"{evaluation.facts['model']} on {evaluation.facts['split']}",
+            version=looksay.__version__,
+            evaluation=evaluation,
+            table=text_table,
+            meaning=MEANING,
+            charts=_charts(evaluation),
+            chart_width=charts.WIDTH,
+            chart_height=charts.HEIGHT,
+            galleries=_galleries(evaluation, ranked, sample),
+            strips=_strips(evaluation, captioner, sample) if captioner else None,
+            strip_style=STRIP_STYLE,
+            repeated=_repeated_captions(evaluation),
+            word_tables=_word_tables(evaluation),
+            thumbnail=thumbnail,
+        )
     )
+    return text
 
 
 def _rank(evaluation: Evaluation) -> list[int]:
@@ -89,17 +98,17 @@ def _charts(evaluation: Evaluation) -> list[charts.Chart]:
     return [*histograms, charts.count_histogram(title, lengths, human_lengths, _LONGEST)]
 
 
-def _galleries(evaluation: Evaluation, ranked: Sequence[int], sample: Sequence[int]) -> list[_Gallery]:
+def _galleries(
+    evaluation: Evaluation, ranked: Sequence[int], sample: Sequence[int]
+) -> list[tuple[str, str, Sequence[int]]]:
+    """Return headings, notes and indices of images."""
     metric = "ROUGE-L" if math.isnan(evaluation.by_image["CIDEr-D"][0]) else "CIDEr-D"
     if len(ranked) <= 2 * _GALLERY:
         return [("Captions", f"All captions, from the highest {metric} to the lowest.", ranked[::-1])]
+    worst = f"Captions with the lowest {metric}: they show what the model does not recognise."
     return [
         ("Best", f"Captions with the highest {metric}.", ranked[: -_GALLERY - 1 : -1]),
-        (
-            "Worst",
-            f"Captions with the lowest {metric}: they show what the model does not recognise.",
-            ranked[:_GALLERY],
-        ),
+        ("Worst", worst, ranked[:_GALLERY]),
         ("Random sample", "Typical captions.", sample),
     ]
 
@@ -107,17 +116,15 @@ def _galleries(evaluation: Evaluation, ranked: Sequence[int], sample: Sequence[i
 def _strips(evaluation: Evaluation, captioner: Captioner, indices: Sequence[int]) -> list[tuple[str, str]]:
     """Return captions and their attention strips as HTML; only of captions that are decoded as they were scored."""
     options = asdict(evaluation.decoding) if evaluation.decoding else {}
+    options["num_captions"] = 1
+    paths = {index: evaluation.records[index].image for index in indices[:_STRIPS]}
     strips = []
-    for index in indices[:_STRIPS]:
-        path = evaluation.records[index].image
-        try:
-            caption = captioner(path, attention=True, **{**options, "num_captions": 1})
-        except ImageError:
+    for index, outcome in zip(paths, captioner.outcomes(paths.values(), attention=True, **options), strict=True):
+        small = thumbnail(paths[index])
+        if isinstance(outcome, ImageError) or outcome[0].text != evaluation.captions[index] or small is None:
             continue
-        small = thumbnail(path)
-        strip = attention_strip(caption, small) if small and caption.text == evaluation.captions[index] else ""
-        if strip:
-            strips.append((caption.text, strip))
+        if strip := attention_strip(outcome[0], small):
+            strips.append((outcome[0].text, strip))
     return strips
 
 
@@ -133,5 +140,5 @@ def _repeated_captions(evaluation: Evaluation) -> list[tuple[str, list[Record]]]
 def _word_tables(evaluation: Evaluation) -> list[tuple[str, list[tuple[str, float, float]]]]:
     captions = [tokenize(caption) for caption in evaluation.captions]
     references = [[tokenize(caption) for caption in record.references] for record in evaluation.records]
-    overused, underused = overused_and_underused_words(captions, references, _WORDS)
-    return [("overused", overused), ("underused", underused)]
+    tables = overused_and_underused_words(captions, references, _WORDS)
+    return list(zip(("overused", "underused"), tables, strict=True))

@@ -11,7 +11,7 @@ from looksay.data import ALL, Dataset, Record
 from looksay.decoding.options import DecodingOptions
 from looksay.metrics import Scorer
 from looksay.metrics.diversity import diversity
-from looksay.metrics.human_agreement import HumanAgreement
+from looksay.metrics.scores import HumanAgreement
 from looksay.text.tokenizer import tokenize
 
 TOKENIZER = "coco-caption (PTB 3.4.1, without its punctuation)"
@@ -19,40 +19,18 @@ TOKENIZER = "coco-caption (PTB 3.4.1, without its punctuation)"
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Captions with all their scores.
+    """Captions with all their scores."""
 
-    Attributes
-    ----------
-    facts : dict
-        Names of the model, the data set and the split.
-    records : list of Record
-        Images with their references.
-    captions : list of str
-        A caption of each image.
-    scores : dict of str to float
-        Not multiplied by 100.
-    human_agreement : HumanAgreement
-        Scores of the references against each other.
-    diversity, human_diversity : dict of str to float
-        See `looksay.metrics.diversity`; human diversity is that of the first reference of each image.
-    by_image : dict of str to list of float
-        ROUGE-L and CIDEr-D of each caption.
-    decoding : DecodingOptions, optional
-        All options that the captions were decoded with, if a model generated them.
-    problems : list of str
-        Images that were not scored, and why.
-    """
-
-    facts: dict[str, Any]
+    facts: dict[str, Any]  # names of the model, the data set and the split
     records: list[Record]
-    captions: list[str]
-    scores: dict[str, float]
-    human_agreement: HumanAgreement
-    diversity: dict[str, float]
-    human_diversity: dict[str, float]
-    by_image: dict[str, list[float]]
-    decoding: DecodingOptions | None = None
-    problems: list[str] = field(default_factory=list)
+    captions: list[str]  # a caption of each image
+    scores: dict[str, float]  # not multiplied by 100
+    human_agreement: HumanAgreement  # scores of the references against each other
+    diversity: dict[str, float]  # see `looksay.metrics.diversity`
+    human_diversity: dict[str, float]  # of the first reference of each image
+    by_image: dict[str, list[float]]  # ROUGE-L and CIDEr-D of each caption
+    decoding: DecodingOptions | None = None  # all options of decoding, if a model generated the captions
+    problems: list[str] = field(default_factory=list)  # images that were not scored, and why
 
     @property
     def references(self) -> tuple[int, int]:
@@ -92,32 +70,22 @@ def score_captions(
     spice: bool = False,
     problems: Sequence[str] = (),
 ) -> Evaluation:
-    """Score one caption of each image; for the arguments see `Evaluation` and `looksay.metrics.score`.
+    """Score one caption of each image; for the arguments and errors see `Evaluation` and `looksay.metrics.score`.
 
     Novel captions are those that are not in the train split of `dataset`, unless `facts` names that split.
-
-    Raises
-    ------
-    DataError
-        If there is nothing to score.
-    MissingExtra, MetricError
-        If METEOR or SPICE cannot run.
     """
     scorer = Scorer([record.references for record in records], meteor=meteor, spice=spice)
-    scores = scorer.scores(captions)
     train = dataset.records if dataset and facts["split"] not in ("train", ALL) else ()
     training = [tokenize(caption) for record in train if record.split == "train" for caption in record.references]
-    first_references = [image[0] for image in scorer.references]
+    human_captions = [image[0] for image in scorer.references]
     return Evaluation(
         facts=facts,
         records=list(records),
         captions=list(captions),
-        scores=scores,
+        scores=scorer.scores(captions),
         human_agreement=scorer.human_agreement,
         diversity=diversity([tokenize(caption) for caption in captions], scorer.references, training),
-        human_diversity=(
-            diversity(first_references, scorer.references, training) if scorer.human_agreement.scores else {}
-        ),
+        human_diversity=diversity(human_captions, scorer.references, training) if scorer.human_agreement.scores else {},
         by_image=scorer.image_scores(captions),
         decoding=decoding,
         problems=list(problems),

@@ -25,13 +25,7 @@ class Bleu:
         self._references = references
 
     def scores(self, captions: NGrams) -> list[float]:
-        """Return the scores of a corpus with one caption for each image, in the order of the references.
-
-        Returns
-        -------
-        list of float
-            BLEU-1, BLEU-2, BLEU-3 and BLEU-4, 0 to 1.
-        """
+        """Return BLEU-1 to BLEU-4, 0 to 1, of a corpus with one caption for each image, in the order of references."""
         rows, reference_rows = self._references.matches(captions, np.arange(len(captions.lengths)))
         max_counts = np.zeros(len(captions.hits), dtype=np.int64)
         np.maximum.at(max_counts, rows, self._references.ngrams.hits[reference_rows])

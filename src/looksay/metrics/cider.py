@@ -17,12 +17,8 @@ _Floats = NDArray[np.float64]
 class CiderD:
     """CIDEr-D against a fixed set of references, whose n-gram weights are computed once.
 
-    Tokens may be strings or integer ids, so that the score can be a reward in training.
-
-    Parameters
-    ----------
-    references : References
-        Also the source of document frequencies, as in coco-caption.
+    Tokens may be strings or integer ids, so that the score can be a reward in training. The references are also the
+    source of document frequencies, as in coco-caption.
 
     Notes
     -----
@@ -39,14 +35,9 @@ class CiderD:
         self._norms = _norms(references.ngrams, self._weights)
 
     def image_scores(self, captions: NGrams, images: Sequence[int] | None = None) -> list[float]:
-        """Return the score of each caption against the references of its image, 0 to 10.
+        """Return the score of each caption (from ``references.count``) against the references of its image, 0 to 10.
 
-        Parameters
-        ----------
-        captions : NGrams
-            From ``references.count``.
-        images : sequence of int, optional
-            Index of each caption's image among the references; by default one caption for each image, in order.
+        `images` holds the index of each caption's image; by default there is one caption for each image, in order.
         """
         references = self._references
         indices = np.arange(len(captions.lengths)) if images is None else np.asarray(images)
@@ -68,10 +59,9 @@ class CiderD:
 
         norms = _norms(captions, weights)[caption] * self._norms[reference]
         cosines = np.divide(products, norms, out=np.zeros(products.shape), where=norms > 0)
-        bigrams = [
-            np.maximum(0, lengths - 1) for lengths in (captions.lengths[caption], references.ngrams.lengths[reference])
-        ]
-        penalty = np.exp(-((bigrams[0] - bigrams[1]) ** 2) / (2 * _SIGMA**2))
+        bigrams = np.maximum(0, captions.lengths - 1)[caption]
+        reference_bigrams = np.maximum(0, references.ngrams.lengths - 1)[reference]
+        penalty = np.exp(-((bigrams - reference_bigrams) ** 2) / (2 * _SIGMA**2))
         totals = np.bincount(caption, cosines.sum(axis=1) * penalty, minlength=len(indices))
         scores: list[float] = (10 * totals / LONGEST / sizes).tolist()
         return scores

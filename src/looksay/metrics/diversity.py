@@ -28,19 +28,10 @@ MEANING = {
 def diversity(
     captions: Sequence[_Tokens], references: Sequence[Sequence[_Tokens]], training: Iterable[_Tokens] = ()
 ) -> dict[str, float]:
-    """Measure the diversity and form of captions.
+    """Measure the diversity and form of captions; for the measures see `MEANING`.
 
-    Parameters
-    ----------
-    captions : sequence of captions, each a sequence of words
-    references : for each caption, the references of its image
-    training : captions of the train split
-        For `novel captions %`, which is left out without them.
-
-    Returns
-    -------
-    dict of str to float
-        See `MEANING`.
+    `references` holds those of the image of each caption, and `training` the captions of the train split, for
+    `novel captions %`, which is left out without them.
     """
     captions = [tuple(caption) for caption in captions]
     words = Counter(word for caption in captions for word in caption)
@@ -70,20 +61,14 @@ def _percentage(conditions: Iterable[bool]) -> float:
 def overused_and_underused_words(
     captions: Sequence[_Tokens], references: Sequence[Sequence[_Tokens]], limit: int
 ) -> tuple[list[tuple[str, float, float]], list[tuple[str, float, float]]]:
-    """Return the words that are more, and less, frequent in captions than in references.
+    """Return the words that are more, and less, frequent in captions than in references: at most `limit` each.
 
-    Returns
-    -------
-    tuple of two lists
-        At most `limit` words each, with the percentages of captions and of references that contain them, sorted by the
-        difference, the largest first.
+    Each word has the percentages of captions and of references that contain it; the largest difference comes first.
     """
     own = Counter(word for caption in captions for word in set(caption))
     human = Counter(word for image in references for caption in image for word in set(caption))
     count = sum(map(len, references))
     rates = [(word, 100 * own[word] / len(captions), 100 * human[word] / count) for word in own.keys() | human.keys()]
     rates.sort(key=lambda row: (row[2] - row[1], row[0]))
-    return (
-        [row for row in rates[:limit] if row[1] > row[2]],
-        [row for row in rates[: -limit - 1 : -1] if row[2] > row[1]],
-    )
+    overused = [row for row in rates[:limit] if row[1] > row[2]]
+    return overused, [row for row in rates[: -limit - 1 : -1] if row[2] > row[1]]

@@ -48,13 +48,7 @@ class Meteor:
     def scores(
         self, predictions: Sequence[Caption], references: Sequence[Sequence[Caption]]
     ) -> tuple[float, list[float]]:
-        """Return the score of a corpus, which is not the mean, and the scores of its images; 0 to 1.
-
-        Parameters
-        ----------
-        predictions : for each image, the tokens of a caption
-        references : for each image, the tokens of its references
-        """
+        """Return the score of a corpus of tokens, which is not the mean, and the scores of its images; 0 to 1."""
         statistics = []
         for caption, captions in zip(predictions, references, strict=True):
             self._write(["SCORE", *map(_text, captions), _text(caption)])
@@ -81,8 +75,7 @@ class Meteor:
 
     def _read(self) -> str:
         assert self._process.stdout  # noqa: S101 (a pipe)
-        line = self._process.stdout.readline().strip()
-        if not line:
+        if not (line := self._process.stdout.readline().strip()):
             raise self._end_error()
         return line
 

@@ -22,43 +22,21 @@ _HASH = np.uint64(0x9E3779B97F4A7C15)
 
 @dataclass(frozen=True)
 class NGrams:
-    """The n-grams of several captions, n = 1 to 4, counted within each caption.
+    """The n-grams of several captions, n = 1 to 4, counted within each caption: a row for each caption and n-gram."""
 
-    Attributes
-    ----------
-    lengths : (captions,)
-        Number of tokens of each caption.
-    codes : (kinds,)
-        The different n-grams, sorted.
-    n : (kinds,)
-        Length of each n-gram, minus 1.
-    caption, kind, hits : (rows,)
-        Caption, n-gram (an index of `codes`) and count; sorted by caption.
-    """
-
-    lengths: _Ints
-    codes: _Codes
-    n: _Ints
-    caption: _Ints
-    kind: _Ints
-    hits: _Ints
+    lengths: _Ints  # (captions,), number of tokens of each caption
+    codes: _Codes  # (kinds,), the different n-grams, sorted
+    n: _Ints  # (kinds,), length of each n-gram, minus 1
+    caption: _Ints  # (rows,), sorted
+    kind: _Ints  # (rows,), n-gram as an index of `codes`
+    hits: _Ints  # (rows,), count
 
 
 class References:
-    """The n-grams of the references of a set of images.
+    """The n-grams of the references of a set of images, each reference a sequence of tokens or ids.
 
-    Parameters
-    ----------
-    references : for each image, its references, each a sequence of tokens or ids
-
-    Attributes
-    ----------
-    ngrams : NGrams
-        Those of all references, image by image.
-    image : (references,)
-        Image of each reference.
-    sizes, first : (images,)
-        Number of references of each image, and the index of the first.
+    `ngrams` holds those of all references, image by image; `image` the image of each reference, shape (references,);
+    `sizes` and `first` the number of references of each image and the index of the first, shape (images,).
     """
 
     def __init__(self, references: Sequence[Sequence[Caption]]) -> None:
@@ -99,17 +77,9 @@ class References:
         return np.where(self.ngrams.codes[indices] == other.codes, indices, -1)
 
     def matches(self, other: NGrams, images: _Ints) -> tuple[_Ints, _Ints]:
-        """Find the n-grams that captions share with the references of their images.
+        """Find the n-grams that captions share with the references of their images, shape (captions,).
 
-        Parameters
-        ----------
-        other : NGrams
-        images : (captions,)
-
-        Returns
-        -------
-        tuple of two arrays
-            Rows of `other` and rows of `ngrams`: a pair for each shared n-gram and reference.
+        Return rows of `other` and rows of `ngrams`: a pair for each shared n-gram and reference.
         """
         kinds = self.kinds(other)[other.kind]
         known = np.flatnonzero(kinds >= 0)

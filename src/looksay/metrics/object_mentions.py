@@ -27,11 +27,7 @@ def count_mentions(
 ) -> dict[str, MentionCounts]:
     """Count mentions of objects (Hendricks et al. 2016); references mention an object if any of them does.
 
-    Parameters
-    ----------
-    captions : for each image, a caption
-    references : for each image, its references
-    objects : for each name of an object, the words that mention it
+    `objects` holds the words that mention each object.
     """
     caption_words = [set(tokenize(caption)) for caption in captions]
     reference_words = [{word for caption in image for word in tokenize(caption)} for image in references]

@@ -11,11 +11,7 @@ _EMPTY = ("",)  # coco-caption splits an empty caption into one empty token
 
 
 class RougeL:
-    """ROUGE-L against a fixed set of references.
-
-    Parameters
-    ----------
-    references : for each image, its references, each a sequence of tokens
+    """ROUGE-L against a fixed set of references: for each image, its references, each a sequence of tokens.
 
     Notes
     -----

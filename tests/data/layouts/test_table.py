@@ -219,3 +219,11 @@ def test_several_tables_are_an_error_that_names_them_and_a_file_can_be_named(tmp
 def test_a_quoted_caption_may_have_two_lines(tmp_path: Path) -> None:
     text = 'image,caption\r\n\r\na.jpg,"a dog\r\nruns"\r\n'
     assert captions_of(data.read(write(tmp_path, "c.csv", text, "a.jpg"))) == {"a.jpg": ("a dog runs",)}
+
+
+def test_kaggles_file_is_read_although_there_is_another_table(tmp_path: Path) -> None:
+    (tmp_path / "captions.txt").write_text("image,caption\na.jpg,a dog\n", encoding="utf-8")
+    (tmp_path / "other.csv").write_text("image,caption\na.jpg,another dog\n", encoding="utf-8")
+    dataset = data.read(tmp_path, images=False)
+    assert dataset.layout.startswith("Flickr8k, Kaggle's layout")
+    assert [record.references for record in dataset.records] == [("a dog",)]

@@ -12,9 +12,7 @@ from looksay.errors import DataError
 
 TOKENS = {"Flickr8k.token.txt": "Flickr8k", "results_20130124.token": "Flickr30k"}
 LISTS = {
-    "train": "Flickr_8k.trainImages.txt",
-    "val": "Flickr_8k.devImages.txt",
-    "test": "Flickr_8k.testImages.txt",
+    split: f"Flickr_8k.{name}Images.txt" for split, name in {"train": "train", "val": "dev", "test": "test"}.items()
 }
 _TEXT_FOLDERS = (".", "Flickr8k_text", "flickr30k")
 _COPY_NUMBER = re.compile(r"\.\d+$")  # the official file names one image 2258277193_586949ec62.jpg.1

@@ -10,28 +10,28 @@ from looksay.data.records import ReadOptions
 from looksay.data.table_reader import SUFFIXES, Table
 from looksay.errors import DataError
 
-_KAGGLE = {  # layouts by file and header
-    ("captions.txt", ("image", "caption")): "Flickr8k, Kaggle's layout",
-    ("results.csv", ("image_name", "comment_number", "comment")): "Flickr30k, Kaggle's layout",
+_KAGGLE = {  # headers and layouts by file
+    "captions.txt": (("image", "caption"), "Flickr8k, Kaggle's layout"),
+    "results.csv": (("image_name", "comment_number", "comment"), "Flickr30k, Kaggle's layout"),
 }
-_KAGGLE_FILES = {name for name, _ in _KAGGLE}
 
 
 def read(folder: Path, options: ReadOptions) -> DatasetBuilder | None:
     """Read the table of a folder, or its tables named by split (train.csv, val.csv); return None if there is none."""
-    files = [
+    tables = [
         file for file in sorted(folder.iterdir()) if file.suffix.lower() in SUFFIXES or file.name == "captions.txt"
     ]
-    files = files or [file for file in sorted(folder.glob("*/metadata.*")) if file.suffix.lower() in SUFFIXES]
+    files = tables or [file for file in sorted(folder.glob("*/metadata.*")) if file.suffix.lower() in SUFFIXES]
     if not files:
         return None
-    by_split = {split: file for file in files if (split := _split_of(file, folder))}
+    stems = {file: file.stem if file.parent == folder else file.parent.name for file in files}
+    by_split = {split: file for file, stem in stems.items() if (split := splits.from_name(stem))}
     if len(by_split) == len(files) > 1:
         builder = DatasetBuilder(folder, f"tables {', '.join(str(file.relative_to(folder)) for file in files)}")
         for split, file in by_split.items():
             _add(builder, file, options, split)
         return builder
-    candidates = [file for file in files if file.name in _KAGGLE_FILES] or files
+    candidates = [file for file in files if file.name in _KAGGLE] or files
     if len(candidates) > 1:
         names = ", ".join(file.name for file in files)
         raise DataError(f"{folder} holds several tables: {names}; name one file")
@@ -45,10 +45,6 @@ def read_file(file: Path, folder: Path, options: ReadOptions) -> DatasetBuilder:
     return builder
 
 
-def _split_of(file: Path, folder: Path) -> str:
-    return splits.from_name(file.stem if file.parent == folder else file.parent.name)
-
-
 def _add(builder: DatasetBuilder, file: Path, options: ReadOptions, split: str) -> None:
     prefix = "" if file.parent == builder.folder else f"{file.parent.name}/"
     table = Table(file, options)
@@ -57,4 +53,5 @@ def _add(builder: DatasetBuilder, file: Path, options: ReadOptions, split: str) 
     for place in table.mended_rows:
         builder.add_problem("rows without one |, mended", place)
     columns = ", ".join(filter(None, (table.columns.image, *table.columns.captions, table.columns.split)))
-    builder.layout = _KAGGLE.get((file.name, table.header)) or f"{builder.layout}, columns {columns}"
+    header, layout = _KAGGLE.get(file.name, ((), ""))
+    builder.layout = layout if table.header == header else f"{builder.layout}, columns {columns}"
