@@ -51,7 +51,7 @@ def test_the_bundle_names_no_file_of_the_machine_that_exported_it(small_bundle: 
             assert trace not in file.read_bytes(), file.name
 
 
-def test_the_json_files_have_the_documented_keys(small_bundle: Path) -> None:
+def test_the_coco_karpathy_have_the_documented_keys(small_bundle: Path) -> None:
     model = json.loads((small_bundle / "model.json").read_text(encoding="utf-8"))
     assert model["format"] == 3
     assert model["image"]["resize"] == "squash"

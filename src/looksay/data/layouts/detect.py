@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from looksay.data.dataset_builder import DatasetBuilder
-from looksay.data.layouts import flickr, json_files, sidecars, table
+from looksay.data.layouts import coco_karpathy, flickr, sidecars, table
 from looksay.data.records import Dataset, ReadOptions
 from looksay.data.table_reader import SUFFIXES
 from looksay.errors import DataError
@@ -39,7 +39,7 @@ def read(source: Path, options: ReadOptions | None = None, *, images: bool = Tru
     if not source.is_dir():
         raise DataError(f"{source}: no such folder or file; name the data set")
     readers = (  # those with official splits first
-        flickr.read_with_lists, json_files.read_karpathy, json_files.read_coco, flickr.read_tokens,
+        flickr.read_with_lists, coco_karpathy.read_karpathy, coco_karpathy.read_coco, flickr.read_tokens,
         partial(table.read, options=options), sidecars.read,
     )  # fmt: skip
     for read_layout in readers:
@@ -48,8 +48,8 @@ def read(source: Path, options: ReadOptions | None = None, *, images: bool = Tru
     names = sorted(path.name for path in source.iterdir())
     listing = ", ".join([*names[:_MAX_NAMES], *["…"] * (len(names) > _MAX_NAMES)]) or "no files"
     raise DataError(
-        f"{source} is in no known layout. Expected {' or '.join(flickr.TOKENS)} (Flickr), {json_files.KARPATHY_FILES} "
-        f"(Karpathy), annotations/{json_files.COCO_FILES} (COCO), captions.txt, *{', *'.join(SUFFIXES)} (tables) or "
+        f"{source} is in no known layout. Expected {' or '.join(flickr.TOKENS)} (Flickr), {coco_karpathy.KARPATHY_FILES} "
+        f"(Karpathy), annotations/{coco_karpathy.COCO_FILES} (COCO), captions.txt, *{', *'.join(SUFFIXES)} (tables) or "
         f"images with sidecar .txt files; found {listing}"
     )
 
@@ -59,7 +59,7 @@ def _read_file(file: Path, options: ReadOptions) -> DatasetBuilder:
     if suffix in EXTENSIONS:
         raise DataError(f"{file} is an image; name the folder of the data set, or the file that holds the captions")
     if suffix == ".json":
-        return json_files.read_file(file)
+        return coco_karpathy.read_file(file)
     if file.name in flickr.TOKENS or file.suffix == ".token":
         return flickr.read_file(file, file.parent)
     return table.read_file(file, file.parent, options)
