@@ -11,15 +11,8 @@ from torch import Tensor, nn
 class MultiHeadAttention(nn.Module):
     """Scaled dot-product attention with several heads (Vaswani et al. 2017).
 
-    `project` computes the keys and values of an image once for all of its words.
-
-    Parameters
-    ----------
-    query_size, grid_size : int
-        Features of a query and of a grid cell.
-    size : int
-        Features of the keys, the values and the context; a multiple of `heads`.
-    heads : int
+    `project` computes the keys and values of an image once for all of its words. They and the context have `size`
+    features, a multiple of `heads`; a query and a grid cell have `query_size` and `grid_size`.
     """
 
     def __init__(self, query_size: int, grid_size: int, size: int, heads: int) -> None:
@@ -58,15 +51,7 @@ class MultiHeadAttention(nn.Module):
 
 
 class AdditiveAttention(nn.Module):
-    """Additive attention (Bahdanau et al. 2015): the score of a cell is ``v · tanh(W a + U h)``.
-
-    Parameters
-    ----------
-    query_size, grid_size : int
-        Features of a query and of a grid cell.
-    size : int
-        Hidden features of the scoring network.
-    """
+    """Additive attention (Bahdanau et al. 2015): the score of a cell is ``v · tanh(W a + U h)``."""
 
     def __init__(self, query_size: int, grid_size: int, size: int) -> None:
         super().__init__()
@@ -88,17 +73,6 @@ class AdditiveAttention(nn.Module):
 
 
 def attend(weights: Tensor, values: Tensor) -> Tensor:
-    """Return the context: the weighted sum of the cells.
-
-    Parameters
-    ----------
-    weights : Tensor, shape (rows, cells)
-        The rows of an image are adjacent.
-    values : Tensor, shape (images, cells, size)
-
-    Returns
-    -------
-    Tensor, shape (rows, size)
-    """
+    """Return the context (rows, size): the sum of `values` (images, cells, size) by `weights` (rows, cells)."""
     images, cells, size = values.shape
     return (weights.view(images, -1, cells) @ values).reshape(-1, size)

@@ -14,19 +14,7 @@ VERSION = 1
 
 
 def augment(pixels: NDArray[np.uint8], options: AugmentationOptions, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Return images with the `crop` and `color_jitter` of the options.
-
-    Parameters
-    ----------
-    pixels : ndarray of uint8, shape (images, size, size, 3)
-    options : AugmentationOptions
-    rng : Generator
-        The only source of randomness.
-
-    Returns
-    -------
-    ndarray of uint8, shape (images, size, size, 3)
-    """
+    """Return images (images, size, size, 3) with the `crop` and `color_jitter` of the options, sampled from `rng`."""
     transforms: list[torch.nn.Module] = []
     if options.crop < 1:
         transforms.append(v2.RandomResizedCrop(pixels.shape[1], scale=(options.crop, 1.0)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -91,10 +91,6 @@ class Batch:
 
 def active_rows(targets: NDArray[np.int64], images: int) -> tuple[tuple[int, int], ...]:
     """Return `Batch.active` for targets (rows, steps); steps of padding alone are read for one row."""
-
-    def extents() -> Iterator[tuple[int, int]]:
-        for unfinished in np.moveaxis(targets.reshape(images, -1, targets.shape[1]) != PADDING, 2, 0):
-            image, caption = unfinished.nonzero()
-            yield int(image.max(initial=0)) + 1, int(caption.max(initial=0)) + 1
-
-    return tuple(extents())
+    unfinished = np.moveaxis(targets.reshape(images, -1, targets.shape[1]) != PADDING, 2, 0)
+    last = [[int(indices.max(initial=0)) for indices in step.nonzero()] for step in unfinished]
+    return tuple((image + 1, caption + 1) for image, caption in last)

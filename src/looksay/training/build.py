@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from looksay.data import word_vectors
 from looksay.errors import RecipeError
-from looksay.models import registry
+from looksay.models import designs
 from looksay.models.caption_model import CaptionModel
 from looksay.models.encoder import RANDOM, Encoder, image_spec
-from looksay.models.word_embedding import WordEmbedding
+from looksay.models.layers import WordEmbedding
 from looksay.text.vocabulary import Vocabulary
 from looksay.training.recipe import Recipe
 from looksay.types import ImageSpec
@@ -61,7 +61,7 @@ def caption_model(recipe: Recipe, vocabulary: Vocabulary, *, pretrained: bool = 
     )
     return CaptionModel(
         encoder,
-        registry.build(
+        designs.build(
             decoder.name,
             encoder.channels,
             word_embedding,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -17,41 +18,28 @@ from looksay.models.decoder import PADDING
 from looksay.text.vocabulary import Vocabulary
 from looksay.training import build
 from looksay.training.batch import ALL, Batch, Share, active_rows
-from looksay.training.feature_cache import CachedFeatures, CachedPixels, Inputs
+from looksay.training.feature_cache import CachedFeatures, CachedPixels
 from looksay.training.recipe import Recipe
-from looksay.training.sections import AugmentationOptions
-
-SoftTargetsOf = Callable[[int, int], tuple[NDArray[np.int64], NDArray[np.float32]]]
+from looksay.training.sections import AugmentationOptions, TrainingOptions
 
 
 class CaptionDataset:
     """The images and captions of one split, without unreadable images.
 
-    Parameters
-    ----------
-    records : sequence of Record
-    pixels : CachedPixels
-        The pixels of `records`, for an encoder that is trained.
-    features : CachedFeatures, optional
-        The features of a frozen encoder.
-    vocabulary : Vocabulary
-    max_length : int
-        Longer captions are cut; a cut caption has no ``<end>``.
-    length_bucket : int
-        Pad the steps of a batch to a multiple of this; 0 for none.
+    `pixels` are for an encoder that is trained, `features` of a frozen one. A caption that is cut at the options'
+    `max_length` has no ``<end>``.
 
     Attributes
     ----------
-    all_records : sequence of Record
     records : list of Record
-        Those with a readable image.
+        The records with a readable image, of `all_records`.
     captions : list of list of list of int
         The target token ids of each caption of each record.
     soft_targets : callable, optional
         The soft targets of a caption by the indices of its image and its caption; see `SoftTargets`.
     """
 
-    soft_targets: SoftTargetsOf | None = None
+    soft_targets: Callable[[int, int], tuple[NDArray[np.int64], NDArray[np.float32]]] | None = None
 
     def __init__(
         self,
@@ -59,9 +47,7 @@ class CaptionDataset:
         pixels: CachedPixels,
         features: CachedFeatures | None,
         vocabulary: Vocabulary,
-        *,
-        max_length: int,
-        length_bucket: int = 0,
+        options: TrainingOptions,
     ) -> None:
         self.cache = pixels.cache
         self._pixels, self._features = pixels, features
@@ -70,10 +56,10 @@ class CaptionDataset:
         self.records = [records[index] for index in self._cache_indices]
         self.vocabulary = vocabulary
         self.captions = [
-            [[*vocabulary.encode(text), vocabulary.end][: max_length + 1] for text in record.references]
+            [[*vocabulary.encode(text), vocabulary.end][: options.max_length + 1] for text in record.references]
             for record in self.records
         ]
-        self._length_bucket = length_bucket
+        self._length_buckets = options.length_buckets
         self._mirrored_ids = _mirrored_ids(vocabulary, pixels.augmentation.swapped)
 
     def __len__(self) -> int:
@@ -100,17 +86,11 @@ class CaptionDataset:
         trainable: bool = False,
         share: Share = ALL,
     ) -> Batch:
-        """Return images with `captions` captions each; captions are repeated for an image that has fewer.
+        """Return a device's share of images, sorted by caption length, with `captions` captions each.
 
-        Parameters
-        ----------
-        rng : Generator, optional
-            Samples captions, where an image has more than `captions`, and augmentation, including mirroring. Without
-            it the first captions and the unchanged images are taken.
-        trainable : bool
-            Return pixels for an encoder that is trained, even if there are cached features.
-        share : Share
-            Return this device's share of the images, sorted by caption length.
+        Captions are repeated for an image that has fewer. `rng` samples captions, where an image has more, and
+        augmentation, including mirroring; without it the first captions and the unchanged images are taken. With
+        `trainable` the batch has pixels, even if there are cached features.
         """
         images = []  # of each, its captions as (length, image, caption), the longest first
         for image in indices:
@@ -130,7 +110,7 @@ class CaptionDataset:
         row_mirrored = np.repeat(mirrored, captions)
         tokens, targets = self._tokens_and_targets(rows, row_mirrored)
         word_indices = np.flatnonzero(targets != PADDING)
-        inputs: Inputs = self._features if self._features and not trainable else self._pixels
+        inputs = self._features if self._features and not trainable else self._pixels
         cache_indices = self._cache_indices[[image for image, _ in rows[::captions]]].tolist()
         return Batch(
             inputs(cache_indices, mirrored, rng),
@@ -154,8 +134,8 @@ class CaptionDataset:
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         captions = [self.captions[image][caption] for image, caption in rows]
         steps = max(map(len, captions))
-        if self._length_bucket:
-            steps = -(-steps // self._length_bucket) * self._length_bucket
+        if self._length_buckets:
+            steps = math.ceil(steps / self._length_buckets) * self._length_buckets
         targets = np.full((len(captions), steps), PADDING)
         for row, caption in enumerate(captions):
             targets[row, : len(caption)] = self._mirrored_ids[caption] if mirrored[row] else caption
@@ -178,12 +158,7 @@ def caption_dataset(
 ) -> CaptionDataset:
     """Build the data set of a split: decode its images, and encode them if the encoder starts frozen.
 
-    Both are cached on disk and shared by all runs.
-
-    Parameters
-    ----------
-    augmented : bool
-        Apply the recipe's augmentation, for training.
+    Both are cached on disk and shared by all runs. `augmented` applies the recipe's augmentation, for training.
     """
     spec = build.model_image_spec(recipe)
     folder = Path(recipe.data.cache) if recipe.data.cache else None
@@ -195,14 +170,7 @@ def caption_dataset(
     if not recipe.encoder.unfrozen_stages(0):
         bf16 = build.precision(recipe.training.precision) == "bf16-mixed"
         features = CachedFeatures(pixels, model.encoder, bf16=bf16)
-    return CaptionDataset(
-        records,
-        pixels,
-        features,
-        vocabulary,
-        max_length=recipe.training.max_length,
-        length_bucket=recipe.training.length_buckets,
-    )
+    return CaptionDataset(records, pixels, features, vocabulary, recipe.training)
 
 
 def _mirrored_ids(vocabulary: Vocabulary, pairs: Sequence[str]) -> NDArray[np.int64]:

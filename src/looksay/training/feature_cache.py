@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -22,32 +21,17 @@ from looksay.training.sections import AugmentationOptions
 _BATCH_SIZE = 32
 
 
-class Inputs(Protocol):
-    """Images by their indices in the image cache."""
-
-    def __call__(self, indices: Sequence[int], mirrored: NDArray[np.bool_], rng: Generator | None = None) -> Tensor:
-        """Return `Batch.images`.
-
-        Parameters
-        ----------
-        indices : sequence of int
-        mirrored : ndarray of bool, shape (images,)
-            Which images are flipped left to right.
-        rng : Generator, optional
-            Samples the augmentation; without it there is none.
-        """
-        ...
-
-
 class CachedPixels:
     """Pixels of uint8, (images, size, size, 3)."""
 
     def __init__(self, cache: ImageCache, augmentation: AugmentationOptions) -> None:
-        self.cache = cache
-        self.augmentation = augmentation
+        self.cache, self.augmentation = cache, augmentation
 
     def __call__(self, indices: Sequence[int], mirrored: NDArray[np.bool_], rng: Generator | None = None) -> Tensor:
-        """See `Inputs`."""
+        """Return images by their indices in the image cache; `mirrored` ones are flipped left to right.
+
+        `rng` samples the augmentation; without it there is none.
+        """
         pixels = self.cache.pixels(indices)
         pixels[mirrored] = pixels[mirrored, :, ::-1]
         return torch.from_numpy(augment(pixels, self.augmentation, rng) if rng else pixels)
@@ -57,15 +41,8 @@ class CachedFeatures:
     """Features of float16, (images, cells, channels), of several augmented views of each image.
 
     They are memory-mapped files in a folder next to the image cache. Its name is a hash of the image cache's name, of
-    the encoder's name and weights and of the views.
-
-    Parameters
-    ----------
-    pixels : CachedPixels
-        Its augmentation determines the views: their number, crop, colour jitter, and whether there are mirrored ones.
-    encoder : Encoder
-    bf16 : bool
-        Encode in bf16.
+    the encoder's name and weights and of the views: their number, crop, colour jitter, and whether there are mirrored
+    ones, from the augmentation of `pixels`. With `bf16`, they are encoded in it.
     """
 
     def __init__(self, pixels: CachedPixels, encoder: Encoder, *, bf16: bool) -> None:
@@ -85,7 +62,7 @@ class CachedFeatures:
         self._views = views
 
     def __call__(self, indices: Sequence[int], mirrored: NDArray[np.bool_], rng: Generator | None = None) -> Tensor:
-        """See `Inputs`."""
+        """See `CachedPixels`; `rng` samples one of the views, without it the first is taken."""
         count = len(indices)
         views = rng.integers(self._views, size=count) if rng and self._views > 1 else np.zeros(count, dtype=int)
         chosen = zip(indices, views, mirrored.astype(int), strict=True)

@@ -11,8 +11,8 @@ import torch
 from looksay import RecipeError
 from looksay.models.attention import MultiHeadAttention
 from looksay.models.decoder import PADDING, Decoder
-from looksay.models.registry import DECODERS, build
-from looksay.models.word_embedding import WordEmbedding
+from looksay.models.designs import DECODERS, build
+from looksay.models.layers import WordEmbedding
 
 
 def small(name: str) -> Decoder:
