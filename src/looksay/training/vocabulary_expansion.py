@@ -31,20 +31,10 @@ def expand(weights: dict[str, Tensor], known: Vocabulary, extended: Vocabulary, 
     Parameters
     ----------
     weights : dict of Tensor
-        Of a `CaptionModel`.
-    known, extended : Vocabulary
-        The model's vocabulary, and the same with new words at its end.
+        Of a `CaptionModel`, whose vocabulary is `known`; `extended` has new words at its end.
     file : str
-        Vectors in GloVe's text format. New words without a vector, and all if it is empty, get the mean row.
-
-    Returns
-    -------
-    dict of Tensor
-
-    Raises
-    ------
-    DataError
-        If the file cannot be read, or has none of the words.
+        Vectors in GloVe's text format. New words without a vector, and all if it is empty, get the mean row. A file
+        that cannot be read or has none of the words raises a DataError.
     """
     new_words = extended.tokens[len(known) :]
     vectors = _vectors(file, extended)
