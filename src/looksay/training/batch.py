@@ -32,10 +32,9 @@ class Batch:
     ----------
     images : Tensor
         Pixels of uint8 (images, size, size, 3), or features of float16 (images, cells, channels) of a frozen encoder.
-    tokens : Tensor of int64, shape (rows, steps)
-        ``<start>`` and the words; the captions of an image are adjacent, the same number for each.
-    targets : Tensor of int64, shape (rows, steps)
-        The words and ``<end>``, then `PADDING`.
+    tokens, targets : Tensor of int64, shape (rows, steps)
+        ``<start>`` and the words, or the words and ``<end>``, then `PADDING`; the captions of an image are adjacent,
+        the same number for each.
     word_indices : Tensor of int64, shape (words,)
         The places in the flattened `targets` that are not padding. Computed on the CPU, they let a GPU select these
         words without a synchronisation; scoring only them saves a third of the work.

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import lightning
 import torch
@@ -24,15 +24,13 @@ from torch import Tensor
 
 from looksay.atomic_files import replacing
 from looksay.errors import RunError
-from looksay.training import curves, sample_page
 from looksay.training.module import MONITOR, CaptionModule
-from looksay.training.weight_averaging import MovingAverage
 
-METRICS = "metrics.jsonl"
-CURVES = "curves.png"
-SAMPLES = "samples"
-BEST = "best.safetensors"
-LAST = "checkpoints/last.ckpt"
+if TYPE_CHECKING:
+    from looksay.training.weight_averaging import MovingAverage
+
+METRICS, CURVES, SAMPLES = "metrics.jsonl", "curves.png", "samples"
+BEST, LAST = "best.safetensors", "checkpoints/last.ckpt"
 _SET_SCORE = "_CIDEr-D"  # ends the name of a data set's score in a mixture: val_flickr8k_CIDEr-D
 
 log = logging.getLogger(__name__)
@@ -59,13 +57,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             torch.save(checkpoint, file)
 
     def load_checkpoint(self, path: Any, map_location: Any = "cpu", weights_only: bool | None = True) -> dict[str, Any]:  # noqa: ARG002
-        """Read a checkpoint.
-
-        Raises
-        ------
-        RunError
-            If the file is damaged or is not a checkpoint.
-        """
+        """Read a checkpoint; a file that is damaged or is not a checkpoint raises a RunError."""
         try:
             checkpoint: dict[str, Any] = torch.load(path, map_location=map_location, weights_only=True)
             checkpoint["state_dict"].keys()
@@ -75,13 +67,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
 
 class BestWeights(ModelCheckpoint):
-    """``best.safetensors``: the weights with the best val CIDEr-D, of the moving average if there is one.
-
-    Parameters
-    ----------
-    run : Path
-    average : MovingAverage, optional
-    """
+    """``best.safetensors``: the weights with the best val CIDEr-D, of the moving average if there is one."""
 
     FILE_EXTENSION = ".safetensors"
 
@@ -135,6 +121,8 @@ class RunRecord(Checkpoint):
 
     def write(self, trainer: lightning.Trainer, module: CaptionModule, epoch: int) -> None:
         """Record an epoch, or as epoch 0 the validation of a model that is not trained."""
+        from looksay.training import curves, sample_page
+
         rows = _rows(self._run, trainer, epoch)  # on all devices, which compute the metrics together
         if not trainer.is_global_zero:
             return
