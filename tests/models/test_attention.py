@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from looksay.models.attention import MultiHeadAttention
+from looksay.models.layers import MultiHeadAttention
 
 
 def test_it_equals_torch_multi_head_attention() -> None:

@@ -9,9 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from looksay.errors import RecipeError
-from looksay.models.attention import AdditiveAttention, MultiHeadAttention, attend
 from looksay.models.decoder import Decoder, Tensors, mean_cell, repeat_for_rows, uniform_attention
-from looksay.models.layers import LSTM, WordEmbedding, output_head
+from looksay.models.layers import LSTM, AdditiveAttention, MultiHeadAttention, WordEmbedding, attend, output_head
 
 
 class Merge(Decoder):

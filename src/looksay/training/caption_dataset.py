@@ -1,10 +1,12 @@
-"""Records and caches → batches."""
+"""Records and caches → batches of images and captions, of which a device gets its share."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -17,10 +19,60 @@ from looksay.models.caption_model import CaptionModel
 from looksay.models.decoder import PADDING
 from looksay.text.vocabulary import Vocabulary
 from looksay.training import build
-from looksay.training.batch import ALL, Batch, Share, active_rows
 from looksay.training.feature_cache import CachedFeatures, CachedPixels
 from looksay.training.recipe import Recipe
 from looksay.training.sections import AugmentationOptions, TrainingOptions
+
+
+class Share(NamedTuple):
+    """The share of every batch that a device gets."""
+
+    rank: int
+    world_size: int
+
+
+ALL = Share(0, 1)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Images and their captions, the longest captions first; the captions of an image are adjacent.
+
+    Computed on the CPU, `word_indices` let a GPU select the words without a synchronisation; scoring only them saves a
+    third of the work. The mean over devices of their losses times `weight` is the mean over words.
+    """
+
+    images: Tensor  # pixels of uint8 (images, size, size, 3), or features of float16 (images, cells, channels)
+    tokens: Tensor  # of int64 (rows, steps): ``<start>`` and the words, the same number of rows for each image
+    targets: Tensor  # of int64 (rows, steps): the words and ``<end>``, then `PADDING`
+    word_indices: Tensor  # of int64 (words,): the places in the flattened targets that are not padding
+    rows: tuple[tuple[int, int], ...]  # for each row, the index of its image in the split and of its caption
+    mirrored: NDArray[np.bool_]  # (images,)
+    active: tuple[tuple[int, int], ...]  # for each step, the images and captions to read; see `Decoder.forward`
+    soft_targets: tuple[Tensor, Tensor] | None = None  # the teachers' top tokens and probabilities, (words, top) each
+    weight: float = 1.0  # this share of the words of the whole batch, times the number of devices
+
+    @property
+    def indices(self) -> tuple[int, ...]:
+        """The indices of the images in their split; in a mixture, one can occur twice."""
+        return tuple(image for image, _ in self.rows[:: len(self.rows) // len(self.images)])
+
+    def words_of(self, steps: Tensor) -> Tensor:
+        """Return the entries of a tensor (rows, steps, ...) that are not padding: (words, ...)."""
+        return steps.flatten(0, 1).index_select(0, self.word_indices)
+
+    def to(self, device: torch.device) -> Batch:
+        """Return the batch on a device; the copies from pinned memory do not block."""
+        return self._map(lambda tensor: tensor.to(device, non_blocking=device.type == "cuda"))
+
+    def pin_memory(self) -> Batch:
+        """Return the batch in pinned memory (the DataLoader calls this)."""
+        return self._map(Tensor.pin_memory)
+
+    def _map(self, function: Callable[[Tensor], Tensor]) -> Batch:
+        tensors = {name: function(value) for name, value in vars(self).items() if isinstance(value, Tensor)}
+        soft_targets = self.soft_targets and (function(self.soft_targets[0]), function(self.soft_targets[1]))
+        return replace(self, **tensors, soft_targets=soft_targets)
 
 
 class CaptionDataset:
@@ -119,7 +171,7 @@ class CaptionDataset:
             torch.from_numpy(word_indices),
             rows,
             mirrored,
-            active_rows(targets, len(images)),
+            _active_rows(targets, len(images)),
             self._soft_targets(rows, row_mirrored),
             len(word_indices) * share.world_size / words_of_all,
         )
@@ -181,3 +233,10 @@ def _mirrored_ids(vocabulary: Vocabulary, pairs: Sequence[str]) -> NDArray[np.in
             mirrored[ids] = ids[::-1]
     mirrored[vocabulary.unk] = vocabulary.unk
     return mirrored
+
+
+def _active_rows(targets: NDArray[np.int64], images: int) -> tuple[tuple[int, int], ...]:
+    """Return `Batch.active` for targets (rows, steps); steps of padding alone are read for one row."""
+    unfinished = np.moveaxis(targets.reshape(images, -1, targets.shape[1]) != PADDING, 2, 0)
+    last = [[int(indices.max(initial=0)) for indices in step.nonzero()] for step in unfinished]
+    return tuple((image + 1, caption + 1) for image, caption in last)

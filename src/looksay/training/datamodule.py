@@ -11,32 +11,31 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
 from looksay.errors import RecipeError
-from looksay.training.batch import ALL, Batch, Share
-from looksay.training.caption_dataset import CaptionDataset
+from looksay.training.caption_dataset import ALL, Batch, CaptionDataset, Share
 from looksay.training.recipe import Recipe
-from looksay.training.sections import TrainingOptions
 
 
 class EpochBatches(Dataset[Batch]):
     """The batches of one epoch, of which a device gets its share.
 
-    `order` has the indices of the images, batch after batch. `seed` seeds the augmentation of each batch, so that it
-    does not depend on earlier ones; without it there is none. Batches with fewer images than there are devices raise a
-    RecipeError.
+    `order` has the indices of the images, batch after batch. With `augmented`, each batch has a seed of its own, so
+    that it does not depend on earlier ones. Batches with fewer images than there are devices raise a RecipeError.
     """
 
     def __init__(
         self,
         dataset: CaptionDataset,
         order: NDArray[np.intp],
-        options: TrainingOptions,
+        recipe: Recipe,
+        epoch: int,
         share: Share,
         *,
-        trainable: bool,
-        seed: tuple[int, ...] | None = None,
+        augmented: bool = False,
     ) -> None:
-        self._dataset, self._order, self._captions = dataset, order, options.captions_per_image
-        self._share, self._trainable, self._seed = share, trainable, seed
+        options = recipe.training
+        self._dataset, self._order, self._captions, self._share = dataset, order, options.captions_per_image, share
+        self._trainable = recipe.encoder.unfrozen_stages(epoch) > 0
+        self._seed = (options.seed, epoch) if augmented else None
         count = len(order)
         if min(count, options.batch_size) < share.world_size:
             raise RecipeError(
@@ -66,26 +65,15 @@ class CaptionDataModule(LightningDataModule):
 
     def train_batches(self, epoch: int, share: Share = ALL) -> EpochBatches:
         """Return the shuffled batches of an epoch: the same for the same seed and epoch."""
-        recipe, seed = self._recipe, (self._recipe.training.seed, epoch)
+        recipe = self._recipe
         sources = [record.source for record in self.train_data.records]
         weights = {name: recipe.mixture.get(name, recipe.data).weight for name in sources} if recipe.mixture else None
-        order = epoch_order(sources, weights, np.random.default_rng(seed))
-        return self._batches(self.train_data, order, epoch, share, seed)
+        order = epoch_order(sources, weights, np.random.default_rng([recipe.training.seed, epoch]))
+        return EpochBatches(self.train_data, order, recipe, epoch, share, augmented=True)
 
     def val_batches(self, epoch: int, share: Share = ALL) -> EpochBatches:
         """Return the batches of the val split."""
-        return self._batches(self.val_data, np.arange(len(self.val_data)), epoch, share)
-
-    def _batches(
-        self,
-        dataset: CaptionDataset,
-        order: NDArray[np.intp],
-        epoch: int,
-        share: Share,
-        seed: tuple[int, ...] | None = None,
-    ) -> EpochBatches:
-        trainable = self._recipe.encoder.unfrozen_stages(epoch) > 0
-        return EpochBatches(dataset, order, self._recipe.training, share, trainable=trainable, seed=seed)
+        return EpochBatches(self.val_data, np.arange(len(self.val_data)), self._recipe, epoch, share)
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Return the loader of this epoch; the trainer reloads it every epoch."""

@@ -15,8 +15,7 @@ from torch import Tensor
 from looksay.data.memmap_store import is_writer, new_rows, progress, wait_for
 from looksay.errors import DataError, RecipeError
 from looksay.training import build, run_loader
-from looksay.training.batch import Batch
-from looksay.training.caption_dataset import CaptionDataset, caption_dataset
+from looksay.training.caption_dataset import Batch, CaptionDataset, caption_dataset
 from looksay.training.checkpoint import BEST
 from looksay.training.recipe import Recipe
 from looksay.training.run_loader import Run

@@ -1,4 +1,4 @@
-"""The encoder's input for a batch: pixels, or the features of a frozen encoder from a cache on disk."""
+"""The encoder's input for a batch: augmented pixels, or the features of a frozen encoder from a cache on disk."""
 
 from __future__ import annotations
 
@@ -11,14 +11,34 @@ import torch
 from numpy.random import Generator
 from numpy.typing import NDArray
 from torch import Tensor
+from torchvision.transforms import v2
 
 from looksay.data.image_cache import ImageCache
 from looksay.data.memmap_store import Rows, Shards
 from looksay.models.encoder import Encoder
-from looksay.training.augmentation import VERSION, augment
 from looksay.training.sections import AugmentationOptions
 
 _BATCH_SIZE = 32
+
+
+_VERSION = 1
+"""Part of the name of cached views: raise it when the same seed gives another image."""
+
+
+def augment(pixels: NDArray[np.uint8], options: AugmentationOptions, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Return images (images, size, size, 3) with the `crop` and `color_jitter` of the options, sampled from `rng`."""
+    transforms: list[torch.nn.Module] = []
+    if options.crop < 1:
+        transforms.append(v2.RandomResizedCrop(pixels.shape[1], scale=(options.crop, 1.0)))
+    if options.color_jitter:
+        transforms.append(v2.ColorJitter(*[options.color_jitter] * 3))
+    if not transforms:
+        return pixels
+    transform = v2.Compose(transforms)
+    with torch.random.fork_rng(devices=[]):  # torchvision uses torch's global generator, which dropout needs
+        torch.manual_seed(int(rng.integers(2**63)))
+        images = [transform(torch.from_numpy(image).permute(2, 0, 1)).permute(1, 2, 0) for image in pixels]
+    return torch.stack(images).numpy()
 
 
 class CachedPixels:
@@ -48,7 +68,7 @@ class CachedFeatures:
     def __init__(self, pixels: CachedPixels, encoder: Encoder, *, bf16: bool) -> None:
         cache, augmentation = pixels.cache, pixels.augmentation
         views, sides = augmentation.views, 1 + augmentation.flip
-        varied = (VERSION, augmentation.crop, augmentation.color_jitter) if views > 1 else None
+        varied = (_VERSION, augmentation.crop, augmentation.color_jitter) if views > 1 else None
         key = hashlib.sha256(
             f"{cache.folder.name} {encoder.name} {encoder.pooled} {encoder.grid} "
             f"{bf16} {views} {sides} {varied}".encode()

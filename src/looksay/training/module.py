@@ -20,7 +20,7 @@ from looksay.models.caption_model import CaptionModel
 from looksay.models.decoder import PADDING
 from looksay.text.vocabulary import Vocabulary
 from looksay.training import losses, optimizer
-from looksay.training.batch import Batch
+from looksay.training.caption_dataset import Batch
 from looksay.training.datamodule import CaptionDataModule
 from looksay.training.recipe import Recipe
 from looksay.types import Caption

@@ -12,8 +12,7 @@ from looksay.errors import DataError, RunError
 from looksay.models.caption_model import CaptionModel
 from looksay.text.vocabulary import Vocabulary
 from looksay.training import checkpoint, mixture, recipe_file
-from looksay.training.batch import Share
-from looksay.training.caption_dataset import caption_dataset
+from looksay.training.caption_dataset import Share, caption_dataset
 from looksay.training.datamodule import CaptionDataModule
 from looksay.training.initialization import build_model, build_vocabulary, trained_run
 from looksay.training.module import MONITOR, CaptionModule

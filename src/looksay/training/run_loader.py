@@ -22,8 +22,7 @@ from looksay.training import build, recipe_file
 from looksay.training.checkpoint import BEST
 from looksay.training.recipe import Recipe
 
-RECIPE = "recipe.toml"
-VOCABULARY = "vocabulary.json"
+RECIPE, VOCABULARY = "recipe.toml", "vocabulary.json"
 _MADE_WITH = "# made with "
 
 

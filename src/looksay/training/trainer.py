@@ -22,9 +22,7 @@ from looksay.training.datamodule import CaptionDataModule
 from looksay.training.module import MONITOR, CaptionModule
 from looksay.training.sections import TrainingOptions
 
-_TIMEOUT = timedelta(minutes=30)
-"""How long a process waits for another one before it fails."""
-
+_TIMEOUT = timedelta(minutes=30)  # of a process that waits for another one
 _EXPECTED_WARNINGS = (
     "does not have many workers",  # batches come from memory-mapped files
     "in eval mode at the start of training",  # BatchNorm keeps its statistics; a frozen encoder stays in eval mode
@@ -49,10 +47,7 @@ def fit(
 ) -> None:
     """Train, from the last checkpoint of the run if there is one, or with ``epochs=0`` only validate.
 
-    Parameters
-    ----------
-    ddp_unused : bool
-        Whether some parameters get no gradients for a time, as encoder stages before they are unfrozen.
+    `ddp_unused`: some parameters get no gradients for a time, as encoder stages before they are unfrozen.
     """
     for library in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(library).setLevel(logging.WARNING)
