@@ -66,20 +66,26 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         return checkpoint
 
 
-class BestWeights(ModelCheckpoint):
+class LastCheckpoint(ModelCheckpoint):
+    """``checkpoints/last.ckpt``: all that a resumed run needs."""
+
+    def __init__(self, run: Path, file: str = LAST, **options: Any) -> None:
+        path = run / file
+        super().__init__(path.parent, path.stem, save_on_train_epoch_end=True, enable_version_counter=False, **options)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return nothing: earlier scores are in the metrics, and Lightning's paths are wrong once a run has moved."""
+        return {}
+
+
+class BestWeights(LastCheckpoint):
     """``best.safetensors``: the weights with the best val CIDEr-D, of the moving average if there is one."""
 
     FILE_EXTENSION = ".safetensors"
 
     def __init__(self, run: Path, average: MovingAverage | None = None) -> None:
-        super().__init__(
-            run, "best", monitor=MONITOR, mode="max", save_on_train_epoch_end=True, enable_version_counter=False
-        )
+        super().__init__(run, BEST, monitor=MONITOR, mode="max")
         self._run, self._average = run, average
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return nothing: the scores of earlier epochs are in the metrics, also after the run has moved."""
-        return {}
 
     def check_monitor_top_k(self, trainer: lightning.Trainer, current: Tensor | None = None) -> bool:  # noqa: ARG002
         """Return whether this epoch is the best one."""
@@ -89,18 +95,6 @@ class BestWeights(ModelCheckpoint):
         module = trainer.lightning_module
         if trainer.is_global_zero and isinstance(module, CaptionModule):
             save_best(self._average.weights() if self._average else module.model.state_dict(), self._run)
-
-
-class LastCheckpoint(ModelCheckpoint):
-    """``checkpoints/last.ckpt``: all that a resumed run needs."""
-
-    def __init__(self, run: Path) -> None:
-        file = run / LAST
-        super().__init__(file.parent, file.stem, save_on_train_epoch_end=True, enable_version_counter=False)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return nothing: Lightning would look for the file where the run was before it moved."""
-        return {}
 
 
 class RunRecord(Checkpoint):

@@ -19,22 +19,16 @@ from looksay.models.encoder import Encoder
 from looksay.training.sections import AugmentationOptions
 
 _BATCH_SIZE = 32
-
-
-_VERSION = 1
-"""Part of the name of cached views: raise it when the same seed gives another image."""
+_VERSION = 1  # part of the name of cached views: raise it when the same seed gives another image
 
 
 def augment(pixels: NDArray[np.uint8], options: AugmentationOptions, rng: np.random.Generator) -> NDArray[np.uint8]:
     """Return images (images, size, size, 3) with the `crop` and `color_jitter` of the options, sampled from `rng`."""
-    transforms: list[torch.nn.Module] = []
-    if options.crop < 1:
-        transforms.append(v2.RandomResizedCrop(pixels.shape[1], scale=(options.crop, 1.0)))
-    if options.color_jitter:
-        transforms.append(v2.ColorJitter(*[options.color_jitter] * 3))
-    if not transforms:
+    crop = [v2.RandomResizedCrop(pixels.shape[1], scale=(options.crop, 1.0))] if options.crop < 1 else []
+    jitter = [v2.ColorJitter(*[options.color_jitter] * 3)] if options.color_jitter else []
+    if not crop and not jitter:
         return pixels
-    transform = v2.Compose(transforms)
+    transform = v2.Compose([*crop, *jitter])
     with torch.random.fork_rng(devices=[]):  # torchvision uses torch's global generator, which dropout needs
         torch.manual_seed(int(rng.integers(2**63)))
         images = [transform(torch.from_numpy(image).permute(2, 0, 1)).permute(1, 2, 0) for image in pixels]
