@@ -22,7 +22,7 @@ ATTENTIVE = ("soft-attention", "adaptive", "top-down")
 """Decoders with attention over the feature map."""
 
 
-def key(default: Any, text: str, **bounds: float) -> Any:
+def key(default: Any, text: str, **bounds: Any) -> Any:
     """Return a key with its help and its bounds (``ge``, ``le``, ``gt``, ``lt``)."""
     return Field(default=default, description=text, **bounds)
 
