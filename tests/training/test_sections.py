@@ -187,7 +187,7 @@ def test_a_run_starts_from_the_mean_of_several(small_run: Path, small_data: Path
 
 def test_runs_of_other_words_are_no_start_together(small_run: Path, small_data: Path, tmp_path: Path) -> None:
     trained(small_data, tmp_path / "fewer", "vocabulary.min_count=9", "training.epochs=1")
-    with pytest.raises(RecipeError, match=r"fewer has other words than"):
+    with pytest.raises(RecipeError, match=r"fewer has another vocabulary than"):
         trained(small_data, tmp_path / "both", f'training.start=["{small_run}", "{tmp_path / "fewer"}"]')
 
 
