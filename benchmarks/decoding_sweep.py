@@ -49,7 +49,7 @@ def main() -> None:
     arguments.add_argument("runs", type=Path, nargs="+")
     folders = arguments.parse_args().runs
     run = run_loader.load(folders[0])
-    run.model.load_state_dict(run_loader.best_weights(folders))
+    run.model.load_state_dict(run_loader.mean_weights([run_loader.best_weights(folder) for folder in folders]))
     records = data.read(Path(run.recipe.data.folder), run.recipe.data).split("val")
     dataset = caption_dataset(records, run.recipe, run.vocabulary, run.model)
     scorer = Scorer([record.references for record in dataset.records])

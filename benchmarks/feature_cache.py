@@ -21,8 +21,7 @@ from timing import ROOT, parser, print_row, seconds_in_turns
 from looksay import data
 from looksay.text.vocabulary import Vocabulary
 from looksay.training import build, recipe_file
-from looksay.training.batch import Batch
-from looksay.training.caption_dataset import caption_dataset
+from looksay.training.caption_dataset import Batch, caption_dataset
 from looksay.training.datamodule import CaptionDataModule
 from looksay.training.losses import cross_entropy
 

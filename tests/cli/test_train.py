@@ -32,8 +32,8 @@ def test_train_export_caption(small_data: Path, tmp_path: Path) -> None:
 
 def test_user_errors_end_with_2_and_one_line(tmp_path: Path) -> None:
     for arguments, message in (
-        (["train", tmp_path / "none.toml"], "there is no such recipe"),
-        (["train", RECIPE, "training.epoch=1"], "no training.epoch"),
+        (["train", tmp_path / "none.toml"], "does not exist"),
+        (["train", RECIPE, "training.epoch=1"], "training.epoch is unknown"),
         (["train", RECIPE, f"data.folder={tmp_path / 'none'}"], "no such folder"),
         (["export", tmp_path, tmp_path / "bundle"], "is not a run"),
     ):

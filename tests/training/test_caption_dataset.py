@@ -18,8 +18,7 @@ from looksay.models.caption_model import CaptionModel
 from looksay.models.decoder import PADDING
 from looksay.text.vocabulary import Vocabulary
 from looksay.training import build, recipe_file
-from looksay.training.batch import Batch
-from looksay.training.caption_dataset import CaptionDataset, caption_dataset
+from looksay.training.caption_dataset import Batch, CaptionDataset, caption_dataset
 from looksay.training.datamodule import CaptionDataModule
 from looksay.training.recipe import Recipe
 

@@ -11,7 +11,7 @@ from lightning import Trainer
 from test_caption_dataset import Setup, setup
 
 from looksay.errors import RecipeError
-from looksay.training.batch import Share
+from looksay.training.caption_dataset import Share
 
 
 @pytest.fixture(scope="module")

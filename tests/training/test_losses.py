@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from looksay.models.decoder import PADDING
-from looksay.training.batch import Batch
+from looksay.training.caption_dataset import Batch
 from looksay.training.losses import cross_entropy, distillation, doubly_stochastic, self_critical, word_accuracy
 
 

@@ -36,9 +36,9 @@ def train(recipe: Path, changes: Sequence[str], resume: bool) -> None:
         from looksay.training import recipe_file
 
         phases = recipe_file.phases(recipe, changes)  # before torch is imported: an error in a recipe shows at once
-        from looksay.training import process, run
+        from looksay.training import run, trainer
     except ModuleNotFoundError as error:
         raise MissingExtra("Training", "train") from error
     folder = run.train_phases(phases, resume=resume)
-    if process.is_first():
+    if trainer.is_first():
         click.echo(f"looksay: the run is in {folder}; export it with looksay export {folder} BUNDLE", err=True)

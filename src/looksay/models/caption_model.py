@@ -16,27 +16,16 @@ from looksay.text.vocabulary import Vocabulary
 
 
 class CaptionModel(nn.Module):
-    """A CNN encoder and an LSTM decoder.
-
-    Parameters
-    ----------
-    encoder : Encoder
-    decoder : Decoder
-    """
+    """A CNN encoder and an LSTM decoder."""
 
     def __init__(self, encoder: Encoder, decoder: Decoder) -> None:
         super().__init__()
-        self.encoder = encoder
-        self.decoder = decoder
+        self.encoder, self.decoder = encoder, decoder
 
     def encode(self, images: Tensor) -> Tensor:
-        """Return feature grids in fp32: (images, cells, channels).
+        """Return feature grids in fp32 (images, cells, channels) of pixels of uint8 (images, size, size, 3).
 
-        Parameters
-        ----------
-        images : Tensor
-            Pixels of uint8 (images, size, size, 3), or features (images, cells, channels) that a frozen encoder has
-            computed before, which are only cast.
+        Features (images, cells, channels) that a frozen encoder has computed before are only cast.
         """
         if images.dtype != torch.uint8:
             return images.float()

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from looksay.models.layers import WordEmbedding
+
 Tensors = dict[str, Tensor]
 
 PADDING = -1
@@ -41,8 +43,11 @@ class Decoder(nn.Module, ABC):
         The output of a step (rows, size) to logits (rows, vocab).
     """
 
-    embedding: nn.Module
     output_head: nn.Sequential
+
+    def __init__(self, embedding: WordEmbedding) -> None:
+        super().__init__()
+        self.embedding = embedding
 
     @abstractmethod
     def begin(self, grid: Tensor) -> tuple[Tensors, Tensors]:
@@ -104,9 +109,7 @@ class Decoder(nn.Module, ABC):
 
         Returns
         -------
-        outputs : Tensor, shape (rows, steps, size)
-            0 where a row is skipped.
-        attention : Tensor, shape (rows, steps, cells)
+        outputs, attention : Tensor, shape (rows, steps, size) and (rows, steps, cells)
             0 where a row is skipped.
         """
         memory, state = self.begin(grid)
@@ -134,10 +137,8 @@ class Decoder(nn.Module, ABC):
         grid : Tensor, shape (images, cells, channels)
         captions : int
             Captions of each image; they are adjacent.
-        start, end : int
-            Ids of ``<start>`` and ``<end>``.
-        max_length : int
-            A caption without ``<end>`` after this many words is cut.
+        start, end, max_length : int
+            Ids of ``<start>`` and ``<end>``. A caption without ``<end>`` after `max_length` words is cut.
 
         Returns
         -------
@@ -180,9 +181,7 @@ class Decoder(nn.Module, ABC):
 
 def _narrow(rows: Tensor, full: tuple[int, int], active: tuple[int, int]) -> Tensor:
     """Return the rows (rows, size) of the leading images and of the leading captions of each."""
-    if full == active:
-        return rows
-    return rows.view(*full, -1)[: active[0], : active[1]].flatten(0, 1)
+    return rows if full == active else rows.view(*full, -1)[: active[0], : active[1]].flatten(0, 1)
 
 
 def _widen(rows: Tensor, active: tuple[int, int], full: tuple[int, int]) -> Tensor:

@@ -15,8 +15,7 @@ from torch import Tensor, nn
 from looksay.errors import RecipeError
 from looksay.types import ImageSpec, ResizeRule
 
-HUB = "hub"
-RANDOM = "random"
+HUB, RANDOM = "hub", "random"
 IMAGENET = 1000
 """Number of classes."""
 
@@ -62,9 +61,7 @@ class Encoder(nn.Module):
         if not pooled and hasattr(cnn, "pre_logits"):
             cnn.pre_logits = nn.Identity()  # VGG's dense layers: most of its weights, unused for a grid
         self.cnn = cnn.to(memory_format=torch.channels_last).requires_grad_(trainable)
-        self.name = name
-        self.pooled = pooled
-        self.trainable = trainable
+        self.name, self.pooled, self.trainable = name, pooled, trainable
         mean, std = (torch.tensor(values, dtype=torch.float32)[:, None, None] for values in (image.mean, image.std))
         self.register_buffer("_scale", 1 / (255 * std), persistent=False)
         self.register_buffer("_shift", mean / std, persistent=False)
@@ -109,13 +106,12 @@ class Encoder(nn.Module):
     def unfreeze(self, count: float) -> None:
         """Unfreeze the last `count` stages (inf for all), freeze the others, and switch to training mode."""
         self.trainable = count > 0
-        if count in (0, math.inf):
+        if count in (0, math.inf):  # also for CNNs without stages
             self.cnn.requires_grad_(self.trainable)
-            self.train()
-            return
-        for index, stage in enumerate(reversed(self.stages())):
-            for parameter in stage:
-                parameter.requires_grad_(index < count)
+        else:
+            for index, stage in enumerate(reversed(self.stages())):
+                for parameter in stage:
+                    parameter.requires_grad_(index < count)
         self.train()
 
     def train(self, mode: bool = True) -> Self:
@@ -131,16 +127,9 @@ class Encoder(nn.Module):
         return pixels.permute(0, 3, 1, 2).contiguous() * self._scale - self._shift
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """Return the feature grid; of one cell if the features are pooled.
+        """Return the feature grid (batch, rows * columns, channels), of one cell if the features are pooled.
 
-        Parameters
-        ----------
-        pixels : Tensor of float32, shape (batch, 3, size, size)
-            As `images.prepare` or `normalise` returns them.
-
-        Returns
-        -------
-        Tensor, shape (batch, rows * columns, channels)
+        `pixels` (batch, 3, size, size) are of float32, as `images.prepare` or `normalise` returns them.
         """
         pixels = pixels.contiguous(memory_format=torch.channels_last)
         with torch.set_grad_enabled(self.trainable and torch.is_grad_enabled()):
@@ -154,15 +143,7 @@ class Encoder(nn.Module):
 def classifier(name: str, weights: str = HUB) -> nn.Linear:
     """Return the ImageNet classifier of a timm network, which reads the mean of its grid.
 
-    Parameters
-    ----------
-    name, weights
-        As for `Encoder`; a file must hold the classifier's weights as well.
-
-    Raises
-    ------
-    RecipeError
-        If the weights cannot be loaded, or if the network has no such classifier.
+    A file of weights must hold the classifier's as well. A network without such a classifier raises a RecipeError.
     """
     cnn: Any = _create(name, weights, classes=True)
     head = cnn.get_classifier()
@@ -193,8 +174,8 @@ def image_spec(name: str, size: int | None, resize: ResizeRule) -> ImageSpec:
 
 def _create(name: str, weights: str, *, classes: bool = False) -> Any:
     """Create a timm network, with its classifier if `classes`."""
+    options: dict[str, Any] = {} if classes else {"num_classes": 0}
     try:
-        options: dict[str, Any] = {} if classes else {"num_classes": 0}
         cnn = timm.create_model(name, pretrained=weights == HUB, **options)
     except Exception as error:  # timm, its hub and its networks raise errors of many kinds
         raise RecipeError(

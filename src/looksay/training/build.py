@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from looksay.data import word_vectors
 from looksay.errors import RecipeError
-from looksay.models import registry
+from looksay.models import designs
 from looksay.models.caption_model import CaptionModel
 from looksay.models.encoder import RANDOM, Encoder, image_spec
-from looksay.models.word_embedding import WordEmbedding
+from looksay.models.layers import WordEmbedding
 from looksay.text.vocabulary import Vocabulary
 from looksay.training.recipe import Recipe
 from looksay.types import ImageSpec
@@ -31,17 +31,12 @@ def model_image_spec(recipe: Recipe) -> ImageSpec:
 def caption_model(recipe: Recipe, vocabulary: Vocabulary, *, pretrained: bool = True) -> CaptionModel:
     """Build the model of a recipe.
 
-    Parameters
-    ----------
-    pretrained : bool
-        Load the encoder's weights and the word vectors; not needed where trained weights follow.
+    `pretrained` loads the encoder's weights and the word vectors; this is not needed where trained weights follow.
 
     Raises
     ------
-    RecipeError
-        If the encoder or the decoder cannot be built.
-    DataError
-        If the word vectors cannot be read.
+    RecipeError, DataError
+        If the encoder or the decoder cannot be built, or if the word vectors cannot be read.
     """
     encoder = Encoder(
         recipe.encoder.name,
@@ -59,22 +54,19 @@ def caption_model(recipe: Recipe, vocabulary: Vocabulary, *, pretrained: bool = 
         _vectors(recipe, vocabulary) if pretrained and embedding.vectors else None,
         trainable=embedding.trainable,
     )
-    return CaptionModel(
-        encoder,
-        registry.build(
-            decoder.name,
-            encoder.channels,
-            word_embedding,
-            len(vocabulary),
-            size=decoder.size,
-            heads=decoder.heads,
-            dropout=decoder.dropout,
-            tied=embedding.tied,
-        ),
+    design = designs.build(
+        **asdict(decoder),
+        channels=encoder.channels,
+        embedding=word_embedding,
+        vocab_size=len(vocabulary),
+        tied=embedding.tied,
     )
+    return CaptionModel(encoder, design)
 
 
 def _vectors(recipe: Recipe, vocabulary: Vocabulary) -> NDArray[np.float32]:
+    from looksay.data import word_vectors
+
     embedding, size = recipe.embedding, recipe.embedding.size or recipe.decoder.size
     vectors, count = word_vectors.read(Path(embedding.vectors), vocabulary.tokens, recipe.training.seed)
     if vectors.shape[1] != size:

@@ -1,9 +1,12 @@
-"""Records and caches → batches."""
+"""Records and caches → batches of images and captions, of which a device gets its share."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -16,42 +19,81 @@ from looksay.models.caption_model import CaptionModel
 from looksay.models.decoder import PADDING
 from looksay.text.vocabulary import Vocabulary
 from looksay.training import build
-from looksay.training.batch import ALL, Batch, Share, active_rows
-from looksay.training.feature_cache import CachedFeatures, CachedPixels, Inputs
+from looksay.training.feature_cache import CachedFeatures, CachedPixels
 from looksay.training.recipe import Recipe
-from looksay.training.sections import AugmentationOptions
+from looksay.training.sections import AugmentationOptions, TrainingOptions
 
-SoftTargetsOf = Callable[[int, int], tuple[NDArray[np.int64], NDArray[np.float32]]]
+
+class Share(NamedTuple):
+    """The share of every batch that a device gets."""
+
+    rank: int
+    world_size: int
+
+
+ALL = Share(0, 1)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Images and their captions, the longest captions first; the captions of an image are adjacent.
+
+    Computed on the CPU, `word_indices` let a GPU select the words without a synchronisation; scoring only them saves a
+    third of the work. The mean over devices of their losses times `weight` is the mean over words.
+    """
+
+    images: Tensor  # pixels of uint8 (images, size, size, 3), or features of float16 (images, cells, channels)
+    tokens: Tensor  # of int64 (rows, steps): ``<start>`` and the words, the same number of rows for each image
+    targets: Tensor  # of int64 (rows, steps): the words and ``<end>``, then `PADDING`
+    word_indices: Tensor  # of int64 (words,): the places in the flattened targets that are not padding
+    rows: tuple[tuple[int, int], ...]  # for each row, the index of its image in the split and of its caption
+    mirrored: NDArray[np.bool_]  # (images,)
+    active: tuple[tuple[int, int], ...]  # for each step, the images and captions to read; see `Decoder.forward`
+    soft_targets: tuple[Tensor, Tensor] | None = None  # the teachers' top tokens and probabilities, (words, top) each
+    weight: float = 1.0  # this share of the words of the whole batch, times the number of devices
+
+    @property
+    def indices(self) -> tuple[int, ...]:
+        """The indices of the images in their split; in a mixture, one can occur twice."""
+        return tuple(image for image, _ in self.rows[:: len(self.rows) // len(self.images)])
+
+    def words_of(self, steps: Tensor) -> Tensor:
+        """Return the entries of a tensor (rows, steps, ...) that are not padding: (words, ...)."""
+        return steps.flatten(0, 1).index_select(0, self.word_indices)
+
+    def to(self, device: torch.device) -> Batch:
+        """Return the batch on a device; the copies from pinned memory do not block."""
+        return self._map(lambda tensor: tensor.to(device, non_blocking=device.type == "cuda"))
+
+    def pin_memory(self) -> Batch:
+        """Return the batch in pinned memory (the DataLoader calls this)."""
+        return self._map(Tensor.pin_memory)
+
+    def _map(self, function: Callable[[Tensor], Tensor]) -> Batch:
+        tensors: dict[str, Any] = {
+            name: function(value) for name, value in vars(self).items() if isinstance(value, Tensor)
+        }
+        soft_targets = self.soft_targets and (function(self.soft_targets[0]), function(self.soft_targets[1]))
+        return replace(self, **tensors, soft_targets=soft_targets)
 
 
 class CaptionDataset:
     """The images and captions of one split, without unreadable images.
 
-    Parameters
-    ----------
-    records : sequence of Record
-    pixels : CachedPixels
-        The pixels of `records`, for an encoder that is trained.
-    features : CachedFeatures, optional
-        The features of a frozen encoder.
-    vocabulary : Vocabulary
-    max_length : int
-        Longer captions are cut; a cut caption has no ``<end>``.
-    length_bucket : int
-        Pad the steps of a batch to a multiple of this; 0 for none.
+    `pixels` are for an encoder that is trained, `features` of a frozen one. A caption that is cut at the options'
+    `max_length` has no ``<end>``.
 
     Attributes
     ----------
-    all_records : sequence of Record
     records : list of Record
-        Those with a readable image.
+        The records with a readable image, of `all_records`.
     captions : list of list of list of int
         The target token ids of each caption of each record.
     soft_targets : callable, optional
         The soft targets of a caption by the indices of its image and its caption; see `SoftTargets`.
     """
 
-    soft_targets: SoftTargetsOf | None = None
+    soft_targets: Callable[[int, int], tuple[NDArray[np.int64], NDArray[np.float32]]] | None = None
 
     def __init__(
         self,
@@ -59,9 +101,7 @@ class CaptionDataset:
         pixels: CachedPixels,
         features: CachedFeatures | None,
         vocabulary: Vocabulary,
-        *,
-        max_length: int,
-        length_bucket: int = 0,
+        options: TrainingOptions,
     ) -> None:
         self.cache = pixels.cache
         self._pixels, self._features = pixels, features
@@ -70,10 +110,10 @@ class CaptionDataset:
         self.records = [records[index] for index in self._cache_indices]
         self.vocabulary = vocabulary
         self.captions = [
-            [[*vocabulary.encode(text), vocabulary.end][: max_length + 1] for text in record.references]
+            [[*vocabulary.encode(text), vocabulary.end][: options.max_length + 1] for text in record.references]
             for record in self.records
         ]
-        self._length_bucket = length_bucket
+        self._length_buckets = options.length_buckets
         self._mirrored_ids = _mirrored_ids(vocabulary, pixels.augmentation.swapped)
 
     def __len__(self) -> int:
@@ -100,17 +140,11 @@ class CaptionDataset:
         trainable: bool = False,
         share: Share = ALL,
     ) -> Batch:
-        """Return images with `captions` captions each; captions are repeated for an image that has fewer.
+        """Return a device's share of images, sorted by caption length, with `captions` captions each.
 
-        Parameters
-        ----------
-        rng : Generator, optional
-            Samples captions, where an image has more than `captions`, and augmentation, including mirroring. Without
-            it the first captions and the unchanged images are taken.
-        trainable : bool
-            Return pixels for an encoder that is trained, even if there are cached features.
-        share : Share
-            Return this device's share of the images, sorted by caption length.
+        Captions are repeated for an image that has fewer. `rng` samples captions, where an image has more, and
+        augmentation, including mirroring; without it the first captions and the unchanged images are taken. With
+        `trainable` the batch has pixels, even if there are cached features.
         """
         images = []  # of each, its captions as (length, image, caption), the longest first
         for image in indices:
@@ -130,7 +164,7 @@ class CaptionDataset:
         row_mirrored = np.repeat(mirrored, captions)
         tokens, targets = self._tokens_and_targets(rows, row_mirrored)
         word_indices = np.flatnonzero(targets != PADDING)
-        inputs: Inputs = self._features if self._features and not trainable else self._pixels
+        inputs = self._features if self._features and not trainable else self._pixels
         cache_indices = self._cache_indices[[image for image, _ in rows[::captions]]].tolist()
         return Batch(
             inputs(cache_indices, mirrored, rng),
@@ -139,7 +173,7 @@ class CaptionDataset:
             torch.from_numpy(word_indices),
             rows,
             mirrored,
-            active_rows(targets, len(images)),
+            _active_rows(targets, len(images)),
             self._soft_targets(rows, row_mirrored),
             len(word_indices) * share.world_size / words_of_all,
         )
@@ -154,8 +188,8 @@ class CaptionDataset:
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         captions = [self.captions[image][caption] for image, caption in rows]
         steps = max(map(len, captions))
-        if self._length_bucket:
-            steps = -(-steps // self._length_bucket) * self._length_bucket
+        if self._length_buckets:
+            steps = math.ceil(steps / self._length_buckets) * self._length_buckets
         targets = np.full((len(captions), steps), PADDING)
         for row, caption in enumerate(captions):
             targets[row, : len(caption)] = self._mirrored_ids[caption] if mirrored[row] else caption
@@ -178,12 +212,7 @@ def caption_dataset(
 ) -> CaptionDataset:
     """Build the data set of a split: decode its images, and encode them if the encoder starts frozen.
 
-    Both are cached on disk and shared by all runs.
-
-    Parameters
-    ----------
-    augmented : bool
-        Apply the recipe's augmentation, for training.
+    Both are cached on disk and shared by all runs. `augmented` applies the recipe's augmentation, for training.
     """
     spec = build.model_image_spec(recipe)
     folder = Path(recipe.data.cache) if recipe.data.cache else None
@@ -195,14 +224,7 @@ def caption_dataset(
     if not recipe.encoder.unfrozen_stages(0):
         bf16 = build.precision(recipe.training.precision) == "bf16-mixed"
         features = CachedFeatures(pixels, model.encoder, bf16=bf16)
-    return CaptionDataset(
-        records,
-        pixels,
-        features,
-        vocabulary,
-        max_length=recipe.training.max_length,
-        length_bucket=recipe.training.length_buckets,
-    )
+    return CaptionDataset(records, pixels, features, vocabulary, recipe.training)
 
 
 def _mirrored_ids(vocabulary: Vocabulary, pairs: Sequence[str]) -> NDArray[np.int64]:
@@ -213,3 +235,10 @@ def _mirrored_ids(vocabulary: Vocabulary, pairs: Sequence[str]) -> NDArray[np.in
             mirrored[ids] = ids[::-1]
     mirrored[vocabulary.unk] = vocabulary.unk
     return mirrored
+
+
+def _active_rows(targets: NDArray[np.int64], images: int) -> tuple[tuple[int, int], ...]:
+    """Return `Batch.active` for targets (rows, steps); steps of padding alone are read for one row."""
+    unfinished = np.moveaxis(targets.reshape(images, -1, targets.shape[1]) != PADDING, 2, 0)
+    last = [[int(indices.max(initial=0)) for indices in step.nonzero()] for step in unfinished]
+    return tuple((image + 1, caption + 1) for image, caption in last)

@@ -40,13 +40,7 @@ class CaptionScores(Metric):
         self.add_state("rows", default=[], dist_reduce_fx="cat")
 
     def update(self, predictions: Sequence[str], references: Sequence[Sequence[str]]) -> None:
-        """Add captions and their references.
-
-        Raises
-        ------
-        DataError
-            If their numbers differ, or if an image has no reference.
-        """
+        """Add captions and their references; other numbers of them, or an image without one, raise a DataError."""
         check_predictions(predictions, len(references))
         if len(predictions) == 0:  # the last batch of a process may be empty
             return
@@ -57,18 +51,7 @@ class CaptionScores(Metric):
         self.rows.append(torch.frombuffer(bytearray(text.encode()), dtype=torch.uint8).to(self.device))
 
     def compute(self) -> dict[str, Tensor]:
-        """Score all captions.
-
-        Returns
-        -------
-        dict of str to Tensor
-            Of float32; 1 is 100 %.
-
-        Raises
-        ------
-        DataError
-            If there are no captions.
-        """
+        """Return the scores of all captions as float32 (1 is 100 %); without captions a DataError is raised."""
         if len(self.rows) == 0:
             raise DataError("there is nothing to score: call update() before compute()")
         data = self.rows if isinstance(self.rows, Tensor) else torch.cat(self.rows)

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import lightning
 import torch
@@ -24,15 +24,13 @@ from torch import Tensor
 
 from looksay.atomic_files import replacing
 from looksay.errors import RunError
-from looksay.training import curves, sample_page
 from looksay.training.module import MONITOR, CaptionModule
-from looksay.training.weight_averaging import MovingAverage
 
-METRICS = "metrics.jsonl"
-CURVES = "curves.png"
-SAMPLES = "samples"
-BEST = "best.safetensors"
-LAST = "checkpoints/last.ckpt"
+if TYPE_CHECKING:
+    from looksay.training.weight_averaging import MovingAverage
+
+METRICS, CURVES, SAMPLES = "metrics.jsonl", "curves.png", "samples"
+BEST, LAST = "best.safetensors", "checkpoints/last.ckpt"
 _SET_SCORE = "_CIDEr-D"  # ends the name of a data set's score in a mixture: val_flickr8k_CIDEr-D
 
 log = logging.getLogger(__name__)
@@ -59,13 +57,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             torch.save(checkpoint, file)
 
     def load_checkpoint(self, path: Any, map_location: Any = "cpu", weights_only: bool | None = True) -> dict[str, Any]:  # noqa: ARG002
-        """Read a checkpoint.
-
-        Raises
-        ------
-        RunError
-            If the file is damaged or is not a checkpoint.
-        """
+        """Read a checkpoint; a file that is damaged or is not a checkpoint raises a RunError."""
         try:
             checkpoint: dict[str, Any] = torch.load(path, map_location=map_location, weights_only=True)
             checkpoint["state_dict"].keys()
@@ -74,26 +66,26 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         return checkpoint
 
 
-class BestWeights(ModelCheckpoint):
-    """``best.safetensors``: the weights with the best val CIDEr-D, of the moving average if there is one.
+class LastCheckpoint(ModelCheckpoint):
+    """``checkpoints/last.ckpt``: all that a resumed run needs."""
 
-    Parameters
-    ----------
-    run : Path
-    average : MovingAverage, optional
-    """
+    def __init__(self, run: Path, file: str = LAST, **options: Any) -> None:
+        path = run / file
+        super().__init__(path.parent, path.stem, save_on_train_epoch_end=True, enable_version_counter=False, **options)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return nothing: earlier scores are in the metrics, and Lightning's paths are wrong once a run has moved."""
+        return {}
+
+
+class BestWeights(LastCheckpoint):
+    """``best.safetensors``: the weights with the best val CIDEr-D, of the moving average if there is one."""
 
     FILE_EXTENSION = ".safetensors"
 
     def __init__(self, run: Path, average: MovingAverage | None = None) -> None:
-        super().__init__(
-            run, "best", monitor=MONITOR, mode="max", save_on_train_epoch_end=True, enable_version_counter=False
-        )
+        super().__init__(run, BEST, monitor=MONITOR, mode="max")
         self._run, self._average = run, average
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return nothing: the scores of earlier epochs are in the metrics, also after the run has moved."""
-        return {}
 
     def check_monitor_top_k(self, trainer: lightning.Trainer, current: Tensor | None = None) -> bool:  # noqa: ARG002
         """Return whether this epoch is the best one."""
@@ -103,18 +95,6 @@ class BestWeights(ModelCheckpoint):
         module = trainer.lightning_module
         if trainer.is_global_zero and isinstance(module, CaptionModule):
             save_best(self._average.weights() if self._average else module.model.state_dict(), self._run)
-
-
-class LastCheckpoint(ModelCheckpoint):
-    """``checkpoints/last.ckpt``: all that a resumed run needs."""
-
-    def __init__(self, run: Path) -> None:
-        file = run / LAST
-        super().__init__(file.parent, file.stem, save_on_train_epoch_end=True, enable_version_counter=False)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return nothing: Lightning would look for the file where the run was before it moved."""
-        return {}
 
 
 class RunRecord(Checkpoint):
@@ -135,6 +115,8 @@ class RunRecord(Checkpoint):
 
     def write(self, trainer: lightning.Trainer, module: CaptionModule, epoch: int) -> None:
         """Record an epoch, or as epoch 0 the validation of a model that is not trained."""
+        from looksay.training import curves, sample_page
+
         rows = _rows(self._run, trainer, epoch)  # on all devices, which compute the metrics together
         if not trainer.is_global_zero:
             return

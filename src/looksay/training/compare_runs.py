@@ -23,49 +23,23 @@ _SCORES = {"BLEU-4": "val_BLEU-4", "ROUGE-L": "val_ROUGE-L", "CIDEr-D": MONITOR}
 
 @dataclass(frozen=True)
 class RunSummary:
-    """Figures of a run.
-
-    Attributes
-    ----------
-    run : Path
-    name : str
-        The folder's name, or its path if two runs have the same name.
-    encoder, decoder : str
-    scores : dict of str to float
-        Of the val split at the best epoch, as fractions of 1.
-    best, epochs : int
-        The best epoch and the number of epochs.
-    parameters : int
-        Of the model, with its encoder.
-    megabytes : float
-        Size of the weights.
-    minutes : float
-        Training time, with validation.
-    captions_a_second : float
-        Decoded in validation, from cached features; nan if unknown.
-    """
+    """Figures of a run."""
 
     run: Path
-    name: str
+    name: str  # the folder's name, or its path if two runs have the same name
     encoder: str
     decoder: str
-    scores: dict[str, float]
-    best: int
+    scores: dict[str, float]  # of the val split at the best epoch, as fractions of 1
+    best: int  # epoch
     epochs: int
-    parameters: int
-    megabytes: float
-    minutes: float
-    captions_a_second: float
+    parameters: int  # of the model, with its encoder
+    megabytes: float  # of the weights
+    minutes: float  # of training, with validation
+    captions_a_second: float  # decoded in validation, from cached features; nan if unknown
 
 
 def compare(runs: Sequence[Path]) -> list[RunSummary]:
-    """Read runs, best CIDEr-D first.
-
-    Raises
-    ------
-    RunError
-        If a folder holds no run, or none that completed an epoch.
-    """
+    """Read runs, best CIDEr-D first; a folder without a run that completed an epoch raises a RunError."""
     names = Counter(run.name for run in runs)
     summaries = (_read(run, str(run) if names[run.name] > 1 else run.name) for run in runs)
     return sorted(summaries, key=lambda summary: -summary.scores["CIDEr-D"])

@@ -23,13 +23,8 @@ _PANELS = (
 def curves(rows: Sequence[dict[str, Any]], lengths: Mapping[str, Sequence[int]], file: Path) -> None:
     """Plot loss, word accuracy and scores of decoded captions by epoch, and the lengths of captions, as PNG.
 
-    Parameters
-    ----------
-    rows : sequence of dict
-        Metrics of the run, one row an epoch.
-    lengths : mapping of str to sequence of int
-        Words in each val caption, by series: the references and the model.
-    file : Path
+    `rows` are the metrics of the run, one row an epoch; `lengths` the words in each val caption, by series: the
+    references and the model.
     """
     figure = Figure(figsize=(12, 8), layout="constrained")
     *panels, last = figure.subplots(2, 2).flat
@@ -40,13 +35,8 @@ def curves(rows: Sequence[dict[str, Any]], lengths: Mapping[str, Sequence[int]],
         axes.set(title=title, xlabel="epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     best = max(rows, key=lambda row: (row["val_CIDEr-D"], row["epoch"]))
-    axes.annotate(
-        f"{100 * best['val_CIDEr-D']:.1f}",
-        (best["epoch"], 100 * best["val_CIDEr-D"]),
-        textcoords="offset points",
-        xytext=(0, 6),
-        ha="center",
-    )
+    score = 100 * best["val_CIDEr-D"]
+    axes.annotate(f"{score:.1f}", (best["epoch"], score), textcoords="offset points", xytext=(0, 6), ha="center")
     axes.margins(y=0.12)
     longest = max(max(words, default=0) for words in lengths.values())
     for name, words in lengths.items():

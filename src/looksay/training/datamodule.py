@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
@@ -11,53 +11,38 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
 from looksay.errors import RecipeError
-from looksay.training.batch import ALL, Batch, Share
-from looksay.training.caption_dataset import CaptionDataset
+from looksay.training.caption_dataset import ALL, Batch, CaptionDataset, Share
 from looksay.training.recipe import Recipe
 
 
 class EpochBatches(Dataset[Batch]):
     """The batches of one epoch, of which a device gets its share.
 
-    Parameters
-    ----------
-    dataset : CaptionDataset
-    order : ndarray of int
-        The indices of the images, batch after batch.
-    batch_size, captions : int
-        Images in a batch, and captions of each.
-    share : Share
-    trainable : bool
-        Whether the encoder is trained and needs pixels.
-    seed : tuple of int, optional
-        Seeds the augmentation of each batch, so that it does not depend on earlier ones; without it there is none.
-
-    Raises
-    ------
-    RecipeError
-        If a batch has fewer images than there are devices.
+    `order` has the indices of the images, batch after batch. With `augmented`, each batch has a seed of its own, so
+    that it does not depend on earlier ones. Batches with fewer images than there are devices raise a RecipeError.
     """
 
     def __init__(
         self,
         dataset: CaptionDataset,
         order: NDArray[np.intp],
-        batch_size: int,
-        captions: int,
-        share: Share = ALL,
+        recipe: Recipe,
+        epoch: int,
+        share: Share,
         *,
-        trainable: bool = False,
-        seed: tuple[int, ...] | None = None,
+        augmented: bool = False,
     ) -> None:
-        self._dataset, self._order, self._captions = dataset, order, captions
-        self._share, self._trainable, self._seed = share, trainable, seed
+        options = recipe.training
+        self._dataset, self._order, self._captions, self._share = dataset, order, options.captions_per_image, share
+        self._trainable = recipe.encoder.unfrozen_stages(epoch) > 0
+        self._seed = (options.seed, epoch) if augmented else None
         count = len(order)
-        if min(count, batch_size) < share.world_size:
+        if min(count, options.batch_size) < share.world_size:
             raise RecipeError(
-                f"{share.world_size} devices cannot share {min(count, batch_size)} images: raise training.batch_size, "
-                "or lower training.devices"
+                f"{share.world_size} devices cannot share {min(count, options.batch_size)} images: raise "
+                "training.batch_size, or lower training.devices"
             )
-        starts = list(range(0, count, batch_size))
+        starts = list(range(0, count, options.batch_size))
         if count - starts[-1] < share.world_size:  # a last batch too small for all devices joins the one before
             starts.pop()
         self._bounds = list(zip(starts, [*starts[1:], count], strict=True))
@@ -72,78 +57,49 @@ class EpochBatches(Dataset[Batch]):
 
 
 class CaptionDataModule(LightningDataModule):
-    """The training and validation batches of a recipe.
-
-    Parameters
-    ----------
-    train_data, val_data : CaptionDataset
-    recipe : Recipe
-    """
+    """The training and validation batches of a recipe."""
 
     def __init__(self, train_data: CaptionDataset, val_data: CaptionDataset, recipe: Recipe) -> None:
         super().__init__()
-        self.train_data, self.val_data = train_data, val_data
-        self._training, self._encoder = recipe.training, recipe.encoder
-        self._weights = {name: options.weight for name, options in recipe.mixture.items()}
-        self._main_weight = recipe.data.weight
+        self.train_data, self.val_data, self._recipe = train_data, val_data, recipe
 
     def train_batches(self, epoch: int, share: Share = ALL) -> EpochBatches:
         """Return the shuffled batches of an epoch: the same for the same seed and epoch."""
-        seed = self._training.seed
+        recipe = self._recipe
         sources = [record.source for record in self.train_data.records]
-        weights = {name: self._weights.get(name, self._main_weight) for name in sources} if self._weights else None
-        order = epoch_order(sources, weights, np.random.default_rng([seed, epoch]))
-        return self._batches(self.train_data, order, epoch, share, seed=(seed, epoch))
+        weights = {name: recipe.mixture.get(name, recipe.data).weight for name in sources} if recipe.mixture else None
+        order = epoch_order(sources, weights, np.random.default_rng([recipe.training.seed, epoch]))
+        return EpochBatches(self.train_data, order, recipe, epoch, share, augmented=True)
 
     def val_batches(self, epoch: int, share: Share = ALL) -> EpochBatches:
         """Return the batches of the val split."""
-        return self._batches(self.val_data, np.arange(len(self.val_data)), epoch, share)
-
-    def _batches(
-        self,
-        dataset: CaptionDataset,
-        order: NDArray[np.intp],
-        epoch: int,
-        share: Share,
-        seed: tuple[int, ...] | None = None,
-    ) -> EpochBatches:
-        options, trainable = self._training, self._encoder.unfrozen_stages(epoch) > 0
-        return EpochBatches(
-            dataset, order, options.batch_size, options.captions_per_image, share, trainable=trainable, seed=seed
-        )
+        return EpochBatches(self.val_data, np.arange(len(self.val_data)), self._recipe, epoch, share)
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Return the loader of this epoch; the trainer reloads it every epoch."""
-        return self._loader(self.train_batches(*self._epoch_and_share()))
+        return self._loader(self.train_batches)
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """Return the loader of the val split."""
-        return self._loader(self.val_batches(*self._epoch_and_share()))
+        return self._loader(self.val_batches)
 
-    def _epoch_and_share(self) -> tuple[int, Share]:
+    def _loader(self, batches: Callable[[int, Share], EpochBatches]) -> DataLoader[Batch]:
         if self.trainer is None:
             raise RuntimeError("a data loader needs a trainer: call train_batches or val_batches instead")
-        return self.trainer.current_epoch, Share(self.trainer.global_rank, self.trainer.world_size)
-
-    def _loader(self, batches: EpochBatches) -> DataLoader[Batch]:
+        share = Share(self.trainer.global_rank, self.trainer.world_size)
         return DataLoader(
-            batches,
+            batches(self.trainer.current_epoch, share),
             batch_size=None,
-            num_workers=self._training.num_workers,
+            num_workers=self._recipe.training.num_workers,
             pin_memory=torch.cuda.is_available(),
         )
 
 
 def epoch_order(sources: list[str], weights: Mapping[str, float] | None, rng: np.random.Generator) -> NDArray[np.intp]:
-    """Return the shuffled image indices of an epoch.
+    """Return the shuffled image indices of an epoch, of which `sources` are the data sets.
 
-    Parameters
-    ----------
-    sources : list of str
-        The data set of each image.
-    weights : mapping of str to float, optional
-        How often an epoch has the images of each data set of a mixture: all of them twice for 2, a random half of
-        them for 0.5.
+    `weights` are, for each data set of a mixture, the times that an epoch has its images: all of them twice for 2, a
+    random half of them for 0.5.
     """
     if weights is None:
         return rng.permutation(len(sources))

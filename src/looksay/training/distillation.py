@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +15,7 @@ from torch import Tensor
 from looksay.data.memmap_store import is_writer, new_rows, progress, wait_for
 from looksay.errors import DataError, RecipeError
 from looksay.training import build, run_loader
-from looksay.training.batch import Batch
-from looksay.training.caption_dataset import CaptionDataset, caption_dataset
+from looksay.training.caption_dataset import Batch, CaptionDataset, caption_dataset
 from looksay.training.checkpoint import BEST
 from looksay.training.recipe import Recipe
 from looksay.training.run_loader import Run
@@ -28,28 +26,16 @@ _WORD = np.dtype([("words", np.int32, _TOP), ("probabilities", np.float16, _TOP)
 
 
 class SoftTargets:
-    """The top tokens at each word of captions, by the mean of the teachers' probabilities.
+    """The top tokens at each word of a student's captions, by the mean of the teachers' probabilities.
 
     They are computed once, without augmentation, into a memory-mapped file in the folder of the image cache. Its name
-    is a hash of the teachers' weights and of the captions.
-
-    Parameters
-    ----------
-    teachers : sequence of str
-        The folders of runs, whose best weights are used.
-    student : CaptionDataset
-        The training images and captions.
-    recipe : Recipe
-        The student's.
+    is a hash of the teachers' weights and of the captions. `teachers` are folders of runs with the student's vocabulary
+    and readable images; `recipe` is the student's.
 
     Raises
     ------
-    RunError
-        If a teacher is not a run that has completed an epoch.
-    RecipeError
-        If a teacher has another vocabulary.
-    DataError
-        If a teacher cannot read the same images.
+    RunError, RecipeError, DataError
+        If a teacher is not a run that has completed an epoch, has another vocabulary, or cannot read the same images.
     """
 
     def __init__(self, teachers: Sequence[str], student: CaptionDataset, recipe: Recipe) -> None:
@@ -112,17 +98,15 @@ def _teacher_data(run: Run, student: CaptionDataset, recipe: Recipe) -> CaptionD
     """Return the student's images and captions as a teacher reads them."""
     # A frozen teacher has cached the features of its augmented images; their first view is the original image.
     frozen = not run.recipe.encoder.trainable
-    own = _on_data_of(run.recipe, recipe)
+    own = run.recipe.replace(
+        data=recipe.data,
+        mixture=recipe.mixture,
+        training={"max_length": recipe.training.max_length, "length_buckets": 0},
+    )
     dataset = caption_dataset(student.all_records, own, run.vocabulary, run.model, augmented=frozen)
     if dataset.records != student.records:
         raise DataError(f"distillation.teachers: {run.folder} cannot read the same images as this recipe")
     return dataset
-
-
-def _on_data_of(teacher: Recipe, student: Recipe) -> Recipe:
-    """Return a teacher's recipe with the data and the caption length of the student's."""
-    training = replace(teacher.training, max_length=student.training.max_length, length_buckets=0)
-    return replace(teacher, data=student.data, mixture=student.mixture, training=training)
 
 
 def _probabilities(run: Run, batch: Batch) -> Tensor:

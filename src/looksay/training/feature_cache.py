@@ -1,53 +1,51 @@
-"""The encoder's input for a batch: pixels, or the features of a frozen encoder from a cache on disk."""
+"""The encoder's input for a batch: augmented pixels, or the features of a frozen encoder from a cache on disk."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.random import Generator
 from numpy.typing import NDArray
 from torch import Tensor
+from torchvision.transforms import v2
 
 from looksay.data.image_cache import ImageCache
 from looksay.data.memmap_store import Rows, Shards
 from looksay.models.encoder import Encoder
-from looksay.training.augmentation import VERSION, augment
 from looksay.training.sections import AugmentationOptions
 
 _BATCH_SIZE = 32
+_VERSION = 1  # part of the name of cached views: raise it when the same seed gives another image
 
 
-class Inputs(Protocol):
-    """Images by their indices in the image cache."""
-
-    def __call__(self, indices: Sequence[int], mirrored: NDArray[np.bool_], rng: Generator | None = None) -> Tensor:
-        """Return `Batch.images`.
-
-        Parameters
-        ----------
-        indices : sequence of int
-        mirrored : ndarray of bool, shape (images,)
-            Which images are flipped left to right.
-        rng : Generator, optional
-            Samples the augmentation; without it there is none.
-        """
-        ...
+def augment(pixels: NDArray[np.uint8], options: AugmentationOptions, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Return images (images, size, size, 3) with the `crop` and `color_jitter` of the options, sampled from `rng`."""
+    crop = [v2.RandomResizedCrop(pixels.shape[1], scale=(options.crop, 1.0))] if options.crop < 1 else []
+    jitter = [v2.ColorJitter(*[options.color_jitter] * 3)] if options.color_jitter else []
+    if not crop and not jitter:
+        return pixels
+    transform = v2.Compose([*crop, *jitter])
+    with torch.random.fork_rng(devices=[]):  # torchvision uses torch's global generator, which dropout needs
+        torch.manual_seed(int(rng.integers(2**63)))
+        images = [transform(torch.from_numpy(image).permute(2, 0, 1)).permute(1, 2, 0) for image in pixels]
+    return torch.stack(images).numpy()
 
 
 class CachedPixels:
     """Pixels of uint8, (images, size, size, 3)."""
 
     def __init__(self, cache: ImageCache, augmentation: AugmentationOptions) -> None:
-        self.cache = cache
-        self.augmentation = augmentation
+        self.cache, self.augmentation = cache, augmentation
 
     def __call__(self, indices: Sequence[int], mirrored: NDArray[np.bool_], rng: Generator | None = None) -> Tensor:
-        """See `Inputs`."""
+        """Return images by their indices in the image cache; `mirrored` ones are flipped left to right.
+
+        `rng` samples the augmentation; without it there is none.
+        """
         pixels = self.cache.pixels(indices)
         pixels[mirrored] = pixels[mirrored, :, ::-1]
         return torch.from_numpy(augment(pixels, self.augmentation, rng) if rng else pixels)
@@ -57,21 +55,14 @@ class CachedFeatures:
     """Features of float16, (images, cells, channels), of several augmented views of each image.
 
     They are memory-mapped files in a folder next to the image cache. Its name is a hash of the image cache's name, of
-    the encoder's name and weights and of the views.
-
-    Parameters
-    ----------
-    pixels : CachedPixels
-        Its augmentation determines the views: their number, crop, colour jitter, and whether there are mirrored ones.
-    encoder : Encoder
-    bf16 : bool
-        Encode in bf16.
+    the encoder's name and weights and of the views: their number, crop, colour jitter, and whether there are mirrored
+    ones, from the augmentation of `pixels`. With `bf16`, they are encoded in it.
     """
 
     def __init__(self, pixels: CachedPixels, encoder: Encoder, *, bf16: bool) -> None:
         cache, augmentation = pixels.cache, pixels.augmentation
         views, sides = augmentation.views, 1 + augmentation.flip
-        varied = (VERSION, augmentation.crop, augmentation.color_jitter) if views > 1 else None
+        varied = (_VERSION, augmentation.crop, augmentation.color_jitter) if views > 1 else None
         key = hashlib.sha256(
             f"{cache.folder.name} {encoder.name} {encoder.pooled} {encoder.grid} "
             f"{bf16} {views} {sides} {varied}".encode()
@@ -85,7 +76,7 @@ class CachedFeatures:
         self._views = views
 
     def __call__(self, indices: Sequence[int], mirrored: NDArray[np.bool_], rng: Generator | None = None) -> Tensor:
-        """See `Inputs`."""
+        """See `CachedPixels`; `rng` samples one of the views, without it the first is taken."""
         count = len(indices)
         views = rng.integers(self._views, size=count) if rng and self._views > 1 else np.zeros(count, dtype=int)
         chosen = zip(indices, views, mirrored.astype(int), strict=True)

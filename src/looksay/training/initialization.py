@@ -13,7 +13,7 @@ from looksay.errors import RecipeError, RunError
 from looksay.models import encoder
 from looksay.models.caption_model import CaptionModel
 from looksay.text.vocabulary import SPECIAL, Vocabulary
-from looksay.training import build, concept_list, vocabulary_expansion
+from looksay.training import build
 from looksay.training.checkpoint import BEST
 from looksay.training.recipe import Recipe
 from looksay.training.run_loader import RECIPE, VOCABULARY, best_weights, mean_weights
@@ -24,28 +24,26 @@ log = logging.getLogger(__name__)
 
 
 def trained_run(key: str, run: str) -> Path:
-    """Return the folder of a run that the recipe key names.
-
-    Raises
-    ------
-    RunError
-        If it has not completed an epoch.
-    """
+    """Return the folder of a run that the recipe key names; a run without a completed epoch raises a RunError."""
     if not (Path(run) / BEST).is_file():
         raise RunError(f"{key}={run} is not a run that has completed an epoch")
     return Path(run)
 
 
 def build_vocabulary(records: Sequence[Record], recipe: Recipe) -> Vocabulary:
-    """Return the vocabulary of the training captions, or of the runs in ``training.start``, extended if asked for."""
+    """Return the vocabulary of the training captions, or of the runs in ``training.start``, extended if required."""
     options, starts = recipe.vocabulary, recipe.training.start
     started = Vocabulary.load(trained_run("training.start", starts[0]) / VOCABULARY) if starts else None
     if started and not options.extend:
         return started
     vocabulary = Vocabulary.build((text for record in records for text in record.references), options.min_count)
     if started:
-        concept_words = [word for concept in concept_list.read() for word in concept.words] if options.concepts else []
-        extended = started.extended([*vocabulary.tokens, *concept_words])
+        words = list(vocabulary.tokens)
+        if options.concepts:
+            from looksay.training import concept_list
+
+            words += [word for concept in concept_list.read() for word in concept.words]
+        extended = started.extended(words)
         log.info("vocabulary: %d words of the start and %d new ones", len(started), len(extended) - len(started))
         return extended
     count = len(vocabulary) - len(SPECIAL)
@@ -74,8 +72,10 @@ def build_model(recipe: Recipe, vocabulary: Vocabulary) -> CaptionModel:
                 f"training.start: {run} has another vocabulary than {starts[0]}: start from runs on the same captions, "
                 "or with vocabulary.extend from runs whose words are the first words of the first run"
             )
-        own = best_weights([run])
+        own = best_weights(run)
         if known != vocabulary:
+            from looksay.training import vocabulary_expansion
+
             own = vocabulary_expansion.expand(own, known, vocabulary, recipe.embedding.vectors)
         try:
             model.load_state_dict(own)

@@ -10,28 +10,17 @@ from looksay.models.decoder import PADDING
 
 
 def cross_entropy(logits: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
-    """Return the mean cross-entropy over words, with label smoothing (Szegedy et al. 2016).
+    """Return the mean cross-entropy over words of `logits` (words, vocab) and `targets` (words,).
 
-    Parameters
-    ----------
-    logits : Tensor, shape (words, vocab)
-    targets : Tensor of int, shape (words,)
-    smoothing : float
-        The part of the probability, 0 to 1, that is spread over the vocabulary.
+    `smoothing` is the part of the probability, 0 to 1, that is spread over the vocabulary (Szegedy et al. 2016).
     """
     return functional.cross_entropy(logits.float(), targets, label_smoothing=smoothing)
 
 
 def distillation(logits: Tensor, tokens: Tensor, probabilities: Tensor) -> Tensor:
-    """Return the mean cross-entropy over words against soft targets (Hinton et al. 2015).
+    """Return the mean cross-entropy over words of `logits` (words, vocab) against soft targets (Hinton et al. 2015).
 
-    Parameters
-    ----------
-    logits : Tensor, shape (words, vocab)
-    tokens : Tensor of int, shape (words, top)
-        The teachers' top tokens.
-    probabilities : Tensor, shape (words, top)
-        Each row sums to 1.
+    They are the teachers' top tokens (words, top) and their probabilities (words, top), which sum to 1 in each row.
     """
     log_probs = logits.float().log_softmax(dim=-1).gather(1, tokens)
     return -(probabilities * log_probs).sum(dim=1).mean()
@@ -51,10 +40,8 @@ def self_critical(
 
     Parameters
     ----------
-    log_probs : Tensor, shape (rows, steps)
-        Of the sampled words.
-    sampled : Tensor of int, shape (rows, steps)
-        Steps of `PADDING` are ignored.
+    log_probs, sampled : Tensor, shape (rows, steps)
+        Log-probabilities of the sampled words, and their ids; steps of `PADDING` are ignored.
     rewards : Tensor, shape (rows,)
     captions : int
         Samples of each image, 2 or more; they are adjacent.
@@ -73,14 +60,8 @@ def doubly_stochastic(attention: Tensor, targets: Tensor) -> Tensor:
 
     ``mean over captions and cells of (mean - sum over words of attention)^2``: equation 14 of Xu et al. 2015, per cell
     and up to a constant. (The paper has 1 in place of the mean. The attention of a caption sums to its number of
-    words, so the gradients are the same.)
-
-    Parameters
-    ----------
-    attention : Tensor, shape (rows, steps, cells)
-        Each step sums to 1.
-    targets : Tensor of int, shape (rows, steps)
-        Steps of `PADDING` are ignored.
+    words, so the gradients are the same.) `attention` (rows, steps, cells) sums to 1 at each step; steps of `PADDING`
+    in `targets` (rows, steps) are ignored.
     """
     total = (attention * (targets != PADDING).unsqueeze(-1)).sum(dim=1)
     return (total - total.mean(dim=1, keepdim=True)).square().mean()

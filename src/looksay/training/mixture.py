@@ -19,25 +19,13 @@ log = logging.getLogger(__name__)
 def read(recipe: Recipe, folder: Path | None = None, others: Mapping[str, Path] | None = None) -> Dataset:
     """Read the data set of ``[data]`` and join those of ``[mixture.NAME]`` to it.
 
-    Parameters
-    ----------
-    recipe : Recipe
-    folder : Path, optional
-        Replaces the folder of ``[data]``.
-    others : mapping of str to Path, optional
-        Replace the folders of ``[mixture.NAME]``, by name.
-
-    Returns
-    -------
-    Dataset
-        In a mixture, each record's `source` is the name of its set: that of its folder, or of its section.
+    `folder` replaces the folder of ``[data]``, and `others` those of ``[mixture.NAME]``, by name. In a mixture, each
+    record's `source` is the name of its set: that of its folder, or of its section.
 
     Raises
     ------
-    DataError
-        If a data set cannot be read.
-    RecipeError
-        If two sets have the same name, or if a name in `others` is unknown.
+    DataError, RecipeError
+        If a data set cannot be read, if two sets have the same name, or if a name in `others` is unknown.
     """
     others = others or {}
     if unknown := set(others) - set(recipe.mixture):

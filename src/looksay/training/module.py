@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import lightning
 import numpy as np
@@ -20,11 +20,13 @@ from looksay.models.caption_model import CaptionModel
 from looksay.models.decoder import PADDING
 from looksay.text.vocabulary import Vocabulary
 from looksay.training import losses, optimizer
-from looksay.training.batch import Batch
+from looksay.training.caption_dataset import Batch
 from looksay.training.datamodule import CaptionDataModule
 from looksay.training.recipe import Recipe
-from looksay.training.scst import Reward
 from looksay.types import Caption
+
+if TYPE_CHECKING:
+    from looksay.training.scst import Reward
 
 MONITOR = "val_CIDEr-D"
 """The metric that selects the best checkpoint, of decoded captions; of several val sets, their mean."""
@@ -35,26 +37,13 @@ _SAMPLES = 24
 class CaptionModule(lightning.LightningModule):
     """Trains a `CaptionModel` on the batches of a `CaptionDataModule`.
 
-    Parameters
-    ----------
-    model : CaptionModel
-    recipe : Recipe
-        Uses the sections training, encoder, decoding, distillation and self_critical.
-    vocabulary : Vocabulary
-
-    Attributes
-    ----------
-    captions : dict of int to Caption
-        The captions of the last validation by the index of their image in the val split.
+    `captions` are those of the last validation by the index of their image in the val split.
     """
 
     def __init__(self, model: CaptionModel, recipe: Recipe, vocabulary: Vocabulary) -> None:
         super().__init__()
-        self.model = model
-        self.vocabulary = vocabulary
+        self.model, self.recipe, self.vocabulary = model, recipe, vocabulary
         self.captions: dict[int, Caption] = {}
-        self._training, self._encoder, self._decoding = recipe.training, recipe.encoder, recipe.decoding
-        self._distillation, self._self_critical = recipe.distillation, recipe.self_critical
         self._decoding_seconds = 0.0
 
     # The data and what is computed from it stay out of __init__: the moving average is a copy of this module.
@@ -67,8 +56,7 @@ class CaptionModule(lightning.LightningModule):
     def sample_indices(self) -> list[int]:
         """The val images of the sample pages, evenly spaced over the split; they get attention maps."""
         count = len(self.data.val_data)
-        indices: list[int] = np.linspace(0, count - 1, min(_SAMPLES, count)).round().astype(int).tolist()
-        return indices
+        return [round(index) for index in np.linspace(0, count - 1, min(_SAMPLES, count)).tolist()]
 
     @cached_property
     def _scorers(self) -> dict[str, tuple[list[int], Scorer]]:
@@ -81,21 +69,23 @@ class CaptionModule(lightning.LightningModule):
 
     @cached_property
     def _reward(self) -> Reward:
+        from looksay.training.scst import Reward
+
         return Reward(self.data.train_data.references(), self.vocabulary)
 
     def on_train_epoch_start(self) -> None:
         """Unfreeze the encoder stages that are due."""
-        self.model.encoder.unfreeze(self._encoder.unfrozen_stages(self.current_epoch))
+        self.model.encoder.unfreeze(self.recipe.encoder.unfrozen_stages(self.current_epoch))
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
         """Seed dropout and sampling from the batch number, so that a resumed run repeats the original exactly."""
         rank = [self.global_rank] if self.global_rank else []  # dropout differs between devices
-        seed = np.random.SeedSequence([self._training.seed, self.current_epoch, batch_idx, *rank])
+        seed = np.random.SeedSequence([self.recipe.training.seed, self.current_epoch, batch_idx, *rank])
         torch.manual_seed(int(seed.generate_state(1, np.uint64)[0] >> 1))
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """Return the loss of a batch."""
-        options = self._training
+        options, scst = self.recipe.training, self.recipe.self_critical
         sampling_prob = options.scheduled_sampling * self.current_epoch / max(1, options.epochs - 1)
         grid = self.model.encode(batch.images)
         outputs, attention = self.model.decoder(grid, batch.tokens, sampling_prob, self._active(batch))
@@ -104,9 +94,8 @@ class CaptionModule(lightning.LightningModule):
             loss = loss + options.doubly_stochastic * losses.doubly_stochastic(attention, batch.targets)
         self._log("train", batch, loss=loss)
         loss = loss * batch.weight
-        if self._self_critical.samples:
-            part = self._self_critical.cross_entropy
-            loss = part * loss + (1 - part) * self._self_critical_loss(batch, grid)
+        if scst.samples:
+            loss = scst.cross_entropy * loss + (1 - scst.cross_entropy) * self._self_critical_loss(batch, grid)
         return loss
 
     def validation_step(self, batch: Batch, _: int) -> None:
@@ -115,7 +104,7 @@ class CaptionModule(lightning.LightningModule):
         outputs, _ = self.model.decoder(grid, batch.tokens, active=self._active(batch))
         self._log("val", batch, loss=self._cross_entropy("val", batch, outputs))
         start = time.perf_counter()
-        hypotheses = self.model.captions(grid, self.vocabulary, self._decoding)
+        hypotheses = self.model.captions(grid, self.vocabulary, self.recipe.decoding)
         self._decoding_seconds += time.perf_counter() - start
         for row, index in enumerate(batch.indices):
             best = hypotheses[row][0]
@@ -155,7 +144,7 @@ class CaptionModule(lightning.LightningModule):
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """See `looksay.training.optimizer`."""
         steps = int(self.trainer.estimated_stepping_batches)
-        adamw, schedule = optimizer.configure(self.model, self._training, self._encoder, steps)
+        adamw, schedule = optimizer.configure(self.model, self.recipe.training, self.recipe.encoder, steps)
         return {"optimizer": adamw, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -165,23 +154,23 @@ class CaptionModule(lightning.LightningModule):
 
     def _active(self, batch: Batch) -> tuple[tuple[int, int], ...] | None:
         """Return the rows to read at each step; all of them if compiled, which needs fixed shapes."""
-        return None if self._training.compile else batch.active
+        return None if self.recipe.training.compile else batch.active
 
     def _cross_entropy(self, split: str, batch: Batch, outputs: Tensor) -> Tensor:
         """Return the mean loss over words, and log their accuracy."""
         logits, targets = self.model.decoder.output_head(batch.words_of(outputs)), batch.words_of(batch.targets)
         self._log(split, batch, word_accuracy=losses.word_accuracy(logits, targets))
-        loss = losses.cross_entropy(logits, targets, self._training.label_smoothing)
+        loss = losses.cross_entropy(logits, targets, self.recipe.training.label_smoothing)
         if batch.soft_targets is None:
             return loss
-        weight = self._distillation.weight
+        weight = self.recipe.distillation.weight
         return (1 - weight) * loss + weight * losses.distillation(logits, *batch.soft_targets)
 
     def _self_critical_loss(self, batch: Batch, grid: Tensor) -> Tensor:
         """Return the loss of sampled captions."""
-        captions, vocabulary = self._self_critical.samples, self.vocabulary
+        captions, vocabulary = self.recipe.self_critical.samples, self.vocabulary
         sampled, log_probs = self.model.decoder.sample(
-            grid, captions, start=vocabulary.start, end=vocabulary.end, max_length=self._training.max_length
+            grid, captions, start=vocabulary.start, end=vocabulary.end, max_length=self.recipe.training.max_length
         )
         tokens = self.data.train_data.unmirror(sampled.cpu().numpy(), batch.mirrored)
         rewards = torch.from_numpy(self._reward(tokens, batch.indices)).to(sampled.device)

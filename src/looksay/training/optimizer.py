@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from torch.nn import Parameter
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
@@ -34,9 +33,12 @@ def configure(
     schedules: list[Callable[[int], float]] = []
     for epoch, rate, parameters in parts:
         schedule = partial(warmup_cosine, first=epoch * steps // training.epochs, warmup=warmup, steps=steps)
-        for group in _groups(parameters, rate, training.weight_decay):
-            groups.append(group)
-            schedules.append(schedule)
+        matrices = [parameter for parameter in parameters if parameter.ndim > 1]
+        others = [parameter for parameter in parameters if parameter.ndim <= 1]  # biases and scales
+        for group, decay in ((matrices, training.weight_decay), (others, 0.0)):
+            if group:
+                groups.append({"params": group, "lr": rate, "weight_decay": decay})
+                schedules.append(schedule)
     optimizer = AdamW(groups)
     return optimizer, LambdaLR(optimizer, schedules)
 
@@ -49,14 +51,3 @@ def warmup_cosine(step: int, *, first: int, warmup: int, steps: int) -> float:
     if step < first + warmup:
         return (step - first + 1) / warmup
     return (1 + math.cos(math.pi * min(1.0, (step - first - warmup) / max(1, steps - first - warmup)))) / 2
-
-
-def _groups(parameters: Sequence[Parameter], learning_rate: float, weight_decay: float) -> list[dict[str, Any]]:
-    """Return a group of matrices, with weight decay, and one of biases and scales, without; empty ones are left out."""
-    matrices = [parameter for parameter in parameters if parameter.ndim > 1]
-    others = [parameter for parameter in parameters if parameter.ndim <= 1]
-    return [
-        {"params": group, "lr": learning_rate, "weight_decay": decay}
-        for group, decay in ((matrices, weight_decay), (others, 0.0))
-        if group
-    ]

@@ -2,30 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from looksay.decoding.options import DecodingOptions
-from looksay.training.sections import (
-    ATTENTIVE,
-    AugmentationOptions,
-    DataOptions,
-    DecoderOptions,
-    DistillationOptions,
-    EmbeddingOptions,
-    EncoderOptions,
-    ImageOptions,
-    MixedOptions,
-    ModelOptions,
-    SelfCriticalOptions,
-    TrainingOptions,
-    VocabularyOptions,
-)
+from looksay.training import sections
 
 
 @dataclass(frozen=True)
@@ -37,43 +22,36 @@ class Recipe:
         recipe.replace(training={"epochs": 3}, encoder=EncoderOptions(name="resnet50"))
     """
 
-    model: ModelOptions = field(default_factory=ModelOptions)
-    data: DataOptions = field(default_factory=DataOptions)
-    mixture: dict[str, MixedOptions] = field(default_factory=dict)
-    vocabulary: VocabularyOptions = field(default_factory=VocabularyOptions)
-    image: ImageOptions = field(default_factory=ImageOptions)
-    augmentation: AugmentationOptions = field(default_factory=AugmentationOptions)
-    encoder: EncoderOptions = field(default_factory=EncoderOptions)
-    embedding: EmbeddingOptions = field(default_factory=EmbeddingOptions)
-    decoder: DecoderOptions = field(default_factory=DecoderOptions)
-    training: TrainingOptions = field(default_factory=TrainingOptions)
-    distillation: DistillationOptions = field(default_factory=DistillationOptions)
-    self_critical: SelfCriticalOptions = field(default_factory=SelfCriticalOptions)
+    model: sections.ModelOptions = field(default_factory=sections.ModelOptions)
+    data: sections.DataOptions = field(default_factory=sections.DataOptions)
+    mixture: dict[str, sections.MixedOptions] = field(default_factory=dict)
+    vocabulary: sections.VocabularyOptions = field(default_factory=sections.VocabularyOptions)
+    image: sections.ImageOptions = field(default_factory=sections.ImageOptions)
+    augmentation: sections.AugmentationOptions = field(default_factory=sections.AugmentationOptions)
+    encoder: sections.EncoderOptions = field(default_factory=sections.EncoderOptions)
+    embedding: sections.EmbeddingOptions = field(default_factory=sections.EmbeddingOptions)
+    decoder: sections.DecoderOptions = field(default_factory=sections.DecoderOptions)
+    training: sections.TrainingOptions = field(default_factory=sections.TrainingOptions)
+    distillation: sections.DistillationOptions = field(default_factory=sections.DistillationOptions)
+    self_critical: sections.SelfCriticalOptions = field(default_factory=sections.SelfCriticalOptions)
     decoding: DecodingOptions = field(default_factory=DecodingOptions)
 
-    def replace(self, **sections: Any) -> Recipe:
+    def replace(self, **changes: Any) -> Recipe:
         """Return a copy with other sections, or with other keys in them where a section is given as a mapping.
 
-        ``mixture`` is replaced as a whole, by `MixedOptions` by name.
-
-        Raises
-        ------
-        ValueError
-            If a key is unknown or a value is out of its range.
+        ``mixture`` is replaced as a whole, by `MixedOptions` by name. An unknown key or a value out of its range raises
+        a ValueError.
         """
-        changed = {
-            name: dataclasses.replace(getattr(self, name), **section)
-            if isinstance(section, Mapping) and name != "mixture"
-            else section
-            for name, section in sections.items()
-        }
-        return dataclasses.replace(self, **changed)
+        for name, keys in changes.items():
+            if isinstance(keys, Mapping) and name != "mixture":
+                changes[name] = replace(getattr(self, name), **keys)
+        return replace(self, **changes)
 
     def idle(self) -> list[str]:
         """Return a warning for each option that is set but has no effect because of another option."""
         encoder, augmentation, decoder = self.encoder, self.augmentation, self.decoder
         is_varied, has_views = _differs(augmentation, "crop", "color_jitter"), augmentation.views > 1
-        is_attentive = decoder.name in ATTENTIVE and encoder.features == "grid"
+        is_attentive = decoder.name in sections.ATTENTIVE and encoder.features == "grid"
         first, last = encoder.unfrozen_stages(0), encoder.unfrozen_stages(max(0, self.training.epochs - 1))
         cases = {
             "encoder.frozen_epochs, stages, stage_epochs and layer_decay need encoder.trainable=true": (
@@ -97,7 +75,7 @@ class Recipe:
             "data.weight needs a [mixture.NAME]": _differs(self.data, "weight") and not self.mixture,
             "vocabulary.extend needs training.start": self.vocabulary.extend and not self.training.start,
             f"attention of decoder.name={decoder.name} needs encoder.features=grid": (
-                decoder.name in ATTENTIVE and not is_attentive
+                decoder.name in sections.ATTENTIVE and not is_attentive
             ),
         }
         return [f"no effect: {case}" for case, holds in cases.items() if holds]
@@ -108,13 +86,9 @@ class Recipe:
         def names(paths: tuple[str, ...]) -> tuple[str, ...]:
             return tuple(Path(path).name for path in paths)
 
-        mixture = {
-            name: dataclasses.replace(options, folder=Path(options.folder).name)
-            for name, options in self.mixture.items()
-        }
         return self.replace(
             data={"folder": Path(self.data.folder).name, "cache": ""},
-            mixture=mixture,
+            mixture={name: replace(own, folder=Path(own.folder).name) for name, own in self.mixture.items()},
             encoder={"weights": Path(self.encoder.weights).name},
             embedding={"vectors": Path(self.embedding.vectors).name},
             training={"run": Path(self.training.run).name, "start": names(self.training.start)},
@@ -124,16 +98,13 @@ class Recipe:
     def to_toml(self, *, brief: bool = False) -> str:
         """Return all keys as TOML, so that later defaults do not change a saved recipe.
 
-        Parameters
-        ----------
-        brief : bool
-            Omit keys with their default value.
+        With `brief`, keys with their default value are omitted.
         """
-        sections = {section.name: getattr(self, section.name) for section in fields(self)}
-        mixture = sections.pop("mixture")
-        sections |= {f"mixture.{_key(name)}": options for name, options in mixture.items()}
+        tables = {section.name: getattr(self, section.name) for section in fields(self)}
+        mixture = tables.pop("mixture")
+        tables |= {f"mixture.{_key(name)}": options for name, options in mixture.items()}
         lines: list[str] = []
-        for section, options in sections.items():
+        for section, options in tables.items():
             keys = [key.name for key in fields(options) if not brief or _differs(options, key.name)]
             if keys:
                 lines += [f"[{section}]", *(f"{key} = {toml_value(getattr(options, key))}" for key in keys), ""]

@@ -6,7 +6,7 @@ import difflib
 import tomllib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import MISSING, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
@@ -18,15 +18,11 @@ from looksay.training.recipe import Recipe, toml_value
 from looksay.training.sections import MixedOptions, declared_keys
 
 SECTIONS: dict[str, Any] = {
-    section.name: MixedOptions if section.default_factory is dict else section.default_factory
-    for section in fields(Recipe)
-    if section.default_factory is not MISSING
+    section.name: MixedOptions if section.name == "mixture" else section.default_factory for section in fields(Recipe)
 }
 """The class of each section; of ``mixture`` that of its subsections."""
 
-_TYPES = {
-    bool: "true or false", int: "a whole number", float: "a number", str: "a text", tuple: "a list of texts",
-}  # fmt: skip
+_TYPES = {bool: "true or false", int: "a whole number", float: "a number", str: "a text", tuple: "a list of texts"}
 
 
 def load(file: str | Path, changes: Sequence[str] = ()) -> Recipe:
@@ -42,8 +38,8 @@ def load(file: str | Path, changes: Sequence[str] = ()) -> Recipe:
     Raises
     ------
     RecipeError
-        If the file is missing or broken, if it has phases, or if a section, a key or a value is wrong: with the file,
-        the line, the key, the value and what is allowed.
+        If the file is missing or broken or has phases, or if a section, a key or a value is wrong: with the file, the
+        line, the key, the value and what is allowed.
     """
     recipes = phases(file, changes)
     if len(recipes) > 1:
@@ -56,9 +52,7 @@ def phases(file: str | Path, changes: Sequence[str] = ()) -> list[Recipe]:
 
     A phase has a name, and sections with the keys that differ from the recipe's. Its run is the folder of that name
     below ``training.run``. ``training.start`` and ``distillation.teachers`` may name earlier phases. Overrides apply to
-    all phases.
-
-    Parameters and errors are those of `load`.
+    all phases. The arguments and errors are those of `load`.
     """
     text = _read(file)
     try:
@@ -110,9 +104,9 @@ def _read(file: str | Path) -> str:
 class _KeyError(RecipeError):
     """An error at a key, given as its path in the table."""
 
-    def __init__(self, path: Sequence[str], message: str) -> None:
+    def __init__(self, path: tuple[str, ...], message: str) -> None:
         super().__init__(message)
-        self.path = tuple(path)
+        self.path = path
 
 
 @contextmanager

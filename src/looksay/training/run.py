@@ -12,33 +12,21 @@ from looksay.errors import DataError, RunError
 from looksay.models.caption_model import CaptionModel
 from looksay.text.vocabulary import Vocabulary
 from looksay.training import checkpoint, mixture, recipe_file
-from looksay.training.batch import Share
-from looksay.training.caption_dataset import caption_dataset
+from looksay.training.caption_dataset import Share, caption_dataset
 from looksay.training.datamodule import CaptionDataModule
-from looksay.training.distillation import SoftTargets
 from looksay.training.initialization import build_model, build_vocabulary, trained_run
 from looksay.training.module import MONITOR, CaptionModule
-from looksay.training.process import device_count, is_first
 from looksay.training.recipe import Recipe
 from looksay.training.run_loader import RECIPE, VOCABULARY, write_recipe
-from looksay.training.trainer import fit
+from looksay.training.trainer import device_count, fit, is_first
 
 log = logging.getLogger(__name__)
 
 
 def train_phases(recipes: Sequence[Recipe], *, resume: bool = False) -> Path:
-    """Train one recipe after another; see `recipe_file.phases` and `train`.
+    """Train one recipe after another, and return the folder of the last run; see `recipe_file.phases` and `train`.
 
-    Parameters
-    ----------
-    recipes : sequence of Recipe
-    resume : bool
-        Continue with the first one that is not finished.
-
-    Returns
-    -------
-    Path
-        The folder of the last run.
+    With `resume`, the first recipe that is not finished is resumed.
     """
     if not is_first():
         logging.getLogger("looksay").setLevel(logging.ERROR)
@@ -56,18 +44,10 @@ def train_phases(recipes: Sequence[Recipe], *, resume: bool = False) -> Path:
 
 
 def train(recipe: Recipe, *, resume: bool = False) -> Path:
-    """Train a captioner.
+    """Train a captioner, and return the folder of the run.
 
-    Parameters
-    ----------
-    recipe : Recipe
-    resume : bool
-        Continue the run in ``training.run`` after its last complete epoch, with the recipe that it started with.
-
-    Returns
-    -------
-    Path
-        The folder of the run.
+    With `resume`, the run in ``training.run`` continues after its last complete epoch, with the recipe that it started
+    with.
 
     Raises
     ------
@@ -77,7 +57,12 @@ def train(recipe: Recipe, *, resume: bool = False) -> Path:
         If the data or the recipe cannot be used.
     """
     folder = Path(recipe.training.run)
-    recipe = _open_folder(folder, recipe, resume=resume)
+    if resume:
+        recipe = _saved_recipe(folder, recipe)
+        if is_first():
+            sweep(folder)
+    elif is_first():
+        _check_new(folder)
     dataset = mixture.read(recipe)
     for warning in recipe.idle():
         log.warning("%s", warning)
@@ -100,6 +85,8 @@ def _data_module(dataset: Dataset, recipe: Recipe, vocabulary: Vocabulary, model
     if options.epochs:
         train = caption_dataset(dataset.split("train"), recipe, vocabulary, model, augmented=True)
         if recipe.distillation.teachers:
+            from looksay.training.distillation import SoftTargets
+
             train.soft_targets = SoftTargets(recipe.distillation.teachers, train, recipe)
     if len(val) < 2:
         raise DataError(f"{dataset.folder} has one val image: CIDEr-D, which selects the checkpoint, needs two or more")
@@ -116,26 +103,15 @@ def _check_phases(recipes: Sequence[Recipe], *, resume: bool) -> None:
         return
     earlier: set[str] = set()
     for recipe in recipes:
-        folder = recipe.training.run
-        if not (resume and (Path(folder) / RECIPE).is_file()):
+        folder = Path(recipe.training.run)
+        if not (resume and (folder / RECIPE).is_file()):
             needed = {"training.start": recipe.training.start, "distillation.teachers": recipe.distillation.teachers}
             for key, runs in needed.items():
                 for run in set(runs) - earlier:
                     trained_run(key, run)
         if not resume:
-            _check_new(Path(folder))
-        earlier.add(folder)
-
-
-def _open_folder(folder: Path, recipe: Recipe, *, resume: bool) -> Recipe:
-    """Check the folder of a run, and return the recipe to use."""
-    if resume:
-        recipe = _saved_recipe(folder, recipe)
-        if is_first():
-            sweep(folder)
-    elif is_first():
-        _check_new(folder)
-    return recipe
+            _check_new(folder)
+        earlier.add(recipe.training.run)
 
 
 def _check_new(folder: Path) -> None:

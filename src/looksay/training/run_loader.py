@@ -22,38 +22,22 @@ from looksay.training import build, recipe_file
 from looksay.training.checkpoint import BEST
 from looksay.training.recipe import Recipe
 
-RECIPE = "recipe.toml"
-VOCABULARY = "vocabulary.json"
+RECIPE, VOCABULARY = "recipe.toml", "vocabulary.json"
 _MADE_WITH = "# made with "
 
 
 @dataclass(frozen=True)
 class Run:
-    """A trained run.
-
-    Attributes
-    ----------
-    folder : Path
-    recipe : Recipe
-    vocabulary : Vocabulary
-    model : CaptionModel
-        A torch module with the best weights, in evaluation mode.
-    """
+    """A trained run."""
 
     folder: Path
     recipe: Recipe
     vocabulary: Vocabulary
-    model: CaptionModel
+    model: CaptionModel  # a torch module with the best weights, in evaluation mode
 
     @torch.no_grad()
     def caption(self, image: ImageSource) -> str:
-        """Return the caption of an image; `looksay export` makes a faster captioner.
-
-        Raises
-        ------
-        ImageError
-            If the image cannot be read.
-        """
+        """Return the caption of an image; `looksay export` makes a faster captioner."""
         pixels = torch.from_numpy(images.prepare(image, build.model_image_spec(self.recipe)))
         pixels = pixels[None].to(next(self.model.parameters()).device)
         ((best, *_),) = self.model.captions(self.model.encoder(pixels), self.vocabulary, self.recipe.decoding)
@@ -79,15 +63,18 @@ def load(folder: str | Path) -> Run:
     vocabulary = Vocabulary.load(folder / VOCABULARY)
     model = build.caption_model(recipe, vocabulary, pretrained=False)
     try:
-        model.load_state_dict(best_weights([folder]))
+        model.load_state_dict(best_weights(folder))
     except RuntimeError as error:
         raise RunError(f"{folder / BEST} is of another model or version of looksay: train it again") from error
     return Run(folder, recipe, vocabulary, model.eval())
 
 
-def best_weights(runs: Sequence[Path]) -> dict[str, Tensor]:
-    """Return the mean of the best weights of runs."""
-    return mean_weights([_read_weights(run / BEST) for run in runs])
+def best_weights(run: Path) -> dict[str, Tensor]:
+    """Return the best weights of a run."""
+    try:
+        return load_file(run / BEST)
+    except (OSError, SafetensorError) as error:
+        raise RunError(f"{run / BEST} is not a valid safetensors file ({error}): copy the run again") from error
 
 
 def mean_weights(weights: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
@@ -98,13 +85,6 @@ def mean_weights(weights: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
     return {name: sum((one[name].double() for one in others), first[name].double()) / len(weights) for name in first}
 
 
-def _read_weights(file: Path) -> dict[str, Tensor]:
-    try:
-        return load_file(file)
-    except (OSError, SafetensorError) as error:
-        raise RunError(f"{file} is not a valid safetensors file ({error}): copy the run again") from error
-
-
 def write_recipe(recipe: Recipe, file: Path) -> None:
     """Save the recipe of a run, below a comment with the version and commit of looksay."""
     file.write_text(f"{_MADE_WITH}{_version()}\n\n{recipe.to_toml()}", encoding="utf-8")
@@ -112,17 +92,17 @@ def write_recipe(recipe: Recipe, file: Path) -> None:
 
 def _version() -> str:
     """Return looksay's version and, in a clone, its commit."""
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(Path(__file__).parent), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()  # noqa: S603
+
     version = f"looksay {looksay.__version__}"
     try:
-        _git("ls-files", "--error-unmatch", __file__)  # not if looksay is installed inside another project's clone
-        return f"{version}, commit {_git('describe', '--always', '--dirty', '--exclude=*')}"
+        git("ls-files", "--error-unmatch", __file__)  # not if looksay is installed inside another project's clone
+        return f"{version}, commit {git('describe', '--always', '--dirty', '--exclude=*')}"
     except (OSError, subprocess.CalledProcessError):
         return version
-
-
-def _git(*arguments: str) -> str:
-    command = ["git", "-C", str(Path(__file__).parent), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()  # noqa: S603
 
 
 def _made_with(run: Path) -> str:
@@ -133,19 +113,10 @@ def _made_with(run: Path) -> str:
 
 @dataclass(frozen=True)
 class Phase:
-    """A run in the history of another.
+    """A run in the history of another."""
 
-    Attributes
-    ----------
-    folder : Path
-        Absolute.
-    made_with : str
-        Version of looksay and, in a clone, its commit; empty if unknown.
-    recipe : Recipe
-    """
-
-    folder: Path
-    made_with: str
+    folder: Path  # absolute
+    made_with: str  # version of looksay and, in a clone, its commit; empty if unknown
     recipe: Recipe
 
 
@@ -168,13 +139,7 @@ def history(folder: Path) -> list[Phase]:
 
 
 def shared(folder: Path) -> dict[str, bytes]:
-    """Return the files from which others can continue training, by name; the recipe names no local paths.
-
-    Raises
-    ------
-    RunError
-        As `load`.
-    """
+    """Return the files from which others can continue training, by name; the recipe names no local paths."""
     recipe = load(folder).recipe.portable()
     made_with = _made_with(folder)
     header = f"{_MADE_WITH}{made_with}\n\n" if made_with else ""

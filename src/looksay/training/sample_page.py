@@ -22,17 +22,8 @@ _TEMPLATES = jinja2.Environment(
 def page(dataset: CaptionDataset, captions: Mapping[int, Caption], row: dict[str, Any], file: Path) -> None:
     """Write a self-contained HTML page of val images with the model's captions and the references.
 
-    Every epoch's page shows the same images.
-
-    Parameters
-    ----------
-    dataset : CaptionDataset
-        The val split.
-    captions : mapping of int to Caption
-        The captions to show, by the index of their image.
-    row : dict
-        The epoch's metrics.
-    file : Path
+    `captions` are those to show, by the index of their image: the same images every epoch. `row` has the epoch's
+    metrics.
     """
     samples = []
     for (index, caption), pixels in zip(captions.items(), dataset.pixels(list(captions)), strict=True):

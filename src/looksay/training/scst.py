@@ -17,13 +17,8 @@ class Reward:
     """CIDEr-D with ``<end>`` as a word of every caption.
 
     Without ``<end>``, truncated captions score higher than whole ones ("SacreEOS", arXiv 2305.12254), and a third of
-    the captions end badly after training (ruotianluo/self-critical.pytorch, issue 283).
-
-    Parameters
-    ----------
-    references : sequence of sequence of sequence of int
-        The token ids of each image's captions without ``<end>``; the document frequencies come from these.
-    vocabulary : Vocabulary
+    the captions end badly after training (ruotianluo/self-critical.pytorch, issue 283). The document frequencies come
+    from `references`, the token ids of each image's captions without ``<end>``.
     """
 
     def __init__(self, references: Sequence[Sequence[Sequence[int]]], vocabulary: Vocabulary) -> None:
@@ -32,19 +27,10 @@ class Reward:
         self._unk = vocabulary.unk
 
     def __call__(self, sampled: NDArray[np.int64], images: Sequence[int]) -> NDArray[np.float32]:
-        """Score sampled captions.
+        """Return the scores (rows,), 0 to 10, of sampled captions (rows, steps): words and ``<end>``, then `PADDING`.
 
-        Parameters
-        ----------
-        sampled : ndarray of int64, shape (rows, steps)
-            The words and ``<end>``, then `PADDING`; the captions of an image are adjacent. ``<unk>`` matches nothing.
-        images : sequence of int
-            The indices of the images among the references.
-
-        Returns
-        -------
-        ndarray of float32, shape (rows,)
-            0 to 10.
+        The captions of an image are adjacent. `images` are the indices of the images among the references. ``<unk>``
+        matches nothing.
         """
         captions = [
             [token if token != self._unk else -1 for token in row if token != PADDING] for row in sampled.tolist()

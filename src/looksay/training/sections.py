@@ -6,7 +6,6 @@ The recipe reader, its errors and ``docs/reference/recipes.md`` are made from th
 from __future__ import annotations
 
 import math
-from dataclasses import is_dataclass
 from typing import Any, Literal, Self, get_type_hints
 
 from pydantic import ConfigDict, Field, model_validator
@@ -23,33 +22,30 @@ ATTENTIVE = ("soft-attention", "adaptive", "top-down")
 """Decoders with attention over the feature map."""
 
 
+def key(default: Any, text: str, **bounds: Any) -> Any:
+    """Return a key with its help and its bounds (``ge``, ``le``, ``gt``, ``lt``)."""
+    return Field(default=default, description=text, **bounds)
+
+
 @dataclass(frozen=True, config=STRICT)
 class ModelOptions:
     """Name and terms of the model; they are stored in ``model.json`` and ``CARD.md``."""
 
-    name: str = Field(default="unnamed", description="Name of the model.")
-    licence: str = Field(default=UNSTATED, description="Licence of the model.")
-    training_data: str = Field(default=UNSTATED, description="Training data and its terms.")
-    encoder_licence: str = Field(default=UNSTATED, description="Licence of the encoder's pretrained weights.")
-    limits: str = Field(default=UNSTATED, description="Known limits of the model.")
-    examples: int = Field(
-        default=0, ge=0, le=100, description="Val captions in the model card, good and bad, each with a reference."
-    )
+    name: str = key("unnamed", "Name of the model.")
+    licence: str = key(UNSTATED, "Licence of the model.")
+    training_data: str = key(UNSTATED, "Training data and its terms.")
+    encoder_licence: str = key(UNSTATED, "Licence of the encoder's pretrained weights.")
+    limits: str = key(UNSTATED, "Known limits of the model.")
+    examples: int = key(0, "Val captions in the model card, good and bad, each with a reference.", ge=0, le=100)
 
 
 @dataclass(frozen=True, config=STRICT)
 class DataOptions(ReadOptions):
     """The data set."""
 
-    folder: str = Field(
-        default="data/flickr8k", description="Folder of the data set, or the file that holds its captions."
-    )
-    cache: str = Field(
-        default="", description="Folder of the image and feature caches; empty for the user's cache folder."
-    )
-    weight: float = Field(
-        default=1.0, gt=0, le=100, description="Times that an epoch of a mixture has each training image."
-    )
+    folder: str = key("data/flickr8k", "Folder of the data set, or the file that holds its captions.")
+    cache: str = key("", "Folder of the image and feature caches; empty for the user's cache folder.")
+    weight: float = key(1.0, "Times that an epoch of a mixture has each training image.", gt=0, le=100)
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -60,15 +56,12 @@ class MixedOptions(ReadOptions):
     mean of the sets' scores, which are also logged one by one.
     """
 
-    folder: str = Field(default="", description="Folder or file of the data set; required.")
-    split: Literal["own", "train", "val"] = Field(
-        default="own", description="Use the set's own splits, or all of it for training or validation."
+    folder: str = key("", "Folder or file of the data set; required.")
+    split: Literal["own", "train", "val"] = key(
+        "own", "Use the set's own splits, or all of it for training or validation."
     )
-    weight: float = Field(
-        default=1.0,
-        gt=0,
-        le=100,
-        description="Times that an epoch has each training image; 0.5 draws half of them each epoch.",
+    weight: float = key(
+        1.0, "Times that an epoch has each training image; 0.5 draws half of them each epoch.", gt=0, le=100
     )
 
     @model_validator(mode="after")
@@ -81,24 +74,18 @@ class MixedOptions(ReadOptions):
 class VocabularyOptions:
     """Which words the model knows."""
 
-    min_count: int = Field(default=5, ge=1, description="Minimum number of occurrences of a word in the train split.")
-    extend: bool = Field(
-        default=False,
-        description="Add such words to the vocabulary of training.start; embedding.vectors initialises them.",
-    )
-    concepts: bool = Field(
-        default=False, description="Add names of the encoder's classes, so that captions can mention detected objects."
-    )
+    min_count: int = key(5, "Minimum number of occurrences of a word in the train split.", ge=1)
+    extend: bool = key(False, "Add such words to the vocabulary of training.start; embedding.vectors initialises them.")
+    concepts: bool = key(False, "Add names of the encoder's classes, so that captions can mention detected objects.")
 
 
 @dataclass(frozen=True, config=STRICT)
 class ImageOptions:
     """How images are resized to the encoder's square input."""
 
-    size: int = Field(default=0, ge=0, le=2048, description="Side in pixels; 0 for the encoder's own.")
-    resize: ResizeRule = Field(
-        default="squash",
-        description="Fit the whole image (squash), or keep its aspect ratio and crop the centre (crop).",
+    size: int = key(0, "Side in pixels; 0 for the encoder's own.", ge=0, le=2048)
+    resize: ResizeRule = key(
+        "squash", "Fit the whole image (squash), or keep its aspect ratio and crop the centre (crop)."
     )
 
 
@@ -109,20 +96,15 @@ class AugmentationOptions:
     With a frozen encoder, ``crop`` and ``color_jitter`` need at least 2 ``views``; the first is the image itself.
     """
 
-    flip: bool = Field(default=True, description="Mirror half of the images.")
-    swapped: tuple[str, ...] = Field(
-        default=("left right",), description="Pairs of words that are swapped in the captions of a mirrored image."
+    flip: bool = key(True, "Mirror half of the images.")
+    swapped: tuple[str, ...] = key(
+        ("left right",), "Pairs of words that are swapped in the captions of a mirrored image."
     )
-    crop: float = Field(
-        default=1.0, gt=0, le=1, description="Smallest part of the area of a random crop; 1 for no crops."
+    crop: float = key(1.0, "Smallest part of the area of a random crop; 1 for no crops.", gt=0, le=1)
+    color_jitter: float = key(
+        0.0, "Largest change of brightness, contrast and saturation; 0.2 is 80 to 120 %.", ge=0, le=1
     )
-    color_jitter: float = Field(
-        default=0.0,
-        ge=0,
-        le=1,
-        description="Largest change of brightness, contrast and saturation; 0.2 is 80 to 120 %.",
-    )
-    views: int = Field(default=1, ge=1, description="Random views of each image that a frozen encoder encodes once.")
+    views: int = key(1, "Random views of each image that a frozen encoder encodes once.", ge=1)
 
     @model_validator(mode="after")
     def _check_pairs(self) -> Self:
@@ -138,29 +120,17 @@ class EncoderOptions:
     Stages are those of timm: the blocks of an EfficientNet, the four layers of a ResNet, single layers of a VGG.
     """
 
-    name: str = Field(
-        default="tf_efficientnet_lite1", description="Any CNN of timm (transformers have no feature map)."
+    name: str = key("tf_efficientnet_lite1", "Any CNN of timm (transformers have no feature map).")
+    weights: str = key("hub", "Weights: hub, random, or a safetensors file with timm's names.")
+    features: Literal["grid", "pooled"] = key("grid", "The feature map, or one pooled vector an image.")
+    trainable: bool = key(False, "Fine-tune the CNN; its BatchNorm statistics stay fixed.")
+    frozen_epochs: int = key(0, "Epochs before fine-tuning starts; until then features are cached.", ge=0)
+    stages: int = key(0, "Number of last stages that are fine-tuned; 0 for all.", ge=0)
+    stage_epochs: int = key(
+        0, "Epochs between unfreezing a stage and the stage before it; 0 unfreezes all at once.", ge=0
     )
-    weights: str = Field(default="hub", description="Weights: hub, random, or a safetensors file with timm's names.")
-    features: Literal["grid", "pooled"] = Field(
-        default="grid", description="The feature map, or one pooled vector an image."
-    )
-    trainable: bool = Field(default=False, description="Fine-tune the CNN; its BatchNorm statistics stay fixed.")
-    frozen_epochs: int = Field(
-        default=0, ge=0, description="Epochs before fine-tuning starts; until then features are cached."
-    )
-    stages: int = Field(default=0, ge=0, description="Number of last stages that are fine-tuned; 0 for all.")
-    stage_epochs: int = Field(
-        default=0,
-        ge=0,
-        description="Epochs between unfreezing a stage and the stage before it; 0 unfreezes all at once.",
-    )
-    learning_rate: float = Field(
-        default=1e-5, gt=0, lt=1, description="Peak learning rate of the last stage, with warmup and cosine decay."
-    )
-    layer_decay: float = Field(
-        default=1.0, gt=0, le=1, description="Factor of the learning rate from each stage to the stage before it."
-    )
+    learning_rate: float = key(1e-5, "Peak learning rate of the last stage, with warmup and cosine decay.", gt=0, lt=1)
+    layer_decay: float = key(1.0, "Factor of the learning rate from each stage to the stage before it.", gt=0, le=1)
 
     def unfrozen_stages(self, epoch: int) -> float:
         """Return how many of the last stages are trained in an epoch, counted from 0; inf for all."""
@@ -174,26 +144,20 @@ class EncoderOptions:
 class EmbeddingOptions:
     """The word embedding."""
 
-    size: int = Field(default=0, ge=0, description="Dimensions of a word vector; 0 for the decoder's size.")
-    vectors: str = Field(
-        default="", description="File of initial vectors in GloVe's text format, of this size; empty for random ones."
-    )
-    trainable: bool = Field(default=True, description="Train the word vectors.")
-    tied: bool = Field(
-        default=False, description="Share the word vectors with the output layer; size is the decoder's."
-    )
+    size: int = key(0, "Dimensions of a word vector; 0 for the decoder's size.", ge=0)
+    vectors: str = key("", "File of initial vectors in GloVe's text format, of this size; empty for random ones.")
+    trainable: bool = key(True, "Train the word vectors.")
+    tied: bool = key(False, "Share the word vectors with the output layer; size is the decoder's.")
 
 
 @dataclass(frozen=True, config=STRICT)
 class DecoderOptions:
-    """The decoder: one of `looksay.models.registry.DECODERS` and its sizes."""
+    """The decoder: one of `looksay.models.designs.DECODERS` and its sizes."""
 
-    name: str = Field(
-        default="top-down", description="Design: merge, init-inject, par-inject, soft-attention, adaptive or top-down."
-    )
-    size: int = Field(default=512, ge=1, description="Hidden units.")
-    heads: int = Field(default=8, ge=1, description="Attention heads of top-down.")
-    dropout: float = Field(default=0.5, ge=0, lt=1, description="Dropout on features, embedded words and output.")
+    name: str = key("top-down", "Design: merge, init-inject, par-inject, soft-attention, adaptive or top-down.")
+    size: int = key(512, "Hidden units.", ge=1)
+    heads: int = key(8, "Attention heads of top-down.", ge=1)
+    dropout: float = key(0.5, "Dropout on features, embedded words and output.", ge=0, lt=1)
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -204,61 +168,40 @@ class TrainingOptions:
     stochastic term that of Xu et al. 2015.
     """
 
-    run: str = Field(default="runs/flickr8k", description="Folder of the run.")
-    start: tuple[str, ...] = Field(
-        default=(),
-        description="Runs to start from, with their vocabulary and the mean of their best weights; same model.",
+    run: str = key("runs/flickr8k", "Folder of the run.")
+    start: tuple[str, ...] = key(
+        (), "Runs to start from, with their vocabulary and the mean of their best weights; same model."
     )
-    epochs: int = Field(default=10, ge=0, description="Epochs; 0 keeps the mean of the runs in start.")
-    batch_size: int = Field(default=32, ge=1, description="Images in a batch, over all devices.")
-    learning_rate: float = Field(default=1e-3, gt=0, lt=1, description="Peak learning rate of AdamW.")
-    weight_decay: float = Field(default=0.01, ge=0, lt=1, description="Weight decay of matrices.")
-    warmup: float = Field(
-        default=0.05,
-        ge=0,
-        lt=1,
-        description="Part of all steps over which the learning rate rises; then it decays as a cosine.",
+    epochs: int = key(10, "Epochs; 0 keeps the mean of the runs in start.", ge=0)
+    batch_size: int = key(32, "Images in a batch, over all devices.", ge=1)
+    learning_rate: float = key(1e-3, "Peak learning rate of AdamW.", gt=0, lt=1)
+    weight_decay: float = key(0.01, "Weight decay of matrices.", ge=0, lt=1)
+    warmup: float = key(
+        0.05, "Part of all steps over which the learning rate rises; then it decays as a cosine.", ge=0, lt=1
     )
-    gradient_clip: float = Field(default=1.0, gt=0, description="Maximum norm of the gradient.")
-    label_smoothing: float = Field(default=0.1, ge=0, lt=1, description="Label smoothing of the cross-entropy.")
-    doubly_stochastic: float = Field(
-        default=0.0, ge=0, description="Weight of the doubly stochastic attention term; Xu et al. use 1."
+    gradient_clip: float = key(1.0, "Maximum norm of the gradient.", gt=0)
+    label_smoothing: float = key(0.1, "Label smoothing of the cross-entropy.", ge=0, lt=1)
+    doubly_stochastic: float = key(0.0, "Weight of the doubly stochastic attention term; Xu et al. use 1.", ge=0)
+    captions_per_image: int = key(5, "Captions of an image in a batch, sampled again each epoch.", ge=1)
+    max_length: int = key(20, "Maximum length of a training caption; longer ones are cut.", ge=1)
+    precision: Literal["auto", "32", "bf16"] = key("auto", "Precision; auto is bf16 where the hardware supports it.")
+    devices: int = key(1, "GPUs, or processes on CPU, on each machine; 0 for all GPUs.", ge=0)
+    nodes: int = key(1, "Machines.", ge=1)
+    strategy: Literal["auto", "ddp"] = key("auto", "Lightning's strategy; several devices use ddp.")
+    seed: int = key(0, "Seed of initial weights and of the order of the data.", ge=0)
+    accumulate: int = key(1, "Batches whose gradients are accumulated before a step.", ge=1)
+    patience: int = key(0, "Stop after this many epochs without a better val CIDEr-D; 0 never stops.", ge=0)
+    ema_decay: float = key(
+        0.0, "Decay of the moving average of weights that is evaluated and saved; 0 for none.", ge=0, lt=1
     )
-    captions_per_image: int = Field(
-        default=5, ge=1, description="Captions of an image in a batch, drawn anew each epoch."
+    scheduled_sampling: float = key(
+        0.0, "Share of input words sampled from the model in the last epoch; rises from 0.", ge=0, lt=1
     )
-    max_length: int = Field(default=20, ge=1, description="Maximum length of a training caption; longer ones are cut.")
-    precision: Literal["auto", "32", "bf16"] = Field(
-        default="auto", description="Precision; auto is bf16 where the hardware supports it."
+    num_workers: int = key(0, "Worker processes that load images.", ge=0)
+    length_buckets: int = key(
+        0, "Pad captions to multiples of this many words, for torch.compile; 0 pads to the longest.", ge=0
     )
-    devices: int = Field(default=1, ge=0, description="GPUs, or processes on CPU, on each machine; 0 for all GPUs.")
-    nodes: int = Field(default=1, ge=1, description="Machines.")
-    strategy: Literal["auto", "ddp"] = Field(
-        default="auto", description="Lightning's strategy; several devices use ddp."
-    )
-    seed: int = Field(default=0, ge=0, description="Seed of initial weights and of the order of the data.")
-    accumulate: int = Field(default=1, ge=1, description="Batches whose gradients are accumulated before a step.")
-    patience: int = Field(
-        default=0, ge=0, description="Stop after this many epochs without a better val CIDEr-D; 0 never stops."
-    )
-    ema_decay: float = Field(
-        default=0.0,
-        ge=0,
-        lt=1,
-        description="Decay of the moving average of weights that is evaluated and saved; 0 for none.",
-    )
-    scheduled_sampling: float = Field(
-        default=0.0,
-        ge=0,
-        lt=1,
-        description="Share of input words sampled from the model in the last epoch; rises from 0.",
-    )
-    num_workers: int = Field(default=0, ge=0, description="Worker processes that load images.")
-    length_buckets: int = Field(
-        default=0, ge=0,
-        description="Pad captions to multiples of this many words, for torch.compile; 0 pads to the longest.",
-    )  # fmt: skip
-    compile: bool = Field(default=False, description="Compile the model with torch.compile.")
+    compile: bool = key(False, "Compile the model with torch.compile.")
 
     @model_validator(mode="after")
     def _check_epochs(self) -> Self:
@@ -273,10 +216,10 @@ class DistillationOptions:
     The teachers' 32 most probable words at each word of the references are computed once and cached.
     """
 
-    teachers: tuple[str, ...] = Field(
-        default=(), description="Runs with the same vocabulary; the mean of their probabilities is the soft target."
+    teachers: tuple[str, ...] = key(
+        (), "Runs with the same vocabulary; the mean of their probabilities is the soft target."
     )
-    weight: float = Field(default=0.5, ge=0, le=1, description="Weight of the soft targets in the cross-entropy.")
+    weight: float = key(0.5, "Weight of the soft targets in the cross-entropy.", ge=0, le=1)
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -286,12 +229,10 @@ class SelfCriticalOptions:
     It needs a trained model: see ``training.start``. ``<end>`` counts as a word of the reward.
     """
 
-    samples: int = Field(
-        default=0,
-        ge=0,
-        description="Captions sampled for each image, 2 or more, each other's baseline; 0 for cross-entropy only.",
+    samples: int = key(
+        0, "Captions sampled for each image, 2 or more, each other's baseline; 0 for cross-entropy only.", ge=0
     )
-    cross_entropy: float = Field(default=0.2, ge=0, le=1, description="Weight of the cross-entropy in the loss.")
+    cross_entropy: float = key(0.2, "Weight of the cross-entropy in the loss.", ge=0, le=1)
 
     @model_validator(mode="after")
     def _check_samples(self) -> Self:
@@ -301,18 +242,12 @@ class SelfCriticalOptions:
 
 def declared_keys(section: type[Any]) -> dict[str, Option]:
     """Return the keys of a section by name, in order; `section` may also be a dataclass of ``option()`` fields."""
-    described = getattr(section, "__pydantic_fields__", {})
-    if not described and is_dataclass(section):
-        return {key.name: key for key in declared(section)}
-    inherited = {key.name: key for base in section.__bases__ if base is ReadOptions for key in declared(base)}
+    if not hasattr(section, "__pydantic_fields__"):
+        return {option.name: option for option in declared(section)}
+    inherited = {option.name: option for option in declared(ReadOptions)} if issubclass(section, ReadOptions) else {}
     types = get_type_hints(section)
-    keys = {
-        name: Option(name, types[name], field.default, field.description, _bounds(field.metadata))
-        for name, field in described.items()
-        if name not in inherited
-    }
-    return keys | inherited
-
-
-def _bounds(metadata: list[Any]) -> dict[str, float]:
-    return {bound: getattr(limit, bound) for limit in metadata for bound in BOUNDS if hasattr(limit, bound)}
+    keys = {}
+    for name, field in section.__pydantic_fields__.items():
+        limits = {bound: getattr(item, bound) for item in field.metadata for bound in BOUNDS if hasattr(item, bound)}
+        keys[name] = Option(name, types[name], field.default, field.description, limits)
+    return {name: option for name, option in keys.items() if name not in inherited} | inherited

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import warnings
 from datetime import timedelta
@@ -19,13 +20,9 @@ from looksay.training import build
 from looksay.training.checkpoint import LAST, AtomicCheckpointIO, BestWeights, LastCheckpoint, RunRecord, save_best
 from looksay.training.datamodule import CaptionDataModule
 from looksay.training.module import MONITOR, CaptionModule
-from looksay.training.process import device_count, is_first
 from looksay.training.sections import TrainingOptions
-from looksay.training.weight_averaging import MovingAverage
 
-_TIMEOUT = timedelta(minutes=30)
-"""How long a process waits for another one before it fails."""
-
+_TIMEOUT = timedelta(minutes=30)  # of a process that waits for another one
 _EXPECTED_WARNINGS = (
     "does not have many workers",  # batches come from memory-mapped files
     "in eval mode at the start of training",  # BatchNorm keeps its statistics; a frozen encoder stays in eval mode
@@ -34,15 +31,23 @@ _EXPECTED_WARNINGS = (
 )
 
 
+def is_first() -> bool:
+    """Return whether this process, of all that train together, is the one that writes and logs."""
+    ranks = ("RANK", "SLURM_PROCID", "NODE_RANK", "LOCAL_RANK")  # set by torchrun, SLURM and Lightning
+    return all(os.environ.get(rank, "0") == "0" for rank in ranks)
+
+
+def device_count(options: TrainingOptions) -> int:
+    """Return the number of devices on this machine."""
+    return options.devices or max(1, torch.cuda.device_count())
+
+
 def fit(
     module: CaptionModule, data: CaptionDataModule, options: TrainingOptions, run: Path, *, ddp_unused: bool
 ) -> None:
     """Train, from the last checkpoint of the run if there is one, or with ``epochs=0`` only validate.
 
-    Parameters
-    ----------
-    ddp_unused : bool
-        Whether some parameters get no gradients for a time, as encoder stages before they are unfrozen.
+    `ddp_unused`: some parameters get no gradients for a time, as encoder stages before they are unfrozen.
     """
     for library in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(library).setLevel(logging.WARNING)
@@ -69,12 +74,13 @@ def fit(
 
 
 def _trainer(options: TrainingOptions, run: Path, record: RunRecord, *, ddp_unused: bool) -> lightning.Trainer:
-    average = (
-        MovingAverage(options.ema_decay, warmup=not options.start) if options.ema_decay and options.epochs else None
-    )
     has_bar = sys.stderr.isatty() and is_first()
     callbacks: list[Any] = [RichProgressBar()] if has_bar else []
-    if average:
+    average = None
+    if options.ema_decay and options.epochs:
+        from looksay.training.weight_averaging import MovingAverage
+
+        average = MovingAverage(options.ema_decay, warmup=not options.start)
         callbacks.append(average)
     if options.patience:
         callbacks.append(_EarlyStopping(MONITOR, mode="max", patience=options.patience, check_on_train_epoch_end=False))

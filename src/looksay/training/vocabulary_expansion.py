@@ -28,23 +28,9 @@ def expand(weights: dict[str, Tensor], known: Vocabulary, extended: Vocabulary, 
     predicts the rows of the new words: a word whose vector is near that of ``dog`` is predicted where a dog might be.
     Anderson et al. 2017 fix the rows to the pretrained vectors for this purpose; here they stay trainable.
 
-    Parameters
-    ----------
-    weights : dict of Tensor
-        Of a `CaptionModel`.
-    known, extended : Vocabulary
-        The model's vocabulary, and the same with new words at its end.
-    file : str
-        Vectors in GloVe's text format. New words without a vector, and all if it is empty, get the mean row.
-
-    Returns
-    -------
-    dict of Tensor
-
-    Raises
-    ------
-    DataError
-        If the file cannot be read, or has none of the words.
+    `weights` are those of a `CaptionModel` with the vocabulary `known`; `extended` has new words at its end. `file` has
+    vectors in GloVe's text format; new words without a vector, and all without a file, get the mean row. A file that
+    cannot be read or has none of the words raises a DataError.
     """
     new_words = extended.tokens[len(known) :]
     vectors = _vectors(file, extended)

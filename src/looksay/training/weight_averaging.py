@@ -15,13 +15,8 @@ from looksay.training.module import CaptionModule
 class MovingAverage(WeightAveraging):
     """Lightning's weight averaging on the device of training, with a decay that can warm up.
 
-    Parameters
-    ----------
-    decay : float
-        From 0 to below 1.
-    warmup : bool
-        Use ``min(decay, (1 + n) / (10 + n))`` after `n` steps, as TensorFlow's ``ExponentialMovingAverage`` does, so
-        that a random initialisation is soon forgotten.
+    `warmup` uses ``min(decay, (1 + n) / (10 + n))`` after `n` steps, as TensorFlow's ``ExponentialMovingAverage`` does,
+    so that a random initialisation is soon forgotten.
     """
 
     def __init__(self, decay: float, *, warmup: bool) -> None:

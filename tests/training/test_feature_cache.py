@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from looksay.training.augmentation import augment
+from looksay.training.feature_cache import augment
 from looksay.training.sections import AugmentationOptions
 
 
