@@ -13,7 +13,7 @@ from looksay.captioner import Captioner
 from looksay.export import onnx_graphs, parity
 from looksay.export.onnx_graphs import DecoderStep, EncoderGraph
 from looksay.models.caption_model import CaptionModel
-from looksay.models.designs import DECODERS
+from looksay.models.registry import DECODERS
 from looksay.runtime import bundle
 from looksay.runtime.bundle import Bundle
 from looksay.text.vocabulary import SPECIAL, Vocabulary

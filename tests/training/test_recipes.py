@@ -8,7 +8,7 @@ import pytest
 import torch
 from conftest import ROOT
 
-from looksay.models.designs import DECODERS
+from looksay.models.registry import DECODERS
 from looksay.text.vocabulary import SPECIAL, Vocabulary
 from looksay.training import build, recipe_file
 

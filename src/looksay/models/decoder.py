@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from looksay.models.layers import WordEmbedding
+from looksay.models.word_embedding import WordEmbedding
 
 Tensors = dict[str, Tensor]
 

@@ -15,7 +15,7 @@ from looksay.errors import RecipeError
 from looksay.models import designs
 from looksay.models.caption_model import CaptionModel
 from looksay.models.encoder import RANDOM, Encoder, image_spec
-from looksay.models.layers import WordEmbedding
+from looksay.models.word_embedding import WordEmbedding
 from looksay.text.vocabulary import Vocabulary
 from looksay.training.recipe import Recipe
 from looksay.types import ImageSpec

@@ -49,8 +49,8 @@ def read(source: Path, options: ReadOptions | None = None, *, images: bool = Tru
     listing = ", ".join([*names[:_MAX_NAMES], *["…"] * (len(names) > _MAX_NAMES)]) or "no files"
     raise DataError(
         f"{source} is in no known layout. Expected {' or '.join(flickr.TOKENS)} (Flickr), "
-        f"{coco_karpathy.KARPATHY_FILES} (Karpathy), annotations/{coco_karpathy.COCO_FILES} (COCO), captions.txt, *{', *'.join(SUFFIXES)} (tables) or "
-        f"images with sidecar .txt files; found {listing}"
+        f"{coco_karpathy.KARPATHY_FILES} (Karpathy), annotations/{coco_karpathy.COCO_FILES} (COCO), captions.txt, "
+        f"*{', *'.join(SUFFIXES)} (tables) or images with sidecar .txt files; found {listing}"
     )
 
 

@@ -9,9 +9,10 @@ import pytest
 import torch
 
 from looksay import RecipeError
+from looksay.models.attention import MultiHeadAttention
 from looksay.models.decoder import PADDING, Decoder
-from looksay.models.designs import DECODERS, build
-from looksay.models.layers import MultiHeadAttention, WordEmbedding
+from looksay.models.registry import DECODERS, build
+from looksay.models.word_embedding import WordEmbedding
 
 
 def small(name: str) -> Decoder:
