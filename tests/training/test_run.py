@@ -42,8 +42,8 @@ def test_a_run_leaves_metrics_curves_samples_and_its_own_recipe(small_run: Path)
         assert curves.size[0] > 1000
     page = (small_run / "samples" / "epoch-08.html").read_text(encoding="utf-8")
     assert "<b>two wooden boats lie in the harbour of a small town</b>" in page
-    assert page.count("data:image/jpeg;base64,") == 8  # each with where the model looked
-    assert page.count("where it looked") == 4
+    assert page.count("data:image/jpeg;base64,") == 8  # each with its attention maps
+    assert page.count("<summary>attention maps") == 4
     assert list((small_run / "tensorboard").glob("events.out.tfevents.*"))
     assert recipe_file.load(small_run / "recipe.toml").training.epochs == 8
     assert [path.name for path in small_run.iterdir() if path.name.startswith(".")] == []
@@ -309,7 +309,7 @@ def test_an_unreadable_image_is_named_and_left_out(tmp_path: Path, caplog: pytes
         folder = run.train(recipe_file.load(RECIPE, changes(data, tmp_path / "run", "training.epochs=1")))
     absent, broken = (message for message in caplog.messages if "left out" in message)
     assert "alps.jpg" in broken
-    assert "named but not there, left out: 1" in absent
+    assert "missing images, left out: 1" in absent
     assert "val-boats.jpg" in absent
     assert checkpoint.read(folder)[0]["epoch"] == 1
 

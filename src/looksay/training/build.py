@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from looksay.errors import RecipeError
-from looksay.models import designs
+from looksay.models import registry
 from looksay.models.caption_model import CaptionModel
 from looksay.models.encoder import RANDOM, Encoder, image_spec
 from looksay.models.word_embedding import WordEmbedding
@@ -54,7 +54,7 @@ def caption_model(recipe: Recipe, vocabulary: Vocabulary, *, pretrained: bool = 
         _vectors(recipe, vocabulary) if pretrained and embedding.vectors else None,
         trainable=embedding.trainable,
     )
-    design = designs.build(
+    design = registry.build(
         **asdict(decoder),
         channels=encoder.channels,
         embedding=word_embedding,
