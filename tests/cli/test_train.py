@@ -24,7 +24,7 @@ def test_train_export_caption(small_data: Path, tmp_path: Path) -> None:
     trained = run("train", RECIPE, *changes)
     assert trained.exit_code == 0, trained.output
     assert trained.stdout == ""
-    assert f"next: looksay export {folder} BUNDLE" in trained.stderr
+    assert f"export it with looksay export {folder} BUNDLE" in trained.stderr
     exported = run("export", folder, bundle, "--int8")
     assert exported.exit_code == 0, exported.output
     assert run(EXAMPLES / "alps.jpg", "--model", bundle).exit_code == 0

@@ -86,7 +86,7 @@ def test_a_run_continues_on_a_mixture_and_its_bundle_mentions_detected_objects(
         "training.epochs=2", "training.batch_size=8", f"training.run={tmp_path / 'run'}",
         "self_critical.samples=2",  # in a batch in which an image stands twice
     )  # fmt: skip
-    with pytest.raises(RecipeError, match="has other words"):
+    with pytest.raises(RecipeError, match="has another vocabulary"):
         run.train(
             recipe_file.load(RECIPE, [*changes, *more, f"training.start=['{small_run}', '{_other_run(tmp_path)}']"])
         )

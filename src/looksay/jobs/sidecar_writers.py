@@ -25,11 +25,19 @@ class SidecarWriter(ABC):
     def file(self, image: Path) -> Path:
         """Return the file that is written for an image."""
 
+    @abstractmethod
     def write(self, image: Path, caption: Caption) -> bool:
         """Write the file; return False if an existing one is kept.
 
         Raises `ImageError` if the image cannot be read again, and `OSError` if the file cannot be written.
         """
+
+
+class _NewFileWriter(SidecarWriter):
+    """Writes a file of its own, whole or not at all."""
+
+    def write(self, image: Path, caption: Caption) -> bool:
+        """See `SidecarWriter`."""
         file = self.file(image)
         if file.exists() and not self.overwrite:
             return False
@@ -37,11 +45,11 @@ class SidecarWriter(ABC):
             self._save(new, image, caption)
         return True
 
-    def _save(self, new: Path, image: Path, caption: Caption) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _save(self, new: Path, image: Path, caption: Caption) -> None: ...
 
 
-class TextWriter(SidecarWriter):
+class TextWriter(_NewFileWriter):
     """Writes the caption to ``NAME.txt``."""
 
     def file(self, image: Path) -> Path:
@@ -53,7 +61,7 @@ class TextWriter(SidecarWriter):
 
 
 @dataclass(frozen=True)
-class AttentionWriter(SidecarWriter):
+class AttentionWriter(_NewFileWriter):
     """Draws the attention maps of the caption to ``FOLDER/NAME.png``."""
 
     folder: Path
