@@ -7,9 +7,6 @@ from pathlib import Path
 
 import click
 
-from looksay.runtime import hub
-from looksay.runtime.bundle import Bundle
-
 
 @click.group()
 def models() -> None:
@@ -26,6 +23,9 @@ def models() -> None:
 @models.command("list")
 def list_() -> None:
     """List the models that ship with looksay."""
+    from looksay.runtime import hub
+    from looksay.runtime.bundle import Bundle
+
     for name, folder in hub.shipped().items():
         spec = Bundle.open(folder).spec
         click.echo(f"{name}\t{spec.name}: {spec.encoder}, {spec.decoder}; {_megabytes(folder):.0f} MB")
@@ -35,6 +35,9 @@ def list_() -> None:
 @click.argument("model")
 def info(model: str) -> None:
     """Print the model.json of a shipped model, a model folder or a hub id."""
+    from looksay.runtime import hub
+    from looksay.runtime.bundle import Bundle
+
     folder = hub.locate(model)
     bundle = Bundle.open(folder)
     facts = bundle.spec.to_json() | {"words": len(bundle.vocabulary)}
@@ -51,6 +54,8 @@ def pull(hub_id: str, folder: Path | None, checkpoint: bool) -> None:
 
     HF_HUB_OFFLINE=1 uses only the hub's local cache; HF_TOKEN gives access to private models.
     """
+    from looksay.runtime import hub
+
     folder = folder or Path(hub_id.rpartition("/")[2])
     if Path.cwd().is_relative_to(folder.resolve()):
         raise click.UsageError(f"{folder} is the current folder or above it; name a new folder or leave FOLDER out")
@@ -66,6 +71,8 @@ def pull(hub_id: str, folder: Path | None, checkpoint: bool) -> None:
               help="Also upload the best checkpoint of this run, so that others can fine-tune it.")  # fmt: skip
 def push(bundle: Path, hub_id: str, private: bool, run: Path | None) -> None:
     """Upload a model that looksay export made, with its card. HF_TOKEN authenticates you."""
+    from looksay.runtime import hub
+
     files = {}
     if run:
         from looksay.training import run_loader
