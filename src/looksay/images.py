@@ -9,6 +9,7 @@ import functools
 import io
 import os
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -23,6 +24,11 @@ from looksay.types import ImageSpec
 ImageSource = str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes] | Image.Image | NDArray[Any]
 
 EXTENSIONS = frozenset(".jpg .jpeg .png .webp .gif .bmp .tif .tiff .jp2 .ppm .pgm .avif".split())
+OTHER_EXTENSIONS = frozenset(
+    ".heic .heif .jxl .svg .psd .ico .tga .dng .cr2 .cr3 .nef .arw .orf .rw2 .raf .pef .srw .exr .hdr .xcf .eps".split()
+)
+"""Files with these endings look like images, but are in no format that is read."""
+
 MAX_PIXELS = 89_478_485
 """Larger images are refused before they are decoded (Pillow's limit against decompression bombs)."""
 
@@ -183,13 +189,15 @@ def normalise(pixels: NDArray[np.uint8], spec: ImageSpec) -> NDArray[np.float32]
     return scaled
 
 
-def find(paths: Sequence[str], without: Path | None = None) -> Iterator[Path]:
+def find(paths: Sequence[str], without: Path | None = None, ignored: Counter[str] | None = None) -> Iterator[Path]:
     """Expand files, folders (all images below them, sorted) and globs into paths of images.
 
     Folders are walked lazily, in constant memory. Hidden files and folders below them are skipped. A path that does
-    not exist is kept, so that reading it reports the error. The folder `without` is skipped.
+    not exist, or a folder that cannot be listed, is kept, so that reading it reports the error. The folder `without` is
+    skipped. The files of `OTHER_EXTENSIONS` in folders are counted in `ignored`.
     """
     skipped = without.resolve() if without else None
+    counts = Counter[str]() if ignored is None else ignored
     for text in paths:
         path = Path(text)
         try:
@@ -197,7 +205,7 @@ def find(paths: Sequence[str], without: Path | None = None) -> Iterator[Path]:
         except (OSError, ValueError):  # no permission, a name that is too long, an invalid glob
             matches = [path]
         for match in matches:
-            yield from _walk(match, skipped) if os.path.isdir(match) else [match]  # noqa: PTH112 (see _walk)
+            yield from _walk(match, skipped, counts) if os.path.isdir(match) else [match]  # noqa: PTH112 (see _walk)
 
 
 def _matches(path: Path) -> list[Path]:
@@ -206,19 +214,32 @@ def _matches(path: Path) -> list[Path]:
     return sorted(Path(path.anchor or ".").glob(str(path.relative_to(path.anchor)))) or [path]
 
 
-def _walk(folder: Path, without: Path | None) -> Iterator[Path]:
+def _walk(folder: Path, without: Path | None, ignored: Counter[str]) -> Iterator[Path]:
     """Yield the images below a folder, and folders that cannot be listed; links to folders are not followed."""
     try:
-        names = sorted(os.listdir(folder))  # noqa: PTH208 (names alone: a folder may hold a million)
+        with os.scandir(folder) as entries:  # names alone: a folder may hold a million
+            names = sorted(
+                (entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries if not entry.name.startswith(".")
+            )
     except OSError:
         yield folder  # reading it reports why it cannot be listed
         return
-    for name in names:
+    for name, is_folder in names:
         path = folder / name
-        if name.startswith("."):
-            continue
-        if os.path.isdir(path):  # noqa: PTH112 (Path.is_dir raises without permission)
-            if not path.is_symlink() and (without is None or path.resolve() != without):
-                yield from _walk(path, without)
-        elif path.suffix.lower() in EXTENSIONS and os.path.isfile(path):  # noqa: PTH113
-            yield path
+        suffix = path.suffix.lower()
+        if is_folder:
+            if without is None or path.resolve() != without:
+                yield from _walk(path, without, ignored)
+        elif suffix in EXTENSIONS | OTHER_EXTENSIONS and _may_be_read(path):
+            if suffix in EXTENSIONS:
+                yield path
+            else:
+                ignored[suffix] += 1
+
+
+def _may_be_read(path: Path) -> bool:
+    """Return whether a path is a file or cannot be examined; reading it then reports why: a broken link, no permission.
+
+    Devices and pipes are not read.
+    """
+    return os.path.isfile(path) or not os.path.exists(path)  # noqa: PTH110, PTH113 (Path's raise without permission)
