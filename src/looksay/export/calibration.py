@@ -47,7 +47,7 @@ def calibrate(captioner: Captioner, train: Sequence[Record], val: Sequence[Recor
     known_words = (word for concept in concepts for word in concept.words if word in vocabulary)
     rare_words = tuple(dict.fromkeys(word for word in known_words if counts[word] < min_count))
     scores, references = [], []
-    for state, records in _encoded(captioner, train):
+    for state, records in _encode_batches(captioner, train):
         scores.append(state.memory[f"0.{SCORES}"])
         references += [record.references for record in records]
     if not scores:
@@ -84,7 +84,7 @@ def fit(table: ConceptTable, scores: NDArray[np.floating], references: Sequence[
 
 
 def _choose_threshold(captioner: Captioner, table: ConceptTable, val: Sequence[Record]) -> float:
-    batches = list(_encoded(captioner, val))
+    batches = list(_encode_batches(captioner, val))
     records = [record for _, batch in batches for record in batch]
     options, vocabulary = captioner.bundle.spec.decoding, captioner.bundle.vocabulary
     means: dict[float, float] = {}
@@ -107,7 +107,7 @@ def _score_by_source(records: Sequence[Record], captions: Sequence[str]) -> dict
     return scores
 
 
-def _encoded(captioner: Captioner, records: Sequence[Record]) -> Iterator[tuple[DecoderState, list[Record]]]:
+def _encode_batches(captioner: Captioner, records: Sequence[Record]) -> Iterator[tuple[DecoderState, list[Record]]]:
     """Encode at most `_MAX_IMAGES` images, evenly spaced, in batches; leave out those that cannot be read."""
     rows = np.linspace(0, len(records) - 1, min(_MAX_IMAGES, len(records))).astype(int)
     for prepared, readable in readable_batches(captioner, (records[row] for row in rows), _BATCH, []):
