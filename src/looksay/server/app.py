@@ -175,7 +175,7 @@ def _method_not_allowed(request: Request, error: Any) -> Response:
     """Answer what methods there are: that is what OPTIONS asks for, and an error to all others."""
     if request.method == "OPTIONS":
         return Response(status_code=204, headers=error.headers)
-    return error_response(405, f"{request.method} is not allowed here: use {error.headers['Allow']}", error.headers)
+    return error_response(405, f"this method is not allowed here: use {error.headers['Allow']}", error.headers)
 
 
 def _invalid_query(_: Request, error: Any) -> JSONResponse:
@@ -199,3 +199,4 @@ async def _unless_disconnected(request: Request, results: asyncio.Future[list[T]
     finally:
         disconnect.cancel()
         results.cancel()
+        await asyncio.gather(results, return_exceptions=True)  # asyncio would log that nobody has seen the cancellation

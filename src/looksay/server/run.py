@@ -112,12 +112,10 @@ class Protocol(H11Protocol):
         if self._writing:
             self._writing.cancel()
 
-    def send_400_response(self, msg: str) -> None:  # noqa: D102
-        response = error_response(400, f"{msg} Send HTTP/1.1.", {"Connection": "close"})
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002, D102
+        response = error_response(400, "this is not a valid HTTP/1.1 request", {"Connection": "close"})
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):  # not after a response, as to a refused upload
-            for event in (
-                h11.Response(status_code=400, headers=response.raw_headers),
-                h11.Data(data=bytes(response.body)),
-            ):
+            head = h11.Response(status_code=400, headers=response.raw_headers, reason=b"Bad Request")
+            for event in (head, h11.Data(data=bytes(response.body))):
                 self.transport.write(self.conn.send(event))
         self.transport.close()
