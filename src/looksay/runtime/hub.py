@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 from collections.abc import Mapping
@@ -11,7 +10,6 @@ from typing import Any
 
 from looksay.errors import BundleError, MissingExtra
 from looksay.runtime.bundle import CARD, DECODER, DEFAULT, ENCODER, MODEL, SHIPPED, TAGS, VOCABULARY, Bundle
-from looksay.types import ModelSpec
 
 SCHEME = "hf://"
 """Optional before a hub id; needed if a folder has the same name."""
@@ -88,13 +86,20 @@ def push(folder: Path, hub_id: str, *, private: bool = False, checkpoint: Mappin
     hub_id = hub_id.removeprefix(SCHEME)
     bundle = Bundle.open(folder)
     card = folder / CARD
-    text = _metadata(bundle.spec) + (card.read_text(encoding="utf-8") if card.is_file() else f"# {bundle.spec.name}\n")
+    text = card.read_text(encoding="utf-8") if card.is_file() else f"# {bundle.spec.name}\n"
+    tags = ["image-captioning", "cnn", "lstm", "onnx", bundle.spec.encoder, bundle.spec.decoder]
+    licence = bundle.spec.licence
+    is_identifier = re.fullmatch(r"[a-z0-9.-]+", licence.lower())  # the form of the licences that the hub knows
+    metadata = hub.ModelCardData(
+        library_name="looksay", pipeline_tag="image-to-text", tags=tags,
+        license=licence.lower() if is_identifier else "other", license_name=None if is_identifier else licence,
+    )  # fmt: skip
     api = hub.HfApi()
     try:
         address = api.create_repo(hub_id, private=private, exist_ok=True)
         files = [path for path in sorted(folder.iterdir()) if path.name in _FILES or path.suffix == ".md"]
         operations = [hub.CommitOperationAdd(path.name, path) for path in files]
-        operations.append(hub.CommitOperationAdd("README.md", text.encode()))
+        operations.append(hub.CommitOperationAdd("README.md", f"---\n{metadata}\n---\n\n{text}".encode()))
         operations += [hub.CommitOperationAdd(f"{CHECKPOINT}/{name}", file) for name, file in checkpoint.items()]
         api.create_commit(hub_id, operations, commit_message=f"{bundle.spec.name}, by looksay")
     except Exception as error:  # as above
@@ -108,16 +113,3 @@ def _import_client(doing: str) -> Any:
     except ImportError as error:
         raise MissingExtra(doing, "hub") from error
     return huggingface_hub
-
-
-def _metadata(spec: ModelSpec) -> str:
-    """Return the YAML metadata at the beginning of a hub card; JSON values are valid YAML."""
-    metadata: dict[str, Any] = {
-        "library_name": "looksay",
-        "pipeline_tag": "image-to-text",
-        "tags": ["image-captioning", "cnn", "lstm", "onnx", spec.encoder, spec.decoder],
-    }
-    is_identifier = re.fullmatch(r"[a-z0-9.-]+", spec.licence.lower())  # the form of the licences that the hub knows
-    licence = {"license": spec.licence.lower()} if is_identifier else {"license": "other", "license_name": spec.licence}
-    lines = "".join(f"{key}: {json.dumps(value, ensure_ascii=False)}\n" for key, value in (metadata | licence).items())
-    return f"---\n{lines}---\n\n"
