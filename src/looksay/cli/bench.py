@@ -36,14 +36,9 @@ _SIZE = (500, 375)  # width and height of the drawn image
 )
 @decoding_options
 def bench(
-    paths: Sequence[str],
-    models: Sequence[str],
-    device: Device,
-    threads: Sequence[int],
-    batches: Sequence[int],
-    seconds: float,
-    **options: Any,
-) -> None:
+    paths: Sequence[str], models: Sequence[str], device: Device, threads: Sequence[int], batches: Sequence[int],
+    seconds: float, **options: Any,
+) -> None:  # fmt: skip
     """Measure how fast a model captions on this machine.
 
     PATHS are images, folders or globs, of which the first 100 images are captioned repeatedly. Without PATHS a drawn
