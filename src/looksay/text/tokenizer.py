@@ -65,7 +65,8 @@ _TOKEN = re.compile(
     | (?-i:[A-Z]+(?:[&+][A-Z]+)+)                                       # AT&T
     | [a-z0-9]+(?:-[a-z]+){{0,2}}(?:/[a-z0-9]+(?:-[a-z]+){{0,2}}){{1,2}}   # and/or
     | {_SUFFIX}
-    | {_A}t(?=(?:is|was)(?!{_LD})) | {_A}(?:em|till?|cause|[2-9]0s)(?!{_LD}) | (?:y|(?-i:j)){_A}(?={_L}) | (?:ol{_A})(?!{_LD})
+    | {_A}t(?=(?:is|was)(?!{_LD})) | {_A}(?:em|till?|cause|[2-9]0s)(?!{_LD})
+    | (?:y|(?-i:j)){_A}(?={_L}) | ol{_A}(?!{_LD})                       # y'all
     | {_A}n{_A} | {_A}n(?!{_LD})                                        # rock 'n' roll
     | (?-i:[A-Z]+)\$
     | (?-i:[A-HJ-XZn])(?!{_SUFFIX}){_A}{_L}{{2,}}                          # K'nex
