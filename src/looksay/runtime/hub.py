@@ -45,12 +45,23 @@ def shipped() -> dict[str, Path]:
     return {path.name: path for path in sorted(SHIPPED.iterdir())}
 
 
+def _check_id(text: str) -> str:
+    """Return a hub id without its scheme."""
+    hub_id = text.removeprefix(SCHEME)
+    if not _HUB_ID.fullmatch(hub_id):
+        raise BundleError(f"{text!r} is not a hub id: use owner/name")
+    return hub_id
+
+
 def _download(hub_id: str, *more_files: str) -> Path:
     hub = _import_client(f"There is no folder {hub_id}; loading it from the hub")
     try:
         return Path(hub.snapshot_download(hub_id, allow_patterns=[*_FILES, *more_files]))
     except Exception as error:  # the hub's client raises errors of many libraries
-        raise BundleError(f"no folder {hub_id}, and the hub has no model of that name: {error}") from error
+        reason = str(error).partition("\n")[0]
+        raise BundleError(
+            f"no folder {hub_id}, and the hub has no model of that name or cannot be reached: {reason}"
+        ) from error
 
 
 def pull(hub_id: str, folder: Path, *, checkpoint: bool = False) -> None:
@@ -58,9 +69,11 @@ def pull(hub_id: str, folder: Path, *, checkpoint: bool = False) -> None:
 
     Raises a `BundleError` if the hub has no such model, if it is damaged, or if the folder holds other files.
     """
+    hub_id = _check_id(hub_id)
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise BundleError(f"{folder} is there already; name a new folder")
-    snapshot = _download(hub_id.removeprefix(SCHEME), *([f"{CHECKPOINT}/*"] if checkpoint else []))
+    folder.parent.mkdir(parents=True, exist_ok=True)  # an error of the disk shows before the download
+    snapshot = _download(hub_id, *([f"{CHECKPOINT}/*"] if checkpoint else []))
     Bundle.open(snapshot)
     if checkpoint and not (snapshot / CHECKPOINT).is_dir():
         raise BundleError(f"{hub_id} has no checkpoint to start training from; pull the model alone")
@@ -82,8 +95,7 @@ def push(folder: Path, hub_id: str, *, private: bool = False, checkpoint: Mappin
     A missing repository is created. `checkpoint` are files of the model's run, by name
     (`looksay.training.run_loader.shared`). Raises a `BundleError` if the bundle is damaged or the upload fails.
     """
-    hub = _import_client("Uploading to the hub")
-    hub_id = hub_id.removeprefix(SCHEME)
+    hub_id, hub = _check_id(hub_id), _import_client("Uploading to the hub")
     bundle = Bundle.open(folder)
     card = folder / CARD
     text = card.read_text(encoding="utf-8") if card.is_file() else f"# {bundle.spec.name}\n"
