@@ -150,7 +150,7 @@ def test_without_pycocoevalcap_meteor_is_left_out_with_a_warning_and_is_an_error
         (["score", "none.json", "--references", "refs.csv"], "none.json: no such file"),
         (["score", "refs.csv", "--references", "refs.csv", "--split", "dev"], "has no dev split; it has train"),
         (["score", "refs.csv", "--references", "refs.csv", "--output", "no/s.json"], "folder no does not exist"),
-        (["score", "refs.csv", "--references", "refs.csv", "--report", "refs.csv/r"], "refs.csv/r cannot be created"),
+        (["score", "refs.csv", "--references", "refs.csv", "--report", "refs.csv/r"], "refs.csv/r cannot be written"),
         (["data", "refs.csv", "--image-column", "x"], "refs.csv has no column 'x'; it has image, caption"),
     ],
 )

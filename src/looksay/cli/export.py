@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from looksay.cli.caption_io import warn
 from looksay.cli.options import log_to_stderr
 from looksay.errors import MissingExtra
 
@@ -40,4 +41,4 @@ def export(run: Path, bundle: Path, int8: bool, data: Sequence[str]) -> None:
     if len(folders) > 1:
         raise click.UsageError("--data names two data sets: use NAME=PATH for those of a mixture.")
     export.export(run, bundle, int8=int8, data_folder=folders[0] if folders else None, mixture_folders=named)
-    click.echo(f"looksay: the model is in {bundle}; try: looksay PHOTO --model {bundle}", err=True)
+    warn(f"the model is in {bundle}; try: looksay PHOTO --model {bundle}")

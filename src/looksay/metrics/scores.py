@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 from looksay.errors import DataError
 from looksay.metrics import java
-from looksay.metrics.bleu import Bleu
+from looksay.metrics.bleu import bleu
 from looksay.metrics.cider import CiderD
 from looksay.metrics.ngrams import Caption, References
-from looksay.metrics.rouge import RougeL
+from looksay.metrics.rouge import rouge_l
 from looksay.text.tokenizer import tokenize
 
 UNDEFINED = float("nan")
@@ -109,13 +109,11 @@ class _Metrics:
         self.meteor, self.spice = meteor, spice
         self._tokens = references
         self._references = References(references)
-        self._bleu = Bleu(self._references)
-        self._rouge = RougeL(references)
         self._cider = CiderD(self._references)
 
     def scores(self, captions: Sequence[Caption]) -> dict[str, float]:
-        bleu = self._bleu.scores(self._references.count(captions))
-        scores = {f"BLEU-{n}": value for n, value in enumerate(bleu, 1)}
+        ngrams = self._references.count(captions)
+        scores = {f"BLEU-{n}": value for n, value in enumerate(bleu(ngrams, self._references), 1)}
         if self.meteor:
             scores["METEOR"] = java.meteor_process().scores(captions, self._tokens)[0]
         scores |= {name: sum(values) / len(values) for name, values in self.image_scores(captions).items()}
@@ -126,7 +124,7 @@ class _Metrics:
     def image_scores(self, captions: Sequence[Caption]) -> dict[str, list[float]]:
         is_single = len(self._tokens) == 1
         return {
-            "ROUGE-L": self._rouge.image_scores(captions),
+            "ROUGE-L": rouge_l(captions, self._tokens),
             "CIDEr-D": [UNDEFINED] if is_single else self._cider.image_scores(self._references.count(captions)),
         }
 

@@ -41,7 +41,7 @@ _OPENERS = (
 _ACRONYM = rf"{_L}(?:\.{_L})+\.(?!{_LD})"
 _SUFFIX = rf"{_A}(?:s|m|d|re|ve|ll)(?!{_LD})"  # dog|'s  we|'re
 _SENTENCES = rf"{_L}{_LD}*(?:[.!?]{_L}{_LD}*)+"  # no space between two sentences: one token
-_THING = rf"(?:[dol]{_A}{_L})?{_LD}+(?:[-_‑](?:[dol]{_A}{_L})?{_LD}+)*"  # t-shirt  o'clock  1990
+_THING = rf"(?:[dol]{_A}{_L})?{_LD}+(?:[-_‐‑](?:[dol]{_A}{_L})?{_LD}+)*"  # t-shirt  o'clock  1990
 _HOST = r"""[^\s"`'<>|.!?(){},_$-]{1,63}"""  # bounded: a long text without spaces would take quadratic time
 # The first alternative that matches wins, so their order matters.
 _TOKEN = re.compile(
@@ -65,10 +65,13 @@ _TOKEN = re.compile(
     | (?-i:[A-Z]+(?:[&+][A-Z]+)+)                                       # AT&T
     | [a-z0-9]+(?:-[a-z]+){{0,2}}(?:/[a-z0-9]+(?:-[a-z]+){{0,2}}){{1,2}}   # and/or
     | {_SUFFIX}
-    | {_A}t(?=(?:is|was)(?!{_LD})) | {_A}(?:em|till?|cause|[2-9]0s)(?!{_LD}) | y{_A}(?={_L}) | (?:ol{_A})(?!{_LD})
+    | {_A}t(?=(?:is|was)(?!{_LD})) | {_A}(?:em|till?|cause|[2-9]0s)(?!{_LD})
+    | (?:y|(?-i:j)){_A}(?={_L}) | ol{_A}(?!{_LD})                       # y'all
     | {_A}n{_A} | {_A}n(?!{_LD})                                        # rock 'n' roll
     | (?-i:[A-Z]+)\$
-    | c'mon | e'er | ev'ry | li'l | {_L}+[aeiouy]{_A}(?-i:[aeiouA-Z]){_L}*     # ma'am
+    | (?-i:[A-HJ-XZn])(?!{_SUFFIX}){_A}{_L}{{2,}}                          # K'nex
+    | c'est | s'mores | nor'easter | nat'l | c'mon | e'er | ev'ry | li'l
+    | {_L}+[aeiouy](?!{_SUFFIX}){_A}(?-i:[aeiouA-Z]){_L}*               # ma'am
     | {_SENTENCES}
     | [-+]?\d*(?:[.:,]\d+)+ | [-+]\d+                                   # 1,000  10:30  .5
     | {_THING}
@@ -79,7 +82,7 @@ _TOKEN = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 _DROPPED = frozenset(
-    "' ` . ? ! , : - ; \" “ ” ‘ ’ … – — ‐ 。 ， 、 ！ ？ ； ： 「 」 『 』 （ ） 《 》 । ॥ ؟ ، ؛ ۔".split()
+    "' ` . ? ! , : - ; \" “ ” ‘ ’ ‛ « » ‹ › … – — ‐ 。 ， 、 ！ ？ ； ： 「 」 『 』 （ ） 《 》 । ॥ ؟ ، ؛ ۔".split()
 )
 # PTBTokenizer's spellings; coco-caption lowers their case before it drops brackets in capitals, so they remain.
 _BRACKETS = {"(": "-lrb-", ")": "-rrb-", "[": "-lsb-", "]": "-rsb-", "{": "-lcb-", "}": "-rcb-"}
