@@ -115,7 +115,8 @@ def write_keras(file: Path, layers: dict[str, Arrays]) -> None:
 
 def features(encoder: Encoder, photo: Path, name: str) -> Tensor:
     with torch.no_grad():
-        return encoder(torch.from_numpy(images.prepare(photo, image_spec(name, None, "squash")))[None])[0]
+        found: Tensor = encoder(torch.from_numpy(images.prepare(photo, image_spec(name, None, "squash")))[None])[0]
+    return found
 
 
 def caffe_pixels(photo: Path, name: str) -> Tensor:
@@ -139,7 +140,7 @@ def test_weights_of_keras_give_the_features_that_keras_gives(
 
 def test_vgg_without_its_dense_layers_gives_a_grid_and_its_mean(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    net = timm.create_model("vgg16", num_classes=0).eval().requires_grad_(False)
+    net: Any = timm.create_model("vgg16", num_classes=0).eval().requires_grad_(False)
     net.pre_logits = nn.Identity()
     write_h5(tmp_path / "vgg16.h5", keras_layers(net, vgg_names()))
     spec, file = image_spec("vgg16", None, "squash"), str(tmp_path / "vgg16.safetensors")

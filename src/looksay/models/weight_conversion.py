@@ -12,7 +12,7 @@ import numpy as np
 import timm
 import torch
 from numpy.typing import NDArray
-from timm.data import ImageNetInfo
+from timm.data.imagenet_info import ImageNetInfo
 from torch import Tensor, nn
 
 from looksay import images
