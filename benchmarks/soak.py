@@ -1,7 +1,7 @@
 """The server for an hour at 70 % of its capacity, with clients that misbehave: failed requests and memory.
 
 ``python benchmarks/soak.py [--minutes 60]`` starts ``looksay serve`` and measures its capacity: the requests per second
-that it serves to clients that wait for each response. Then it sends 70 % of that. Most requests are good, in several
+that it serves to clients that wait for each response. Then 70 % as many clients come each second. Most requests are good, in several
 formats and as form or body; a good client repeats a request that is answered 503 after the seconds of ``Retry-After``.
 Others send broken images, crash in the middle of their upload, do not wait for the response, or stop sending.
 
@@ -140,9 +140,9 @@ class Soak:
         await asyncio.gather(*(send_and_wait() for _ in range(CLIENTS)))
         return (len(self.seconds) - before) / seconds
 
-    async def run(self, rate: float, seconds: float) -> None:
-        """Start `rate` clients per second without waiting for them."""
-        start = time.perf_counter()
+    async def run(self, rate: float, seconds: float) -> float:
+        """Start `rate` clients per second, fewer while `CLIENTS` of them wait; return the rate that was kept."""
+        start, waiting = time.perf_counter(), asyncio.Semaphore(CLIENTS)
         kinds = list(SHARES)
         stalled = asyncio.create_task(self.stalls())
         async with asyncio.TaskGroup() as clients:
@@ -150,9 +150,11 @@ class Soak:
                 await asyncio.sleep(max(0.0, start + number / rate - time.perf_counter()))
                 (kind,) = self._random.choices(kinds, list(SHARES.values()))
                 self.counts[kind] += 1
-                clients.create_task(self._start(kind))
+                await waiting.acquire()
+                clients.create_task(self._start(kind)).add_done_callback(lambda _: waiting.release())
         stalled.cancel()
         await self._client.aclose()
+        return int(rate * seconds) / (time.perf_counter() - start)
 
     async def _start(self, kind: str) -> None:
         try:
@@ -177,7 +179,7 @@ async def measure(url: str, process: subprocess.Popen[bytes], minutes: float) ->
     soak.counts["repeated"] = 0
     samples: list[tuple[float, float]] = []
     sampler = asyncio.create_task(sample_memory(process, samples))
-    await soak.run(LOAD * capacity, 60 * minutes)
+    rate = await soak.run(LOAD * capacity, 60 * minutes)
     sampler.cancel()
     hours, megabytes = zip(*samples[int(WARM_UP * len(samples)) :], strict=True)
     slope = statistics.linear_regression(hours, megabytes).slope
@@ -189,7 +191,7 @@ async def measure(url: str, process: subprocess.Popen[bytes], minutes: float) ->
     figures = {
         "minutes": minutes,
         "capacity, requests per second": capacity,
-        "sent per second": LOAD * capacity,
+        "clients per second": rate,
         "clients": dict(soak.counts),
         "failed": len(failures),
         "good: p50, p99, seconds": [round(seconds[int(share * len(seconds))], 3) for share in (0.5, 0.99)],
