@@ -1,8 +1,8 @@
 """The server for an hour at 70 % of its capacity, with clients that misbehave: failed requests and memory.
 
 ``python benchmarks/soak.py [--minutes 60]`` starts ``looksay serve`` and measures its capacity: the requests per second
-that it serves to clients that wait for each response. Then 70 % as many clients come each second. Most requests are good, in several
-formats and as form or body; a good client repeats a request that is answered 503 after the seconds of ``Retry-After``.
+that it serves to clients that wait for each response. Then 70 % as many clients come each second. Most send good images
+in several formats, as form or body, and repeat a request that is answered 503 after the seconds of ``Retry-After``.
 Others send broken images, crash in the middle of their upload, do not wait for the response, or stop sending.
 
 Prints one row. The exit code is 1 if a good request failed or got the captions of another image, if a broken image was
