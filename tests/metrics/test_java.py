@@ -62,3 +62,30 @@ def test_without_pycocoevalcap_the_error_names_the_extra(monkeypatch: pytest.Mon
     for metric in ("meteor", "spice"):
         with pytest.raises(MissingExtra, match=r'pip install "looksay\[metrics\]"'):
             score(PREDICTIONS, REFERENCES, **{metric: True})
+
+
+@needs_java
+@pytest.mark.slow
+def test_meteor_does_not_depend_on_the_users_language(monkeypatch: pytest.MonkeyPatch) -> None:
+    """METEOR reads its tables with Java's locale; where that has a decimal comma it would fail."""
+    monkeypatch.setenv("JAVA_TOOL_OPTIONS", "-Duser.language=de -Duser.country=DE -Dfile.encoding=US-ASCII")
+    java.meteor_process.cache_clear()
+    captions, references = ["a café ||| grass", ""], [["the café on grass"], ["a dog"]]
+    german = score(captions, references, meteor=True)["METEOR"]
+    java.meteor_process().close()
+    java.meteor_process.cache_clear()
+    monkeypatch.delenv("JAVA_TOOL_OPTIONS")
+    assert german == score(captions, references, meteor=True)["METEOR"] > 0.1
+    java.meteor_process().close()
+    java.meteor_process.cache_clear()
+
+
+def test_a_java_that_cannot_start_is_an_error_with_its_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """macOS has such a program in place of Java."""
+    program = tmp_path / "java"
+    program.write_text("#!/bin/sh\necho 'Picked up OPTIONS' >&2\necho 'Unable to locate a Java Runtime.' >&2\nexit 1\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(shutil, "which", lambda name: str(program))
+    java.meteor_process.cache_clear()
+    with pytest.raises(MetricError, match=r"METEOR's Java process ended: Unable to locate a Java Runtime\.$"):
+        score(PREDICTIONS, REFERENCES, meteor=True)
