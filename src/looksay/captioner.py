@@ -6,7 +6,7 @@ import functools
 import math
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import fields, replace
 from itertools import chain, islice, repeat
@@ -239,10 +239,19 @@ class Captioner:
         return decode_with_mentions(self.step, state, options, vocabulary, table, probabilities)
 
     def generate(
-        self, prepared: Sequence[Prepared], options: DecodingOptions, *, attention: bool = False
+        self,
+        prepared: Sequence[Prepared],
+        options: DecodingOptions,
+        *,
+        attention: bool = False,
+        on_encoded: Callable[[], None] = lambda: None,
     ) -> list[list[Caption]]:
-        """Caption a batch of prepared images: for each, its `num_captions` captions, the best first."""
+        """Caption a batch of prepared images: for each, its `num_captions` captions, the best first.
+
+        `on_encoded` is called between encoding and decoding, to time them.
+        """
         state = self.encode(prepared)
+        on_encoded()
         hypotheses = self.decode(state, options)
         maps = iter(self._attention_maps(state, hypotheses)) if attention else repeat(None)
         table, vocabulary = self.bundle.tags, self.bundle.vocabulary

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from conftest import SAID
+from conftest import REFERENCES
 
 from looksay import data
 from looksay.cli.main import main
@@ -48,7 +48,7 @@ def test_evaluate_prints_a_table_and_writes_scores_and_a_page(small_data: Path, 
     assert not re.findall(r"(?:src|href)=\"(?!data:)", page)  # self-contained
     assert page.count("<img ") >= 4
     assert "--image: url('data:image/jpeg" in page
-    assert all(re.sub("['’].*", "", caption)[:20] in page for caption in SAID.values())
+    assert all(re.sub("['’].*", "", caption)[:20] in page for caption in REFERENCES.values())
 
     again = run("score", "report/captions.jsonl", "--references", small_data, "--split", "val", "--no-meteor")
     assert next(row for row in again.stdout.splitlines() if row.startswith("captions ")) == line

@@ -43,7 +43,7 @@ def test_every_score_equals_coco_captions(corpus: Corpus, hashed: bool) -> None:
 @settings(deadline=None)
 @given(corpora, st.randoms(use_true_random=False))
 def test_cider_d_of_any_captions_of_any_images_is_that_of_the_whole(corpus: Corpus, draw: object) -> None:
-    """As a training reward it scores several ids-as-words captions of some images."""
+    """As a training reward it scores several captions of some images, with token ids as words."""
     ids = {word: number for number, word in enumerate("a dog runs man in red".split())}
     counted = References([[[ids[word] for word in reference] for reference in image] for _, image in corpus])
     captions = [[ids[word] for word in caption] for caption, _ in corpus]
@@ -55,7 +55,7 @@ def test_cider_d_of_any_captions_of_any_images_is_that_of_the_whole(corpus: Corp
     )
 
 
-def test_bleu_is_what_coco_captions_example_says_of_its_counts() -> None:
+def test_bleu_of_the_counts_of_coco_captions_example() -> None:
     """Its published counts: guess 9893 8893 7893 6893, correct 5732 2510 1043 423, lengths 9893 and 9855."""
     guessed, correct = (9893, 8893, 7893, 6893), (5732, 2510, 1043, 423)
     precisions = [hits / tries for hits, tries in zip(correct, guessed, strict=True)]

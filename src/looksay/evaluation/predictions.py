@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from looksay.data import Dataset, ReadOptions, Record, text_files
-from looksay.data.table_reader import PREDICTIONS, SUFFIXES, Table
+from looksay.data import Dataset, ReadOptions, Record, table_reader, text_files
+from looksay.data.records import number_of
+from looksay.data.table_reader import PREDICTIONS, SUFFIXES
 from looksay.errors import DataError
 
 _SUFFIXES = (*SUFFIXES, ".json", ".txt", ".token")
@@ -75,7 +75,7 @@ def read(file: Path, dataset: Dataset, split: str, column: str = "") -> Predicti
 
 
 class _ImageMatcher:
-    """Finds an image by the data set's own id, its path, its file name or its stem, in this order.
+    """Finds an image by its id in the data set, its path, file name or stem, or the number of its id, in this order.
 
     Ids come first so that a number in a file name is not mistaken for an id.
     """
@@ -87,7 +87,8 @@ class _ImageMatcher:
             path = record.image
             relative = PurePosixPath(path.relative_to(folder) if path.is_relative_to(folder) else path)
             keys = {("path", name) for name in (str(path), str(path.absolute()), str(relative))}
-            keys |= {("id", record.id or _coco_id(path.stem)), ("name", path.name), ("stem", path.stem)}
+            keys |= {("id", record.id), ("name", path.name), ("stem", path.stem)}
+            keys |= {("number", number_of(record.id or path.stem))} - {("number", "")}
             for key in keys:
                 self._records[key] = record if self._records.get(key, record) is record else None
 
@@ -96,7 +97,7 @@ class _ImageMatcher:
         path = PurePosixPath(image.replace("\\", "/"))
         keys = [("id", image), ("path", image), ("path", str(Path(image).absolute()))]
         keys += [("path", str(PurePosixPath(*path.parts[start:]))) for start in range(1, len(path.parts) - 1)]
-        keys += [("name", path.name), ("stem", path.name)]
+        keys += [("name", path.name), ("stem", path.name), ("number", number_of(image))]
         key = next((key for key in keys if key in self._records), None)
         if key is None:
             return None
@@ -107,19 +108,13 @@ class _ImageMatcher:
         return record
 
 
-def _coco_id(stem: str) -> str:
-    """Return the id in COCO's file names, ``COCO_val2014_000000391895`` or ``000000391895``; empty for others."""
-    match = re.fullmatch(r"(?:COCO_\w+_)?(\d{6,})", stem)
-    return str(int(match[1])) if match else ""
-
-
 def _rows(file: Path, column: str) -> Iterator[tuple[str, str, str | None]]:
     """Yield place, image and caption; the caption is None if there is none."""
     if not file.is_file():
         raise DataError(f"{file}: no such file; name the file of captions to score")
     if file.suffix.lower() not in _SUFFIXES:
         raise DataError(f"{file}: unknown file type; captions are scored from {', '.join(_SUFFIXES)} files")
-    for row in Table(file, ReadOptions(caption_column=(column,) if column else ()), PREDICTIONS):
+    for row in table_reader.read(file, ReadOptions(caption_column=(column,) if column else ()), PREDICTIONS).rows:
         if len(row.captions) > 1:
             raise DataError(f"{row.place}: {len(row.captions)} captions; keep one caption for each image")
         has_caption = row.captions and not row.values.get("error")  # looksay caption writes errors of images
