@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from looksay import data
-from looksay.metrics.diversity import diversity, overused_and_underused_words
+from looksay.metrics.diversity import diversity, overused_and_underused_words, weaknesses
 from looksay.text.tokenizer import tokenize
 
 CAPTIONS = [caption.split() for caption in ("a dog runs", "a dog runs", "a man with a", "a red red ball")]
@@ -35,6 +35,17 @@ def test_novelty_needs_training_captions() -> None:
 
 def test_empty_captions_do_not_crash() -> None:
     assert diversity([[]], [[["a"]]])["mean length"] == 0
+
+
+def test_captions_that_break_off_repeat_or_hardly_differ_are_named_with_what_helps() -> None:
+    assert not list(weaknesses(diversity([["a", "dog"], ["two", "cats"]], REFERENCES)))
+    broken = [["a", "man", "in", "a"], ["a", "red", "red"]] * 5
+    dangling, repeated, unique = weaknesses(diversity(broken + broken, REFERENCES))
+    assert dangling.startswith("dangling endings % 50 (captions that end in an article")
+    assert "no_dangling" in dangling
+    assert "no_repeat_ngram_size=2" in repeated
+    assert unique.startswith("unique captions % 10")
+    assert "train with more images" in unique
 
 
 def test_few_human_captions_dangle(flickr8k: Path) -> None:

@@ -53,6 +53,12 @@ def test_dicts_by_image_are_scored_in_any_order() -> None:
         score(predictions, REFERENCES)
 
 
+def test_ids_may_be_numbers_on_one_side_and_texts_on_the_other() -> None:
+    """COCO's annotations have numbers, and the keys of a JSON object are always texts."""
+    predictions = {str(number): caption for number, caption in enumerate(PREDICTIONS)}
+    assert score(predictions, dict(enumerate(REFERENCES))) == pytest.approx(WITHOUT_JAVA, abs=1e-9)
+
+
 def test_cider_d_of_one_image_is_undefined() -> None:
     scores = score(["a dog runs"], [["a dog runs", "a dog"]])
     assert math.isnan(scores["CIDEr-D"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 
 from looksay.text.stopwords import DANGLING
@@ -55,6 +55,18 @@ def diversity(
     if known:
         measures["novel captions %"] = percentage(lambda caption: caption not in known)
     return measures
+
+
+def weaknesses(measures: Mapping[str, float]) -> Iterator[str]:
+    """Yield what is wrong with the form of captions by their `diversity`, and what helps; human captions have none."""
+    for name, is_weak, advice in (
+        ("dangling endings %", measures["dangling endings %"] > 10, "they break off: decode with no_dangling"),
+        ("repeated words %", measures["repeated words %"] > 5, "block them with no_repeat_ngram_size=2"),
+        ("unique captions %", measures["unique captions %"] < 20, "images get the same captions"),
+    ):
+        if is_weak:
+            training = "train with more images, more epochs or a larger vocabulary.min_count"
+            yield f"{name} {measures[name]:.0f} ({MEANING[name]}): {advice}, or {training}"
 
 
 def overused_and_underused_words(

@@ -161,6 +161,8 @@ def score(
         If METEOR or SPICE cannot run.
     """
     if isinstance(predictions, Mapping) and isinstance(references, Mapping):
+        predictions = {str(image): caption for image, caption in predictions.items()}  # an id may be a number or a text
+        references = {str(image): captions for image, captions in references.items()}
         if unmatched := predictions.keys() ^ references.keys():
             raise DataError(
                 f"{len(unmatched)} images have a caption or references but not both, such as {next(iter(unmatched))!r}"
