@@ -55,6 +55,15 @@ def test_an_empty_caption_is_scored_as_one(tmp_path: Path) -> None:
     assert read(tmp_path, "r.csv", 'image,caption\n42,""\n').captions == [""]
 
 
+def test_the_same_caption_may_occur_twice_but_not_two_captions_of_an_image(tmp_path: Path) -> None:
+    """Evaluation on several devices pads the last batch, so that some images are captioned twice."""
+    rows = [{"image_id": 42, "caption": "x"}, {"image_id": 73, "caption": "y"}, {"image_id": "42", "caption": "x"}]
+    assert read(tmp_path, "r.json", json.dumps(rows)).captions == ["x", "y"]
+    rows[2]["caption"] = "z"
+    with pytest.raises(DataError, match=r"42 has a second caption; keep one"):
+        read(tmp_path, "r.json", json.dumps(rows))
+
+
 def test_unmatched_captions_and_images_are_counted(tmp_path: Path) -> None:
     rows: list[Any] = [{"image_id": number, "caption": "x"} for number in (42, 7, 1000, 1001)]
     matched = read(tmp_path, "r.json", json.dumps(rows), "val")

@@ -40,7 +40,7 @@ def read(file: Path, dataset: Dataset, split: str, column: str = "") -> Predicti
     Raises
     ------
     DataError
-        If the file is broken, if an image has two captions, or if no caption is of an image of the split.
+        If the file is broken, if an image has two different captions, or if no caption is of an image of the split.
     """
     records = dataset.split(split)
     matcher = _ImageMatcher(dataset.records, dataset.folder)
@@ -52,10 +52,8 @@ def read(file: Path, dataset: Dataset, split: str, column: str = "") -> Predicti
             unmatched.append(f"{place}: {image}")
         elif caption is None:
             without_caption.append(f"{place}: {image}")
-        elif record in caption_of:
+        elif caption_of.setdefault(record, caption) != caption:  # the same caption twice does not matter
             raise DataError(f"{place}: {image} has a second caption; keep one caption for each image")
-        else:
-            caption_of[record] = caption
     captioned = [record for record in records if record in caption_of]
     if not captioned:
         details = f"; {text_files.describe_problem('captions of unknown images', unmatched)}" if unmatched else ""
