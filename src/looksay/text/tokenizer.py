@@ -83,7 +83,8 @@ _TOKEN = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 _DROPPED = frozenset(
-    "' ` . ? ! , : - ; \" “ ” ‘ ’ ‛ « » ‹ › … – — ‐ 。 ， 、 ！ ？ ； ： 「 」 『 』 （ ） 《 》 । ॥ ؟ ، ؛ ۔ &quot; &nbsp; &mdash; &ndash;".split()
+    "&quot; &nbsp; &mdash; &ndash; "
+    "' ` . ? ! , : - ; \" “ ” ‘ ’ ‛ « » ‹ › … – — ‐ 。 ， 、 ！ ？ ； ： 「 」 『 』 （ ） 《 》 । ॥ ؟ ، ؛ ۔".split()
 )
 # PTBTokenizer's spellings; coco-caption lowers their case before it drops brackets in capitals, so they remain.
 _BRACKETS = {"(": "-lrb-", ")": "-rrb-", "[": "-lsb-", "]": "-rsb-", "{": "-lcb-", "}": "-rcb-"}
