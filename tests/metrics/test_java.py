@@ -48,11 +48,19 @@ def test_spice_names_missing_files() -> None:
         score(PREDICTIONS, REFERENCES, spice=True)
 
 
+def test_java_is_found_by_java_home_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "java").touch(0o755)
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
+    assert java._java() == str(tmp_path / "bin" / "java")
+
+
 def test_missing_java_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shutil, "which", lambda name: None)
+    monkeypatch.setattr(shutil, "which", lambda *_, **__: None)
     java.meteor_process.cache_clear()
     for metric in ("meteor", "spice"):
-        with pytest.raises(MetricError, match="need java, which is not on the PATH; install"):
+        with pytest.raises(MetricError, match="need java, which is neither on the PATH nor in JAVA_HOME; install"):
             score(PREDICTIONS, REFERENCES, **{metric: True})
 
 
@@ -85,7 +93,7 @@ def test_a_java_that_cannot_start_is_an_error_with_its_words(tmp_path: Path, mon
     program = tmp_path / "java"
     program.write_text("#!/bin/sh\necho 'Picked up OPTIONS' >&2\necho 'Unable to locate a Java Runtime.' >&2\nexit 1\n")
     program.chmod(0o755)
-    monkeypatch.setattr(shutil, "which", lambda name: str(program))
+    monkeypatch.setattr(shutil, "which", lambda *_, **__: str(program))
     java.meteor_process.cache_clear()
     with pytest.raises(MetricError, match=r"METEOR's Java process ended: Unable to locate a Java Runtime\.$"):
         score(PREDICTIONS, REFERENCES, meteor=True)

@@ -143,9 +143,11 @@ def _spice_folder() -> Path:
 
 
 def _java() -> str:
-    java = shutil.which("java")
+    java = shutil.which("java") or shutil.which("java", path=Path(os.environ.get("JAVA_HOME", ""), "bin"))
     if java is None:
-        raise MetricError("METEOR and SPICE need java, which is not on the PATH; install a Java runtime (JRE)")
+        raise MetricError(
+            "METEOR and SPICE need java, which is neither on the PATH nor in JAVA_HOME; install a Java runtime (JRE)"
+        )
     return java
 
 
