@@ -15,7 +15,7 @@ from looksay.errors import LooksayError
 
 # Each command is the object of this name in the module looksay.cli.NAME, which is imported when the command runs.
 COMMANDS = (
-    "caption", "find", "data", "train", "compare", "evaluate", "score", "export", "serve", "bench", "models",
+    "caption", "find", "data", "train", "compare", "evaluate", "score", "export", "serve", "bench", "models", "weights",
 )  # fmt: skip
 
 
@@ -83,5 +83,6 @@ def main() -> None:
     looksay export --help       export a run as an ONNX model
     looksay serve               caption in the browser and over HTTP
     looksay models --help       list, download and upload models
+    looksay weights --help      convert ImageNet weights of other libraries
     looksay bench               measure the speed on this machine
     """

@@ -42,7 +42,7 @@ def caption_model(recipe: Recipe, vocabulary: Vocabulary, *, pretrained: bool = 
         recipe.encoder.name,
         model_image_spec(recipe),
         recipe.encoder.weights if pretrained else RANDOM,
-        pooled=recipe.encoder.features == "pooled",
+        features=recipe.encoder.features,
         trainable=recipe.encoder.trainable,
     )
     decoder, embedding = recipe.decoder, recipe.embedding
