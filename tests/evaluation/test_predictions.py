@@ -57,7 +57,11 @@ def test_an_empty_caption_is_scored_as_one(tmp_path: Path) -> None:
 
 def test_the_same_caption_may_occur_twice_but_not_two_captions_of_an_image(tmp_path: Path) -> None:
     """Evaluation on several devices pads the last batch, so that some images are captioned twice."""
-    rows = [{"image_id": 42, "caption": "x"}, {"image_id": 73, "caption": "y"}, {"image_id": "42", "caption": "x"}]
+    rows: list[dict[str, Any]] = [
+        {"image_id": 42, "caption": "x"},
+        {"image_id": 73, "caption": "y"},
+        {"image_id": "42", "caption": "x"},
+    ]
     assert read(tmp_path, "r.json", json.dumps(rows)).captions == ["x", "y"]
     rows[2]["caption"] = "z"
     with pytest.raises(DataError, match=r"42 has a second caption; keep one"):

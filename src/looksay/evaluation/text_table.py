@@ -34,7 +34,7 @@ def headlines(evaluation: Evaluation) -> Iterator[str]:
     """Yield the lines above the table: model, data, references and decoding options."""
     facts, (least, most) = evaluation.facts, evaluation.references
     references = f"{least}" if least == most else f"{least} to {most}"
-    yield f"{facts.get('model', 'captions')}: {len(evaluation.records):,} images, split {facts['split']}"
+    yield f"{facts.get('model', 'captions')}: {len(evaluation.records):,} image{'s' * (len(evaluation.records) > 1)}, split {facts['split']}"
     yield f"data: {facts['data']}"
     yield f"references: {references} per image; tokenizer: {TOKENIZER}"
     if evaluation.decoding:
