@@ -32,9 +32,9 @@ def table(evaluation: Evaluation) -> Iterator[str]:
 
 def headlines(evaluation: Evaluation) -> Iterator[str]:
     """Yield the lines above the table: model, data, references and decoding options."""
-    facts, (least, most) = evaluation.facts, evaluation.references
+    facts, (least, most), count = evaluation.facts, evaluation.references, len(evaluation.records)
     references = f"{least}" if least == most else f"{least} to {most}"
-    yield f"{facts.get('model', 'captions')}: {len(evaluation.records):,} image{'s' * (len(evaluation.records) > 1)}, split {facts['split']}"
+    yield f"{facts.get('model', 'captions')}: {count:,} image{'s' * (count > 1)}, split {facts['split']}"
     yield f"data: {facts['data']}"
     yield f"references: {references} per image; tokenizer: {TOKENIZER}"
     if evaluation.decoding:

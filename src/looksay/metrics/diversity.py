@@ -59,14 +59,16 @@ def diversity(
 
 def weaknesses(measures: Mapping[str, float]) -> Iterator[str]:
     """Yield what is wrong with the form of captions by their `diversity`, and what helps; human captions have none."""
-    for name, is_weak, advice in (
-        ("dangling endings %", measures["dangling endings %"] > 10, "they break off: decode with no_dangling"),
-        ("repeated words %", measures["repeated words %"] > 5, "block them with no_repeat_ngram_size=2"),
-        ("unique captions %", measures["unique captions %"] < 20, "images get the same captions"),
-    ):
-        if is_weak:
-            training = "train with more images, more epochs or a larger vocabulary.min_count"
-            yield f"{name} {measures[name]:.0f} ({MEANING[name]}): {advice}, or {training}"
+    training = "train with more images, more epochs or a larger vocabulary.min_count"
+    dangling, repeated, unique = (
+        measures[name] for name in ("dangling endings %", "repeated words %", "unique captions %")
+    )
+    if dangling > 10:
+        yield f"{dangling:.0f} % of the captions break off: decode with no_dangling, or {training}"
+    if repeated > 5:
+        yield f"{repeated:.0f} % of the captions repeat a word: decode with no_repeat_ngram_size=2, or {training}"
+    if unique < 20:
+        yield f"only {unique:.0f} % of the captions are different: {training}"
 
 
 def overused_and_underused_words(
