@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -87,7 +88,7 @@ class _ImageMatcher:
             keys = {("path", name) for name in (str(path), str(path.absolute()), str(relative))}
             keys |= {("id", record.id), ("name", path.name), ("stem", path.stem)}
             keys |= {("number", number_of(record.id or path.stem))} - {("number", "")}
-            for key in keys:
+            for key in map(_normalise, keys):
                 self._records[key] = record if self._records.get(key, record) is record else None
 
     def find(self, image: str, place: str) -> Record | None:
@@ -96,7 +97,7 @@ class _ImageMatcher:
         keys = [("id", image), ("path", image), ("path", str(Path(image).absolute()))]
         keys += [("path", str(PurePosixPath(*path.parts[start:]))) for start in range(1, len(path.parts) - 1)]
         keys += [("name", path.name), ("stem", path.name), ("number", number_of(image))]
-        key = next((key for key in keys if key in self._records), None)
+        key = next((key for key in map(_normalise, keys) if key in self._records), None)
         if key is None:
             return None
         if (record := self._records[key]) is None:
@@ -104,6 +105,11 @@ class _ImageMatcher:
         if key[0] in ("name", "stem") and len(path.parts) > 1:
             self.matched_by_file_name.append(f"{place}: {image}")
         return record
+
+
+def _normalise(key: tuple[str, str]) -> tuple[str, str]:
+    """Return a name with composed letters: macOS writes é as e and an accent."""
+    return key[0], unicodedata.normalize("NFC", key[1])
 
 
 def _rows(file: Path, column: str) -> Iterator[tuple[str, str, str | None]]:
