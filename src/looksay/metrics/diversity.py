@@ -64,7 +64,7 @@ def weaknesses(measures: Mapping[str, float]) -> Iterator[str]:
         measures[name] for name in ("dangling endings %", "repeated words %", "unique captions %")
     )
     if dangling > 10:
-        yield f"{dangling:.0f} % of the captions break off: decode with no_dangling, or {training}"
+        yield f"{dangling:.0f} % of the captions end abruptly: decode with no_dangling, or {training}"
     if repeated > 5:
         yield f"{repeated:.0f} % of the captions repeat a word: decode with no_repeat_ngram_size=2, or {training}"
     if unique < 20:
