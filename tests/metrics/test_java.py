@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import math
 import shutil
+import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -17,6 +20,7 @@ PREDICTIONS = [image["prediction"] for image in GOLDEN["images"]]
 REFERENCES = [image["references"] for image in GOLDEN["images"]]
 
 needs_java = pytest.mark.skipif(shutil.which("java") is None, reason="java is not installed")
+needs_scripts = pytest.mark.skipif(sys.platform == "win32", reason="a script is no program here")
 
 
 @needs_java
@@ -39,6 +43,40 @@ def test_meteor_equals_pycocoevalcaps_and_its_process_is_kept() -> None:
     java.meteor_process.cache_clear()
 
 
+@needs_scripts
+def test_spice_is_called_without_its_cache_and_may_be_undefined(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its cache is a native library that many machines lack; it writes null for a caption and references without words.
+
+    A script stands for Java, as CoreNLP's 385 MB are not there.
+    """
+    folder = tmp_path / "a folder"
+    folder.mkdir()
+    program = folder / "java"
+    program.write_text(
+        f"""#!{sys.executable}
+import json, sys
+file, (_, out, *rest) = sys.argv[sys.argv.index("-jar") + 2], sys.argv[sys.argv.index("-jar") + 3 :]
+assert rest == ["-subset", "-silent"]
+with open(file, encoding="ascii") as rows, open(out, "w") as results:
+    f = {{"caf\u00e9": 0.5, "": None}}
+    json.dump([{{"image_id": row["image_id"], "scores": {{"All": {{"f": f[row["test"]]}}}}}}
+               for row in reversed(json.load(rows))], results)
+""",
+        encoding="utf-8",
+    )
+    program.chmod(0o755)
+    monkeypatch.setattr(shutil, "which", lambda *_, **__: str(program))
+    monkeypatch.setattr(java, "_CORENLP", ())
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    assert java.spice([["caf\u00e9"]], [[["a", "caf\u00e9"]]]) == (0.5, [0.5])
+    mean, (first, second) = java.spice([["caf\u00e9"], []], [[["x"]], [[]]])
+    assert first == 0.5
+    assert math.isnan(second)
+    assert math.isnan(mean)
+
+
 @needs_java
 def test_spice_names_missing_files() -> None:
     folder = java._package() / "spice" / "lib"
@@ -48,6 +86,7 @@ def test_spice_names_missing_files() -> None:
         score(PREDICTIONS, REFERENCES, spice=True)
 
 
+@needs_scripts
 def test_java_is_found_by_java_home_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "java").touch(0o755)
@@ -88,6 +127,7 @@ def test_meteor_does_not_depend_on_the_users_language(monkeypatch: pytest.Monkey
     java.meteor_process.cache_clear()
 
 
+@needs_scripts
 def test_a_java_that_cannot_start_is_an_error_with_its_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """macOS has such a program in place of Java."""
     program = tmp_path / "java"

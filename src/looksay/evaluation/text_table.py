@@ -59,8 +59,11 @@ def human_note(evaluation: Evaluation) -> str:
 
 def undefined(evaluation: Evaluation) -> list[str]:
     """Return a line for each score that is undefined."""
-    reason = "of one image is undefined: its weights come from comparing images"
-    return [f"{name} {reason}" for name, value in evaluation.scores.items() if math.isnan(value)]
+    reasons = {
+        "CIDEr-D": "of one image is undefined: its weights come from comparing images",
+        "SPICE": "is undefined: neither a caption nor its references name an object",
+    }
+    return [f"{name} {reasons[name]}" for name, value in evaluation.scores.items() if math.isnan(value)]
 
 
 def scaled(value: float) -> str:

@@ -14,6 +14,7 @@ import contextlib
 import functools
 import importlib.util
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -119,7 +120,8 @@ def spice(predictions: Sequence[Caption], references: Sequence[Sequence[Caption]
         if result.returncode or not output.is_file():
             raise MetricError(f"SPICE failed: {_reason(result.stderr or result.stdout, result.returncode)}")
         results = sorted(json.loads(output.read_text(encoding="utf-8")), key=lambda row: int(row["image_id"]))
-    scores = [float(row["scores"]["All"]["f"]) for row in results]
+    values = [row["scores"]["All"]["f"] for row in results]
+    scores = [math.nan if value is None else float(value) for value in values]  # None: 0 / 0, without any object
     return sum(scores) / len(scores), scores
 
 
