@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -102,6 +103,20 @@ def test_score_needs_no_images(tmp_path: Path) -> None:
     expected = score(captions, references)
     assert json.loads(Path("s.json").read_text(encoding="utf-8"))["scores"] == pytest.approx(expected, abs=1e-6)
     assert "no image" in Path("r/report.html").read_text(encoding="utf-8")
+
+
+def test_the_files_are_written_even_if_the_table_is_not_read_to_its_end(tmp_path: Path) -> None:
+    """As in ``looksay score … --report r | head -1``, after hours of captioning."""
+    (tmp_path / "refs.csv").write_text("image,caption\na.jpg,a dog\nb.jpg,a cat\n", encoding="utf-8")
+    arguments = ["score", "refs.csv", "--references", "refs.csv", "--no-meteor", "--report", "r"]
+    reader, writer = os.pipe()
+    os.close(reader)
+    result = subprocess.run(
+        [sys.executable, "-m", "looksay", *arguments], check=False, stdout=writer, stderr=subprocess.PIPE, text=True
+    )
+    os.close(writer)
+    assert sorted(file.name for file in Path("r").iterdir()) == ["captions.jsonl", "report.html", "scores.json"]
+    assert "Traceback" not in result.stderr
 
 
 def test_cider_d_of_one_image_is_reported_as_undefined(tmp_path: Path) -> None:

@@ -108,6 +108,10 @@ def test_the_command_takes_one_data_set_and_further_ones_by_name(
     ((folders, options),) = calls
     assert folders == (Path("runs/first"), Path("model"))
     assert options == {"int8": True, "data_folder": Path("photos"), "mixture_folders": {"coco": Path("more/coco")}}
+    (tmp_path / "a=b").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert CliRunner().invoke(command, ["run", "model", "--data", "a=b", "--data", "c=d"]).exit_code == 0
+    assert calls[-1][1] == {"int8": False, "data_folder": Path("a=b"), "mixture_folders": {"c": Path("d")}}
     result = CliRunner().invoke(command, [*arguments, "--data", "others"])
     assert result.exit_code == 2
     assert "use NAME=PATH" in result.output

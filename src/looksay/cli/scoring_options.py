@@ -72,13 +72,20 @@ def publish(
     evaluation: Evaluation, report: Path | None, output: Path | None, captioner: Captioner | None = None
 ) -> None:
     """Print the table on standard output and write the requested files."""
-    from looksay.evaluation import report as reports
     from looksay.evaluation import text_table
 
     for problem in evaluation.problems:
         warn(problem)
-    for line in text_table.table(evaluation):
-        click.echo(line)
+    try:
+        for line in text_table.table(evaluation):
+            click.echo(line)
+    finally:  # the files are written even if nobody reads the table to its end, as in `| head`
+        _write_files(evaluation, report, output, captioner)
+
+
+def _write_files(evaluation: Evaluation, report: Path | None, output: Path | None, captioner: Captioner | None) -> None:
+    from looksay.evaluation import report as reports
+
     if report:
         pairs = zip(evaluation.records, evaluation.captions, strict=True)
         rows = [json.dumps({"image": str(r.image), "caption": text}, ensure_ascii=False) for r, text in pairs]

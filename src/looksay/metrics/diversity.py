@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 
 from looksay.text.stopwords import DANGLING
@@ -55,6 +55,20 @@ def diversity(
     if known:
         measures["novel captions %"] = percentage(lambda caption: caption not in known)
     return measures
+
+
+def weaknesses(measures: Mapping[str, float]) -> Iterator[str]:
+    """Yield what is wrong with the form of captions by their `diversity`, and what helps; human captions have none."""
+    training = "train with more images, more epochs or a larger vocabulary.min_count"
+    dangling, repeated, unique = (
+        measures[name] for name in ("dangling endings %", "repeated words %", "unique captions %")
+    )
+    if dangling > 10:
+        yield f"{dangling:.0f} % of the captions end abruptly: decode with no_dangling, or {training}"
+    if repeated > 5:
+        yield f"{repeated:.0f} % of the captions repeat a word: decode with no_repeat_ngram_size=2, or {training}"
+    if unique < 20:
+        yield f"only {unique:.0f} % of the captions are different: {training}"
 
 
 def overused_and_underused_words(

@@ -14,6 +14,7 @@ import contextlib
 import functools
 import importlib.util
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -25,8 +26,12 @@ from looksay.errors import MetricError, MissingExtra
 from looksay.metrics.ngrams import Caption
 
 _SEPARATOR = " ||| "
-_METEOR = "-Xmx2G -Dfile.encoding=UTF-8 -jar meteor-1.5.jar - - -stdio -l en -norm".split()
-_SPICE = "-Xmx8G -Dfile.encoding=UTF-8 -jar spice-1.0.jar".split()
+# METEOR cannot read its own numbers where the user's language writes a decimal comma.
+_PLAIN = (
+    "-Dfile.encoding=UTF-8 -Duser.language=en -Duser.language.format=en -Duser.country=US -Duser.country.format=US"
+).split()
+_METEOR = ["-Xmx2G", *_PLAIN, *"-jar meteor-1.5.jar - - -stdio -l en -norm".split()]
+_SPICE = ["-Xmx8G", *_PLAIN, *"-jar spice-1.0.jar".split()]
 _CORENLP = ("stanford-corenlp-3.6.0.jar", "stanford-corenlp-3.6.0-models.jar")
 # SPICE uses classes that Java 16 and later close by default; Java 8 ignores this variable.
 _OPEN_MODULES = " ".join(
@@ -60,9 +65,9 @@ class Meteor:
             self._process.kill()
             code = self._process.wait()
             self._errors.seek(0)
-            output = self._errors.read().decode(errors="replace").strip()[-500:]
+            output = self._errors.read().decode(errors="replace")
             self.close()
-            raise MetricError(f"METEOR's Java process ended: {output or f'exit code {code}'}") from error
+            raise MetricError(f"METEOR's Java process ended: {_reason(output, code)}") from error
         return corpus, image_scores
 
     def close(self) -> None:
@@ -108,13 +113,15 @@ def spice(predictions: Sequence[Caption], references: Sequence[Sequence[Caption]
         given, output = Path(temporary, "in.json"), Path(temporary, "out.json")
         given.write_text(json.dumps(rows), encoding="utf-8")
         result = subprocess.run(  # noqa: S603
-            [java, *_SPICE, given, "-out", output, "-subset", "-silent"], cwd=folder,
-            env=os.environ | {"JDK_JAVA_OPTIONS": _OPEN_MODULES}, capture_output=True, text=True, check=False,
+            [java, *_SPICE, given, "-out", output, "-subset", "-silent"], cwd=folder, check=False,
+            env=os.environ | {"JDK_JAVA_OPTIONS": _OPEN_MODULES}, capture_output=True, encoding="utf-8",
+            errors="replace",
         )  # fmt: skip
         if result.returncode or not output.is_file():
-            raise MetricError(f"SPICE failed: {(result.stderr or result.stdout).strip()[-500:]}")
+            raise MetricError(f"SPICE failed: {_reason(result.stderr or result.stdout, result.returncode)}")
         results = sorted(json.loads(output.read_text(encoding="utf-8")), key=lambda row: int(row["image_id"]))
-    scores = [float(row["scores"]["All"]["f"]) for row in results]
+    values = [row["scores"]["All"]["f"] for row in results]
+    scores = [math.nan if value is None else float(value) for value in values]  # None: 0 / 0, without any object
     return sum(scores) / len(scores), scores
 
 
@@ -138,10 +145,18 @@ def _spice_folder() -> Path:
 
 
 def _java() -> str:
-    java = shutil.which("java")
+    java = shutil.which("java") or shutil.which("java", path=Path(os.environ.get("JAVA_HOME", ""), "bin"))
     if java is None:
-        raise MetricError("METEOR and SPICE need java, which is not on the PATH; install a Java runtime (JRE)")
+        raise MetricError(
+            "METEOR and SPICE need java, which is neither on the PATH nor in JAVA_HOME; install a Java runtime (JRE)"
+        )
     return java
+
+
+def _reason(output: str, code: int) -> str:
+    """Return Java's messages without notes and stack traces."""
+    lines = [line for line in output.splitlines() if line.strip() and not line.startswith(("\t", "Picked up", "NOTE"))]
+    return " ".join(lines)[:500] or f"exit code {code}"
 
 
 def _text(caption: Caption) -> str:

@@ -69,22 +69,22 @@ def pull(hub_id: str, folder: Path, *, checkpoint: bool = False) -> None:
 
     Raises a `BundleError` if the hub has no such model, if it is damaged, or if the folder holds other files.
     """
-    hub_id = _check_id(hub_id)
-    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+    hub_id, folder = _check_id(hub_id), folder.absolute()  # "." has no name
+    exists = folder.is_dir()  # and is not replaced then: it may be the current one, or a mounted one
+    partial = folder / ".looksay.partial" if exists else folder.with_name(f".{folder.name}.partial")
+    if folder.is_file() or (exists and any(path != partial for path in folder.iterdir())):
         raise BundleError(f"{folder} is there already; name a new folder")
+    shutil.rmtree(partial, ignore_errors=True)
     folder.parent.mkdir(parents=True, exist_ok=True)  # an error of the disk shows before the download
     snapshot = _download(hub_id, *([f"{CHECKPOINT}/*"] if checkpoint else []))
     Bundle.open(snapshot)
     if checkpoint and not (snapshot / CHECKPOINT).is_dir():
         raise BundleError(f"{hub_id} has no checkpoint to start training from; pull the model alone")
-    folder = folder.absolute()  # "." has no name
-    partial = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
     shutil.copytree(snapshot, partial, ignore=None if checkpoint else shutil.ignore_patterns(CHECKPOINT))
-    if not folder.exists():
+    if not exists:
         partial.rename(folder)
         return
-    for path in partial.iterdir():  # the folder itself is not replaced: it may be the current one
+    for path in partial.iterdir():
         path.rename(folder / path.name)
     partial.rmdir()
 

@@ -47,7 +47,8 @@ _HOST = r"""[^\s"`'<>|.!?(){},_$-]{1,63}"""  # bounded: a long text without spac
 _TOKEN = re.compile(
     rf"""
       (?!(?:cannot|gonna|gotta|wanna|lemme|gimme)\b)[a-z]+(?!\S)        # nearly every word
-    | </?[a-z][\w:.@-]*\s*/?>                                            # <b>
+    | </?[a-z][\w:.@-]*/?>                                               # <b>
+    | &(?:amp|lt|gt|quot|nbsp|[mn]dash|\#\d+); | c\+\+ | [cf]\# | \^_\^
     | https?://[^\s"<>|()]+[^\s"<>|.!?(){{}},-]
     | (?:www\.(?:{_HOST}\.){{1,8}}[a-z]{{2,4}}|(?:{_HOST}\.){{1,8}}(?:com|net|org|edu)(?!{_LD}))
       (?:/[^\s"<>|()]+[^\s"<>|.!?(){{}},-])?
@@ -58,7 +59,7 @@ _TOKEN = re.compile(
     | {_L}\.(?!{_LD}|\s*$|\s+(?-i:{_OPENERS})(?!\S))                    # j. r.
     | (?:{_LD}+-)?{_ACRONYM}(?:-(?:{_ACRONYM}|{_LD}+))*                 # u.s.  p.m.
     | {_L}{_LD}*\.(?=[,;:]) | {_SENTENCES}\.(?=[,;:])
-    | \d{{1,4}}/\d{{1,4}}(?!/?{_LD}|-) | \d{{1,2}}[-/]\d{{1,2}}[-/]\d{{2,4}}(?!{_LD})
+    | (?:\d{{1,4}}-)?\d{{1,4}}/\d{{1,4}}(?!/?{_LD}|-) | \d{{1,2}}[-/]\d{{1,2}}[-/]\d{{2,4}}(?!{_LD})
     | [a-z0-9][a-z0-9.,]{{0,63}}(?:-[a-z0-9]+)+(?![\w/-])                      # 3.5-meter
     | {_L}*(?!n){_L}(?=n['’`]t) | n['’`]t{_LD}*                         # is|n't
     | can(?=not(?!{_LD})) | (?:gon|wan)(?=na(?!{_LD})) | got(?=ta(?!{_LD})) | (?:lem|gim)(?=me(?!{_LD}))
@@ -82,12 +83,14 @@ _TOKEN = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 _DROPPED = frozenset(
+    "&quot; &nbsp; &mdash; &ndash; "
     "' ` . ? ! , : - ; \" “ ” ‘ ’ ‛ « » ‹ › … – — ‐ 。 ， 、 ！ ？ ； ： 「 」 『 』 （ ） 《 》 । ॥ ؟ ، ؛ ۔".split()
 )
 # PTBTokenizer's spellings; coco-caption lowers their case before it drops brackets in capitals, so they remain.
 _BRACKETS = {"(": "-lrb-", ")": "-rrb-", "[": "-lsb-", "]": "-rsb-", "{": "-lcb-", "}": "-rcb-"}
 _BRACKETS_BACK = {word: bracket for bracket, word in _BRACKETS.items()}
 _SPELLING = str.maketrans(_BRACKETS)
+_ENTITIES = {"&amp;": "&", "&lt;": "<", "&gt;": ">"}
 _REWRITTEN = str.maketrans({"½": " 1/2 ", "¼": " 1/4 ", "¾": " 3/4 ", "€": " $ ", "£": " # ", "¢": " cents "})
 _OWNED = re.compile(_SUFFIX)
 
@@ -125,7 +128,7 @@ def _normalise(token: str) -> str:
         return token
     if token.startswith(("’", "n’")):
         token = token.replace("’", "'")
-    return token.translate(_SPELLING)
+    return _ENTITIES.get(token, token.translate(_SPELLING))
 
 
 def join(tokens: Sequence[str]) -> str:
