@@ -24,6 +24,7 @@ from looksay.errors import BundleError, ImageError, OptionError
 from looksay.images import ImageSource
 from looksay.runtime.bundle import DEFAULT, SHIPPED, TAGS, Bundle
 from looksay.runtime.onnx_model import SCORES, Arrays, OnnxModel, available_cores
+from looksay.tagging.concepts import decode_with_mentions
 from looksay.types import Caption, Device
 
 _MAX_WORKERS = 8  # each needs memory for a batch, and more would wait for Python's lock
@@ -232,8 +233,6 @@ class Captioner:
         vocabulary, table = self.bundle.vocabulary, self.bundle.tags
         if table is None:
             return decode(self.step, state, options, vocabulary)
-        from looksay.tagging.mention_decoding import decode_with_mentions
-
         probabilities = table.probabilities(state.memory[_CLASS_SCORES])
         return decode_with_mentions(self.step, state, options, vocabulary, table, probabilities)
 

@@ -81,10 +81,9 @@ def read(source: ImageSource, max_pixels: int = MAX_PIXELS, least: int = 0) -> I
         if isinstance(source, str | os.PathLike):
             with open(source, "rb") as file:  # noqa: PTH123 (names of bytes, too)
                 return _read_file(file, max_pixels, least)
-        data = source if isinstance(source, bytes | bytearray | memoryview) else None
-        if data is None and not source.seekable():
-            data = source.read()
-        return _read_file(source if data is None else io.BytesIO(data), max_pixels, least)
+        if isinstance(source, bytes | bytearray | memoryview):
+            return _read_file(io.BytesIO(source), max_pixels, least)
+        return _read_file(source if source.seekable() else io.BytesIO(source.read()), max_pixels, least)
     except Exception as error:  # Pillow's decoders raise errors of every kind on broken files
         reasons: dict[type[Exception], str] = {
             FileNotFoundError: "there is no such file",
