@@ -7,7 +7,6 @@ from functools import cached_property
 from typing import NamedTuple
 
 from looksay.errors import DataError
-from looksay.metrics import java
 from looksay.metrics.bleu import Bleu
 from looksay.metrics.cider import CiderD
 from looksay.metrics.ngrams import Caption, References
@@ -116,6 +115,8 @@ class _Metrics:
     def scores(self, captions: Sequence[Caption]) -> dict[str, float]:
         bleu = self._bleu.scores(self._references.count(captions))
         scores = {f"BLEU-{n}": value for n, value in enumerate(bleu, 1)}
+        if self.meteor or self.spice:
+            from looksay.metrics import java
         if self.meteor:
             scores["METEOR"] = java.meteor_process().scores(captions, self._tokens)[0]
         scores |= {name: sum(values) / len(values) for name, values in self.image_scores(captions).items()}
