@@ -13,8 +13,7 @@ from looksay.captioner import Captioner
 from looksay.data import Record
 from looksay.export import onnx_graphs, parity
 from looksay.export.onnx_graphs import DecoderStep, EncoderGraph
-from looksay.models.caption_model import CaptionModel
-from looksay.models.registry import DECODERS
+from looksay.models.caption_model import DECODERS, CaptionModel
 from looksay.runtime import bundle
 from looksay.runtime.bundle import Bundle
 from looksay.text.vocabulary import SPECIAL, Vocabulary
@@ -64,7 +63,7 @@ def test_a_decoder_step_of_many_captions_equals_that_of_each_image_alone(name: s
 @pytest.mark.parametrize(("name", "features"), DESIGNS)
 def test_exported_graphs_generate_the_same_captions(name: str, features: str, tmp_path: Path) -> None:
     recipe, model = untrained(name, features)
-    spec = ModelSpec("x", "y", name, build.model_image_spec(recipe), model.encoder.grid, recipe.decoding)
+    spec = ModelSpec("x", "y", name, model.encoder.image, model.encoder.grid, recipe.decoding)
     onnx_graphs.write(model, spec.image.size, tmp_path)
     VOCABULARY.save(tmp_path / bundle.VOCABULARY)
     bundle.seal(tmp_path, spec)

@@ -11,6 +11,11 @@ import httpx
 import pytest
 from conftest import EXAMPLES
 from serving import Server, images, serving
+from starlette.testclient import TestClient
+
+import looksay
+from looksay.server.app import create_app
+from looksay.server.settings import ServerSettings
 
 CAPTIONS = "/v1/captions"
 BOATS = EXAMPLES / "boats.jpg"
@@ -101,6 +106,14 @@ def test_under_a_root_path_pages_links_and_captions_work(proxied: Server, prefix
     assert json.loads(proxied.log.splitlines()[-2])["client"] == "203.0.113.9"
 
 
+def test_the_root_path_of_the_asgi_server_is_respected() -> None:
+    """`uvicorn --root-path` sets it, for those who run the application themselves."""
+    app = create_app(looksay.load(), ServerSettings(allowed_hosts=("testserver",)))
+    with TestClient(app, root_path="/captions") as client:
+        assert client.get("/captions/healthz").status_code == 200
+        assert client.get("/openapi.json").json()["servers"] == [{"url": "/captions"}]
+
+
 def test_headers_of_an_untrusted_proxy_are_ignored(tmp_path: Path) -> None:
     with serving(tmp_path, "--forwarded-allow-ips", "192.0.2.0/24") as server:
         headers = {"X-Forwarded-Proto": "https", "X-Forwarded-For": "203.0.113.9"}
@@ -160,6 +173,12 @@ def test_a_malformed_upload_is_an_error_and_the_end_of_the_connection(proxied: S
     assert json.loads(content)["detail"]
     assert is_closed
     assert "Traceback" not in proxied.log
+
+
+def test_options_of_the_server_as_a_whole_and_a_path_without_routes(proxied: Server) -> None:
+    for target in (b"*", b"//healthz", b"/%2e%2e/secret", b"/page/../app.py", b"http://localhost/nowhere"):
+        response, _ = exchange(proxied, b"OPTIONS " + target + b" HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert response.startswith((b"HTTP/1.1 404", b"HTTP/1.1 204")), response
 
 
 def test_the_same_content_length_twice_is_one(proxied: Server) -> None:

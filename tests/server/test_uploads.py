@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from typing import Any
 
 import httpx
@@ -75,3 +76,10 @@ def test_an_option_in_the_form_is_named(server: Server) -> None:
     response = post_form(server, (f'{form}"images"; filename="a.jpg"', BOATS), (f"{form}num_beams", b"5"))
     assert response.status_code == 400
     assert response.json()["detail"] == "num_beams is not a file: put options into the URL, /v1/captions?num_beams=5"
+
+
+def test_a_compressed_upload_is_refused_by_the_name_of_its_coding(server: Server) -> None:
+    headers = {"Content-Type": "image/jpeg", "Content-Encoding": "gzip"}
+    response = httpx.post(f"{server.url}/v1/captions", content=gzip.compress(BOATS), headers=headers)
+    assert response.status_code == 415
+    assert "content encoding gzip" in response.json()["detail"]

@@ -49,14 +49,13 @@ def bench(
     looksay bench holiday/ --model my-captioner --num-beams 5
     looksay bench --device cuda --batch 64 --batch 256
     """
-    import os
-
     import numpy as np
 
     from looksay.captioner import load
     from looksay.evaluation import benchmark
+    from looksay.runtime.onnx_model import available_cores
 
-    sources, cores = _read_sources(paths), os.cpu_count() or 1
+    sources, cores = _read_sources(paths), available_cores()
     overrides, captioner = decoding_overrides(options), load(*models, device=device)
     decoding = captioner.options(overrides)
     model = f"{captioner.name} on {device}, {plural(cores, 'core')}"

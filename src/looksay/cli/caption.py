@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -78,9 +77,6 @@ def caption(paths: Sequence[str], engine: str, workers: int | None, **options: A
 
         caption_ray.run(paths, overrides, workers=workers, **options)
         return
-    from PIL import Image
-
-    warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # looksay refuses such images with an error
     if _is_plain(paths, **options):
         _print_captions(paths, overrides, **options)
     else:

@@ -6,6 +6,7 @@ import importlib
 import io
 import os
 import sys
+import warnings
 from typing import NoReturn
 
 import click
@@ -47,6 +48,7 @@ class _LazyGroup(click.Group):
     def invoke(self, ctx: click.Context) -> object:
         if isinstance(sys.stdout, io.TextIOWrapper):  # captions in any script, file names of any bytes
             sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
+        warnings.filterwarnings("ignore", module=r"PIL\.")  # of damaged metadata; broken images are errors of looksay
         try:
             return super().invoke(ctx)
         except click.exceptions.NoArgsIsHelpError:

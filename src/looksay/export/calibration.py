@@ -19,7 +19,7 @@ from looksay.metrics import Scorer
 from looksay.runtime.onnx_model import SCORES
 from looksay.tagging.concepts import ConceptTable, logit
 from looksay.text.tokenizer import tokenize
-from looksay.training import concept_list
+from looksay.training import vocabulary_expansion
 
 THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
@@ -43,7 +43,7 @@ def calibrate(captioner: Captioner, train: Sequence[Record], val: Sequence[Recor
     """
     vocabulary = set(captioner.bundle.vocabulary.tokens)
     counts = Counter(word for record in train for text in record.references for word in tokenize(text))
-    concepts = tuple(concept for concept in concept_list.read() if vocabulary & set(concept.words))
+    concepts = tuple(concept for concept in vocabulary_expansion.read_concepts() if vocabulary & set(concept.words))
     known_words = (word for concept in concepts for word in concept.words if word in vocabulary)
     rare_words = tuple(dict.fromkeys(word for word in known_words if counts[word] < min_count))
     scores, references = [], []

@@ -18,7 +18,9 @@ from looksay.export import calibration, model_card, onnx_graphs, parity, quantiz
 from looksay.models import encoder
 from looksay.runtime import bundle
 from looksay.runtime.bundle import CARD, TAGS, VOCABULARY, Bundle
-from looksay.training import build, mixture, run_loader
+from looksay.training import run_loader
+from looksay.training.checkpoint import RECIPE
+from looksay.training.datamodule import read_data
 from looksay.training.run_loader import Run
 from looksay.training.sections import UNSTATED
 from looksay.types import ModelSpec
@@ -62,7 +64,7 @@ def export(
     run = run_loader.load(run_folder)
     options, has_concepts = run.recipe.encoder, run.recipe.vocabulary.concepts
     classifier = encoder.classifier(options.name, options.weights) if has_concepts else None
-    dataset = mixture.read(run.recipe, data_folder, mixture_folders)
+    dataset = read_data(run.recipe, data_folder, mixture_folders)
     records = dataset.split(SPLIT)
     spec = _model_spec(run, dataset)
     with _new_folder(folder) as building:
@@ -105,7 +107,7 @@ def _new_folder(folder: Path) -> Iterator[Path]:
 def _model_spec(run: Run, dataset: Dataset) -> ModelSpec:
     options = run.recipe.model
     if options.licence == UNSTATED:
-        log.warning("the model's licence is unstated: set model.licence in %s.", run.folder / run_loader.RECIPE)
+        log.warning("the model's licence is unstated: set model.licence in %s.", run.folder / RECIPE)
     training_data = options.training_data
     if training_data == UNSTATED:
         records = dataset.split("train")
@@ -115,7 +117,7 @@ def _model_spec(run: Run, dataset: Dataset) -> ModelSpec:
         name=options.name,
         encoder=run.recipe.encoder.name,
         decoder=run.recipe.decoder.name,
-        image=build.model_image_spec(run.recipe),
+        image=run.model.encoder.image,
         grid=run.model.encoder.grid,
         decoding=run.recipe.decoding,
         licence=options.licence,

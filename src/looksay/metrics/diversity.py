@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
 
-from looksay.text.stopwords import DANGLING
+from looksay.decoding.logits_processors import DANGLING
 
 _Tokens = Sequence[str]
 _SAMPLE = 10  # captions whose form is judged

@@ -8,7 +8,6 @@ from itertools import chain
 from typing import Any, NamedTuple
 
 from looksay.errors import DataError
-from looksay.metrics import java
 from looksay.metrics.bleu import bleu
 from looksay.metrics.cider import CiderD
 from looksay.metrics.ngrams import Caption, References
@@ -119,6 +118,9 @@ class _Metrics:
     def scores(self, captions: Sequence[Caption]) -> dict[str, float]:
         ngrams = self._references.count(captions)
         scores = {f"BLEU-{n}": value for n, value in enumerate(bleu(ngrams, self._references), 1)}
+        if self.meteor or self.spice:
+            from looksay.metrics import java
+
         if self.meteor:
             scores["METEOR"] = java.meteor_process().scores(captions, self._tokens)[0]
         scores |= {name: sum(values) / len(values) for name, values in self.image_scores(captions).items()}

@@ -64,7 +64,7 @@ class Encoder(nn.Module):
         pooled = features != "grid"
         cnn = _create(name, weights, dense=features == "pooled")
         self.cnn = cnn.to(memory_format=torch.channels_last).requires_grad_(trainable)
-        self.name, self.pooled, self.trainable = name, pooled, trainable
+        self.name, self.image, self.pooled, self.trainable = name, image, pooled, trainable
         mean, std = (torch.tensor(values, dtype=torch.float32)[:, None, None] for values in (image.mean, image.std))
         self.register_buffer("_scale", 1 / (255 * std), persistent=False)
         self.register_buffer("_shift", mean / std, persistent=False)

@@ -136,7 +136,7 @@ class _Exchange:
     """A request and its response: measures both, limits the upload, and adds the security headers."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, settings: ServerSettings) -> None:
-        root, full_path = settings.root_path, scope["path"]
+        root, full_path = settings.root_path or scope.get("root_path", ""), scope["path"]
         if full_path != root and not full_path.startswith(f"{root}/"):
             full_path = root + full_path  # this proxy removes the path under which it serves; others do not
         self.scope = {"state": {}, **scope, "path": full_path, "root_path": root}

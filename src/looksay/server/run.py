@@ -8,13 +8,11 @@ import logging
 import signal
 import socket
 import sys
-import warnings
 from typing import Any
 
 import click
 import h11
 import uvicorn
-from PIL import Image
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from looksay.captioner import Captioner
@@ -26,7 +24,6 @@ from looksay.server.settings import DISCARDED_BYTES, ServerSettings
 
 def serve(captioner: Captioner, settings: ServerSettings) -> None:
     """Serve until SIGINT or SIGTERM; then finish the open requests."""
-    warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # images.read refuses such images itself
     for number in (signal.SIGINT, signal.SIGTERM):  # uvicorn shuts down on them and raises them again at the end
         signal.signal(number, lambda *_: sys.exit(0))
     _configure_logging()

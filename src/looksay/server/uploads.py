@@ -22,6 +22,9 @@ _NOT_STATED = ("", "application/octet-stream")
 async def read_uploads(request: Request, max_images: int) -> list[Upload]:
     """Return the images of a request; raise an `HTTPException` if it has none, or too many."""
     kind = _media_type(request.headers.get("content-type", ""))
+    coding = request.headers.get("content-encoding", "identity").lower()
+    if coding != "identity":
+        raise HTTPException(415, f"content encoding {coding} is not supported: send the image as it is")
     try:
         if kind == "multipart/form-data":
             return await _read_form(request, max_images)

@@ -154,7 +154,7 @@ class EmbeddingOptions:
 
 @dataclass(frozen=True, config=STRICT)
 class DecoderOptions:
-    """The decoder: one of `looksay.models.registry.DECODERS` and its sizes."""
+    """The decoder: one of `looksay.models.caption_model.DECODERS` and its sizes."""
 
     name: str = key("top-down", "Design: merge, init-inject, par-inject, soft-attention, adaptive or top-down.")
     size: int = key(512, "Hidden units.", ge=1)
