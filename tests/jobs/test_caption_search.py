@@ -59,7 +59,8 @@ def test_irregular_forms_find_each_other(folder: Path) -> None:
     groups = (
         "man men man's", "woman women", "child children", "person people", "bus buses", "leaf leaves", "knife knives",
         "goose geese", "mouse mice", "foot feet", "wolf wolves", "fisherman fishermen", "run ran running",
-        "sit sat sitting", "swim swam swimming", "lie lying", "ski skiing", "good better best", "big biggest", "puppy puppies", "sheep",
+        "sit sat sitting", "swim swam swimming", "lie lying", "ski skiing", "good better best", "big biggest",
+        "puppy puppies", "sheep",
     )  # fmt: skip
     words = [word for group in groups for word in group.split()]
     database = write({f"{word}.jpg": f"there is {word} here" for word in words})

@@ -107,7 +107,7 @@ def _check_paths(paths: Sequence[str], find: FindImages, output: Path | None, *,
     first = list(islice(find(ignored), 2))
     if not first:
         note = f"; {_describe_ignored(ignored)}" if ignored else ""
-        extensions = ", ".join(sorted(images.EXTENSIONS))
+        extensions = ", ".join(sorted(images.extensions()))
         raise click.UsageError(f"no images in {', '.join(paths)}; searched for {extensions}{note}")
     if output:
         # An existing file in a folder that is no output of looksay is refused later, unless it is to be overwritten.
@@ -191,7 +191,7 @@ def _rehashed(row: Row, sidecars: Sequence[SidecarWriter], errors: Sequence[str]
     path = Path(row.image)
     if errors:
         return replace(row, sha256="")
-    is_changed = row.sha256 and any(sidecar.file(path) == path for sidecar in sidecars)
+    is_changed = row.sha256 and any(path in sidecar.files(path) for sidecar in sidecars)
     return replace(row, sha256=folder_job.file_digest(path)) if is_changed else row
 
 
@@ -206,7 +206,7 @@ def _write_sidecars(
         except ImageError as error:
             errors.append(str(error))
         except OSError as error:
-            errors.append(f"{sidecar.file(image)} cannot be written: {error.strerror}")
+            errors.append(f"{error.filename} cannot be written: {error.strerror}")
     return errors
 
 
@@ -238,7 +238,7 @@ def _printer(
 def _describe_ignored(ignored: Counter[str]) -> str:
     """Return how many files look like images but were not read."""
     kinds = ", ".join(f"{count:,} {suffix}" for suffix, count in ignored.most_common())
-    hint = ' (pip install "looksay[heic]")' if {".heic", ".heif"} & ignored.keys() else ""
+    hint = ' (pip install "looksay[heic]")' if images.HEIC_EXTENSIONS & ignored.keys() else ""
     files = "file that looks like an image was" if ignored.total() == 1 else "files that look like images were"
     return f"{ignored.total():,} {files} not read: {kinds}{hint}"
 

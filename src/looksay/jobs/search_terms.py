@@ -9,10 +9,10 @@ from collections.abc import Iterable
 from functools import cache
 from importlib import resources
 
+from looksay.decoding.logits_processors import DANGLING
 from looksay.runtime import hub
 from looksay.runtime.bundle import TAGS
 from looksay.tagging.concepts import ConceptTable
-from looksay.text.stopwords import DANGLING
 
 STOPWORDS = DANGLING | {"is", "are", "his", "her", "their", "its"}
 
