@@ -40,7 +40,9 @@ def open_writer(
             is_locked = stack.enter_context(lock(file))
             if overwrite:
                 for suffix in ("", "-wal", "-shm"):  # SQLite leaves the last two when a job is killed
-                    file.with_name(file.name + suffix).unlink(missing_ok=True)
+                    old = file.with_name(file.name + suffix)
+                    if os.path.lexists(old):  # its name may be too long
+                        old.unlink()
         yield stack.enter_context(WRITERS[layout](file, provenance)), is_locked
 
 

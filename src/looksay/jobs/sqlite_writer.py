@@ -39,7 +39,8 @@ class SqliteWriter(CaptionWriter):
 
     def _open(self) -> None:
         self._database = database = sqlite3.connect(self.file, timeout=30)
-        if len(os.fsencode(self.file.name)) > _MAX_NAME:  # no file of that name and an ending for uncommitted rows
+        is_long = len(os.fsencode(self.file.name)) > _MAX_NAME  # no file of that name and an ending for a journal
+        if is_long:
             database.execute("PRAGMA journal_mode = MEMORY")
         if not database.execute("SELECT 1 FROM sqlite_master").fetchone():
             database.executescript(_SCHEMA)
@@ -47,7 +48,8 @@ class SqliteWriter(CaptionWriter):
             database.execute("INSERT INTO job VALUES (?, ?)", (self.provenance.id, description))
             database.commit()
         self.provenance.check(read_provenance_id(database), self.file)
-        database.execute("PRAGMA journal_mode = WAL")  # a transaction then waits for no disk
+        if not is_long:
+            database.execute("PRAGMA journal_mode = WAL")  # a transaction then waits for no disk
 
     def entries(self) -> Iterator[Entry]:
         """See `CaptionWriter.entries`."""
