@@ -246,7 +246,7 @@ def test_names_are_relative_to_the_folder_of_the_output(album: Path) -> None:
     assert len(rows(moved / "captions.jsonl")) == 3
 
 
-@pytest.mark.parametrize("name", ["n.jsonl", "n.csv", "n.db"])
+@pytest.mark.parametrize("name", ["x.jsonl", "x.csv", "x.db"])
 def test_an_output_may_have_the_longest_name(name: str, album: Path) -> None:
     output = Path("n" * (255 - len(name)) + name)
     for _ in range(2):
