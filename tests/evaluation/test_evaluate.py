@@ -77,7 +77,7 @@ def test_several_captions_per_image_are_accepted_and_unknown_options_are_refused
     assert result.captions == evaluation.evaluate(captioner, dataset, "val", num_beams=5).captions
     for options in ({"beams": 5}, {"num_beams": "5"}, {"batch": "8"}, {"batch": 0}):
         with pytest.raises(OptionError, match=next(iter(options))):
-            evaluation.evaluate(captioner, dataset, "val", **options)  # type: ignore[arg-type]
+            evaluation.evaluate(captioner, dataset, "val", **options)
 
 
 def test_all_effective_decoding_options_are_recorded_and_used_in_the_report(
