@@ -197,7 +197,9 @@ def decode_with_mentions(
             one = state.take(np.array([image]))
             mentions = constrained_beam_search(processed, one, fewer_beams, constraints)
             if mentions and options.num_captions > 1:  # the best caption does not depend on how many follow it
+                best = mentions[0]
                 others = constrained_beam_search(processed, one, replace(options, num_beam_groups=1), constraints)
-                mentions += [o for o in others if o.score <= mentions[0].score and o.tokens != mentions[0].tokens]
+                others = [other for other in (*others, *hypotheses) if other.tokens != best.tokens]
+                mentions = [best, *sorted(others, key=lambda other: other.score > best.score)]
             captions[image] = mentions[: options.num_captions] or hypotheses
     return captions
