@@ -199,7 +199,7 @@ def decode_with_mentions(
             if mentions and options.num_captions > 1:  # the best caption does not depend on how many follow it
                 best = mentions[0]
                 others = constrained_beam_search(processed, one, replace(options, num_beam_groups=1), constraints)
-                others = [other for other in (*others, *hypotheses) if other.tokens != best.tokens]
-                mentions = [best, *sorted(others, key=lambda other: other.score > best.score)]
+                rest = {other.tokens: other for other in (*others, *hypotheses) if other.tokens != best.tokens}
+                mentions = [best, *sorted(rest.values(), key=lambda other: other.score > best.score)]
             captions[image] = mentions[: options.num_captions] or hypotheses
     return captions
