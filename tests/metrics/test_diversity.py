@@ -38,9 +38,10 @@ def test_empty_captions_do_not_crash() -> None:
 
 
 def test_captions_that_end_abruptly_repeat_or_hardly_differ_are_named_with_what_helps() -> None:
-    assert not list(weaknesses(diversity([["a", "dog"], ["two", "cats"]], REFERENCES)))
-    broken = [["a", "man", "in", "a"], ["a", "red", "red"]] * 5
-    dangling, repeated, unique = weaknesses(diversity(broken + broken, REFERENCES))
+    assert not list(weaknesses([["a", "dog"], ["two", "cats"]] * 2))
+    assert not list(weaknesses([["a", "man", "in", "a"]]))  # one caption says nothing about a model
+    broken = [["a", "man", "in", "a"], ["a", "red", "red"]]
+    dangling, repeated, unique = weaknesses(broken * 10)
     assert dangling.startswith("50 % of the captions end abruptly: decode with no_dangling, or train with more images")
     assert repeated.startswith("50 % of the captions repeat a word: decode with no_repeat_ngram_size=2, or train")
     assert unique.startswith("only 10 % of the captions are different: train with more images")

@@ -208,7 +208,7 @@ def test_two_sets_of_one_name_are_refused(changes: list[str], small_data: Path) 
     ("change", "message"),
     [
         ("mixture.x.weight=2", "mixture.x.folder '' is empty: name the folder"),
-        ("mixture.x=2", r"mixture.x 2 is not a section: write \[mixture.x\]"),
+        ("mixture.x=2", r"mixture.x 2 is not a section: write \[mixture.NAME\]"),
         ("mixture.other.weight=0", "mixture.other.weight 0 is out of range: use a value above 0 and at most 100"),
         ("mixture.other.wieght=2", "did you mean mixture.other.weight"),
         ("mixture.other.split=test", "use one of own, train, val"),

@@ -14,7 +14,6 @@ from looksay.metrics.diversity import diversity, weaknesses
 from looksay.metrics.scores import HumanAgreement
 from looksay.text.tokenizer import tokenize
 
-_SAMPLE = 10  # captions whose form is judged
 TOKENIZER = "coco-caption (PTB 3.4.1, without its punctuation)"
 
 
@@ -81,16 +80,16 @@ def score_captions(
     train = dataset.records if dataset and facts["split"] not in ("train", ALL) else ()
     training = [tokenize(caption) for record in train if record.split == "train" for caption in record.references]
     human_captions = [image[0] for image in scorer.references]
-    measures = diversity([tokenize(caption) for caption in captions], scorer.references, training)
+    tokens = [tokenize(caption) for caption in captions]
     return Evaluation(
         facts=facts,
         records=list(records),
         captions=list(captions),
         scores=scorer.scores(captions),
         human_agreement=scorer.human_agreement,
-        diversity=measures,
+        diversity=diversity(tokens, scorer.references, training),
         human_diversity=diversity(human_captions, scorer.references, training) if scorer.human_agreement.scores else {},
         by_image=scorer.image_scores(captions),
         decoding=decoding,
-        problems=[*problems, *(weaknesses(measures) if len(captions) >= _SAMPLE else ())],
+        problems=[*problems, *weaknesses(tokens)],
     )

@@ -115,7 +115,8 @@ class XmpWriter(SidecarWriter):
         sidecars = [
             file
             for file in (image.with_name(f"{image.name}.xmp"), shared)
-            if file.exists() and not (file == shared and is_embedded and any(map(Path.exists, others)))
+            if os.path.lexists(file)  # a name may be too long
+            and not (file == shared and is_embedded and any(map(Path.exists, others)))
         ]
         return [image] * is_embedded + sidecars or [shared]
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
 
 from looksay.decoding.logits_processors import DANGLING
 
 _Tokens = Sequence[str]
+_SAMPLE = 10  # captions whose form is judged
 MEANING = {
     "mean length": "words per caption",
     "distinct-1": "different words divided by all words (Li et al. 2016), 0 to 1",
@@ -57,12 +58,15 @@ def diversity(
     return measures
 
 
-def weaknesses(measures: Mapping[str, float]) -> Iterator[str]:
-    """Yield what is wrong with the form of captions by their `diversity`, and what helps; human captions have none."""
-    training = "train with more images, more epochs or a larger vocabulary.min_count"
+def weaknesses(captions: Sequence[_Tokens]) -> Iterator[str]:
+    """Yield what is wrong with the form of captions, if there are enough, and what helps; human captions have none."""
+    if len(captions) < _SAMPLE:
+        return
+    measures = diversity(captions, [])
     dangling, repeated, unique = (
-        measures[name] for name in ("dangling endings %", "repeated words %", "unique captions %")
+        measures[f"{name} %"] for name in ("dangling endings", "repeated words", "unique captions")
     )
+    training = "train with more images, more epochs or a larger vocabulary.min_count"
     if dangling > 10:
         yield f"{dangling:.0f} % of the captions end abruptly: decode with no_dangling, or {training}"
     if repeated > 5:
