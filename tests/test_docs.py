@@ -168,6 +168,12 @@ def test_named_files_exist(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", parameters(PAGES))
+def test_named_tests_exist(page: Path) -> None:
+    for file, test in re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", page.read_text(encoding="utf-8")):
+        assert f"def {test}(" in (ROOT / file).read_text(encoding="utf-8"), (file, test)
+
+
+@pytest.mark.parametrize("page", parameters(PAGES))
 def test_named_options_exist(page: Path) -> None:
     prose = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
     reference = commands.PAGE.read_text(encoding="utf-8")
