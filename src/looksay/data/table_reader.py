@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from looksay.data import splits, text_files
 from looksay.data.records import ReadOptions
@@ -144,7 +144,7 @@ def _delimited(
 
 def _parse(text: str, delimiter: str, file: Path) -> Iterator[tuple[int, list[str]]]:
     """Yield line numbers and cells of the rows that are not blank."""
-    quoting = csv.QUOTE_NONE if delimiter == "|" else csv.QUOTE_MINIMAL  # Kaggle's Flickr30k does not quote cells
+    quoting: Literal[0, 3] = csv.QUOTE_NONE if delimiter == "|" else csv.QUOTE_MINIMAL  # Kaggle's Flickr30k does not quote cells
     lines = io.StringIO(text, newline="")
     rows = csv.reader(lines, strict=True, delimiter=delimiter, quoting=quoting, skipinitialspace=True)
     last_line = 0
