@@ -18,8 +18,9 @@ from looksay.decoding.options import DecodingOptions
 from looksay.metrics import Scorer
 from looksay.metrics.diversity import diversity
 from looksay.text.tokenizer import tokenize
-from looksay.training import build, run_loader
+from looksay.training import build, checkpoint, run_loader
 from looksay.training.caption_dataset import CaptionDataset, caption_dataset
+from looksay.training.feature_cache import precision
 from looksay.training.run_loader import Run
 
 BEAMS = (2, 3, 4, 5)
@@ -33,7 +34,7 @@ BATCH = 50
 def generate(run: Run, dataset: CaptionDataset, options: DecodingOptions) -> list[str]:
     """Return a caption of every image."""
     captions = [""] * len(dataset)
-    bf16 = build.precision(run.recipe.training.precision) == "bf16-mixed"
+    bf16 = precision(run.recipe.training.precision) == "bf16-mixed"
     for start in range(0, len(dataset), BATCH):
         batch = dataset.batch(range(start, min(start + BATCH, len(dataset))), 1)
         with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
@@ -49,7 +50,7 @@ def main() -> None:
     arguments.add_argument("runs", type=Path, nargs="+")
     folders = arguments.parse_args().runs
     run = run_loader.load(folders[0])
-    run.model.load_state_dict(run_loader.mean_weights([run_loader.best_weights(folder) for folder in folders]))
+    run.model.load_state_dict(build.mean_weights([checkpoint.best_weights(folder) for folder in folders]))
     records = data.read(Path(run.recipe.data.folder), run.recipe.data).split("val")
     dataset = caption_dataset(records, run.recipe, run.vocabulary, run.model)
     scorer = Scorer([record.references for record in dataset.records])

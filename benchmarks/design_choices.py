@@ -63,7 +63,7 @@ def losses_by_normalisation(recipe: Recipe) -> dict[str, float]:
 
 def changes_by_batch(run: run_loader.Run) -> dict[str, float]:
     """Return the largest change of a first token's log-probability from a photo alone to the same photo among four."""
-    spec = ModelSpec("x", "x", "x", build.model_image_spec(run.recipe), run.model.encoder.grid)
+    spec = ModelSpec("x", "x", "x", run.model.encoder.image, run.model.encoder.grid)
     photos = sorted(path for path in EXAMPLES.iterdir() if path.suffix in (".jpg", ".png"))
     pixels = np.stack([images.prepare(photo, spec.image) for photo in photos])
     changes = {}

@@ -23,6 +23,7 @@ from looksay.text.vocabulary import Vocabulary
 from looksay.training import build, recipe_file
 from looksay.training.caption_dataset import Batch, caption_dataset
 from looksay.training.datamodule import CaptionDataModule
+from looksay.training.feature_cache import precision
 from looksay.training.losses import cross_entropy
 
 RECIPES = ("vgg16-merge", "inceptionv3-glove", "xception-merge", "resnet50-custom", "adaptive", "flickr8k")
@@ -41,7 +42,7 @@ def measure(folder: Path, name: str) -> dict[str, object]:
     dataset = caption_dataset(records[: (STEPS + 1) * training.batch_size], recipe, vocabulary, model, augmented=True)
     batches = CaptionDataModule(dataset, dataset, recipe)
     optimizer = torch.optim.AdamW(model.decoder.parameters(), lr=training.learning_rate)
-    bf16 = build.precision(training.precision) == "bf16-mixed"
+    bf16 = precision(training.precision) == "bf16-mixed"
 
     def step(batches: Iterator[Batch]) -> None:
         batch = next(batches)

@@ -31,6 +31,7 @@ from looksay.text.vocabulary import Vocabulary
 from looksay.training import build, recipe_file
 from looksay.training.caption_dataset import caption_dataset
 from looksay.training.datamodule import CaptionDataModule
+from looksay.training.feature_cache import precision
 from looksay.training.module import CaptionModule
 
 STEPS = 9
@@ -99,7 +100,7 @@ class Trainee:
 
     def loss(self, number: int) -> Tensor:
         """Return the loss of a batch, as in training."""
-        bf16 = build.precision(self.recipe.training.precision) == "bf16-mixed"
+        bf16 = precision(self.recipe.training.precision) == "bf16-mixed"
         with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
             return self.module.training_step(self.batches[number], number)
 

@@ -15,7 +15,7 @@ import timm.data
 from timing import parser
 
 from looksay.models.encoder import IMAGENET
-from looksay.training import concept_list
+from looksay.training import vocabulary_expansion
 
 Synset = tuple[frozenset[str], tuple[str, ...]]  # its lemmas and the offsets of its hypernyms
 
@@ -54,7 +54,7 @@ def main() -> None:
     info = Path(str(resources.files(timm.data))) / "_info"
     names = dict(line.split("\t") for line in (info / "imagenet_synset_to_lemma.txt").read_text().splitlines())
     classes = [names[synset] for synset in (info / "imagenet_synsets.txt").read_text().split()]
-    concepts = concept_list.read()
+    concepts = vocabulary_expansion.read_concepts()
     right, wrong = 0, []
     for concept in concepts:
         for number in dict.fromkeys(concept.classes):

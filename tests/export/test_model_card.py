@@ -12,7 +12,7 @@ from looksay.data import Record
 from looksay.evaluation.scoring import score_captions
 from looksay.export import model_card
 from looksay.tagging.concepts import Concept, ConceptTable
-from looksay.training import run_loader
+from looksay.training import checkpoint, run_loader
 from looksay.training.recipe import Recipe
 from looksay.training.sections import DistillationOptions, EncoderOptions, ModelOptions, TrainingOptions
 from looksay.types import ImageSpec, ModelSpec
@@ -31,7 +31,7 @@ def runs(tmp_path: Path) -> Path:
     def run(name: str, recipe: Recipe, **training: tuple[str, ...]) -> None:
         (tmp_path / name).mkdir()
         options = replace(recipe.training, run=str(tmp_path / name), **training)  # type: ignore[arg-type]
-        run_loader.write_recipe(replace(recipe, training=options), tmp_path / name / run_loader.RECIPE)
+        run_loader.write_recipe(replace(recipe, training=options), tmp_path / name / checkpoint.RECIPE)
 
     run("teacher", Recipe(training=TrainingOptions(seed=7)))
     distillation = DistillationOptions(teachers=(str(tmp_path / "teacher"),))
@@ -61,20 +61,20 @@ def test_it_shows_good_and_bad_captions_if_the_recipe_asks_for_examples(runs: Pa
     phase = replace(phases[-1], recipe=replace(phases[-1].recipe, model=ModelOptions(examples=2)))
     table = ConceptTable((Concept(("cat",), ("cat",), "", (1,)),), rare_words=("x",))
     text = model_card.render(SPEC, [phase], "all the same", evaluations, table)
-    (best, worst) = re.findall(r"^\| (\d+) \|(.*)\|$", text, re.MULTILINE)
+    (best, worst) = re.findall(r"^\| (\d+) \|(.*)\|$", text.partition("## Examples")[2], re.MULTILINE)
     assert int(best[0]) > 100 > int(worst[0]) == 0
     assert best[1] == " a man rides a red horse | a man rides a red horse | `a.jpg` "
     assert re.search(r"with a probability of 0\.5 or more .*: cat\.", text)
 
 
 def test_a_run_whose_start_was_removed_has_a_card(runs: Path) -> None:
-    (runs / "tuned" / run_loader.RECIPE).unlink()
+    (runs / "tuned" / checkpoint.RECIPE).unlink()
     text = model_card.render(SPEC, run_loader.history(runs / "last"), "all the same", {})
     assert 'start = ["tuned"]' in text
     assert "(frozen since tuned)" in text
 
 
 def test_a_run_that_replaced_its_own_start_has_a_card(runs: Path) -> None:
-    (runs / "tuned" / run_loader.RECIPE).write_text((runs / "last" / run_loader.RECIPE).read_text(encoding="utf-8"))
+    (runs / "tuned" / checkpoint.RECIPE).write_text((runs / "last" / checkpoint.RECIPE).read_text(encoding="utf-8"))
     text = model_card.render(SPEC, run_loader.history(runs / "tuned"), "all the same", {})
     assert "(frozen since tuned)" in text

@@ -10,10 +10,10 @@ import torch
 from conftest import EXAMPLES, PHOTOS, ROOT, TINY
 
 from looksay.captioner import Captioner
+from looksay.data import Record
 from looksay.export import onnx_graphs, parity
 from looksay.export.onnx_graphs import DecoderStep, EncoderGraph
-from looksay.models.caption_model import CaptionModel
-from looksay.models.registry import DECODERS
+from looksay.models.caption_model import DECODERS, CaptionModel
 from looksay.runtime import bundle
 from looksay.runtime.bundle import Bundle
 from looksay.text.vocabulary import SPECIAL, Vocabulary
@@ -63,12 +63,12 @@ def test_a_decoder_step_of_many_captions_equals_that_of_each_image_alone(name: s
 @pytest.mark.parametrize(("name", "features"), DESIGNS)
 def test_exported_graphs_generate_the_same_captions(name: str, features: str, tmp_path: Path) -> None:
     recipe, model = untrained(name, features)
-    spec = ModelSpec("x", "y", name, build.model_image_spec(recipe), model.encoder.grid, recipe.decoding)
+    spec = ModelSpec("x", "y", name, model.encoder.image, model.encoder.grid, recipe.decoding)
     onnx_graphs.write(model, spec.image.size, tmp_path)
     VOCABULARY.save(tmp_path / bundle.VOCABULARY)
     bundle.seal(tmp_path, spec)
     captioner = Captioner(Bundle.open(tmp_path))
-    result = parity.compare(model, captioner, [EXAMPLES / photo for photo in PHOTOS])
+    result = parity.compare(model, captioner, [Record(EXAMPLES / photo, (), "val") for photo in PHOTOS])
     assert (result.same, result.images) == (4, 4)
     assert result.first_step < 1e-4
     attention = captioner(EXAMPLES / "boats.jpg", attention=True).attention

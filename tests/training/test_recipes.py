@@ -8,7 +8,7 @@ import pytest
 import torch
 from conftest import ROOT
 
-from looksay.models.registry import DECODERS
+from looksay.models.caption_model import DECODERS
 from looksay.text.vocabulary import SPECIAL, Vocabulary
 from looksay.training import build, recipe_file
 
@@ -30,7 +30,7 @@ def test_every_recipe_starts_with_its_command_and_has_its_own_run(file: Path) ->
 def test_the_model_of_every_recipe_is_built_and_decodes(file: Path) -> None:
     recipe = recipe_file.phases(file)[-1]
     model = build.caption_model(recipe, WORDS, pretrained=False).eval()
-    size = build.model_image_spec(recipe).size
+    size = model.encoder.image.size
     with torch.no_grad():
         grid = model.encoder(torch.randn(1, 3, size, size))
     assert grid.shape == (1, model.encoder.grid[0] * model.encoder.grid[1], model.encoder.channels)

@@ -23,8 +23,9 @@ from safetensors.torch import load_file
 
 import looksay
 from looksay.text.vocabulary import Vocabulary
-from looksay.training import build, checkpoint, recipe_file, run, run_loader
-from looksay.training.initialization import build_model
+from looksay.training import checkpoint, recipe_file, run, run_loader
+from looksay.training.build import build_model
+from looksay.training.feature_cache import precision
 
 RECIPE = ROOT / "recipes" / "flickr8k.toml"
 
@@ -315,9 +316,9 @@ def test_an_unreadable_image_is_named_and_left_out(tmp_path: Path, caplog: pytes
 
 
 def test_precision_has_lightnings_names() -> None:
-    assert build.precision("32") == "32-true"
-    assert build.precision("bf16") == "bf16-mixed"
-    assert build.precision("auto") in ("32-true", "bf16-mixed")
+    assert precision("32") == "32-true"
+    assert precision("bf16") == "bf16-mixed"
+    assert precision("auto") in ("32-true", "bf16-mixed")
 
 
 def test_a_run_stops_early_after_its_patience(small_data: Path, tmp_path: Path) -> None:
@@ -356,7 +357,7 @@ def test_the_encoder_is_unfrozen_after_its_frozen_epochs(small_data: Path, tmp_p
 
 
 @pytest.mark.slow
-def test_a_compiled_decoder_learns_the_same(small_data: Path, tmp_path: Path) -> None:
+def test_a_compiled_decoder_has_the_same_losses(small_data: Path, tmp_path: Path) -> None:
     options = ("training.epochs=1", "training.batch_size=8", "decoder.dropout=0", "training.length_buckets=8")
     rows = []
     for compiled in ("false", "true"):

@@ -1,14 +1,19 @@
-"""New words keep the rows of known words, and get rows near those of similar words."""
+"""New words get rows near those of similar words; the table of concepts has every ImageNet class once."""
 
 from __future__ import annotations
 
+from collections import Counter
+from importlib import resources
 from pathlib import Path
 
 import numpy as np
 import pytest
+import timm.data
 import torch
 
 from looksay import DataError
+from looksay.tagging.concepts import Concept
+from looksay.text.tokenizer import tokenize
 from looksay.text.vocabulary import SPECIAL, Vocabulary
 from looksay.training import vocabulary_expansion
 
@@ -52,3 +57,43 @@ def test_a_file_without_any_of_the_words_is_refused(tmp_path: Path) -> None:
 def test_without_vectors_a_new_word_is_the_mean_of_all() -> None:
     after = vocabulary_expansion.expand(weights(), KNOWN, EXTENDED)
     assert after[NAMES[0]][-1].tolist() == pytest.approx(weights()[NAMES[0]].mean(dim=0).tolist())
+
+
+TABLE = vocabulary_expansion.read_concepts()
+BY_NAME = {noun.name: noun for noun in TABLE}
+
+
+def lemmas() -> list[str]:
+    info = Path(str(resources.files(timm.data))) / "_info"
+    lemma_of = dict(line.split("\t") for line in (info / "imagenet_synset_to_lemma.txt").read_text().splitlines())
+    return [lemma_of[synset] for synset in (info / "imagenet_synsets.txt").read_text().split()]
+
+
+def test_each_class_is_called_one_thing_and_what_that_is() -> None:
+    assert len(BY_NAME) == len(TABLE)
+    own = Counter[int]()
+    for noun in TABLE:
+        assert noun.classes or noun.group, noun.name
+        assert len(set(noun.classes)) == len(noun.classes)
+        assert all(0 <= each < 1000 for each in noun.classes)
+        below = {each for other in TABLE if other is not noun and noun.name in other.named_by for each in other.classes
+                 if noun.name not in other.words and set(noun.words) < set(other.named_by)}  # fmt: skip
+        own.update(set(noun.classes) - below)
+    assert [each for each, count in own.items() if count > 1] == []
+
+
+@pytest.mark.parametrize("noun", TABLE, ids=lambda noun: noun.name)
+def test_words_are_single_words_of_one_noun(noun: Concept) -> None:
+    for word in noun.words:
+        assert tokenize(word) == [word]
+        assert [other.name for other in TABLE if word in other.words] == [noun.name]
+
+
+def test_well_known_classes_are_called_by_their_names() -> None:
+    called = dict(enumerate(lemmas()))
+    for name, number in (("dog", 207), ("cat", 281), ("panda", 388), ("zebra", 340), ("apple", 948), ("pizza", 963)):
+        assert number in BY_NAME[name].classes, called[number]
+    assert 388 in BY_NAME["bear"].classes
+    assert {"panda", "pandas", "bear"} <= set(BY_NAME["panda"].named_by)
+    assert "panda" in BY_NAME["bear"].named_by
+    assert "bear" not in BY_NAME["panda"].words

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -40,7 +41,7 @@ def read(file: Path, dataset: Dataset, split: str, column: str = "") -> Predicti
     Raises
     ------
     DataError
-        If the file is broken, if an image has two captions, or if no caption is of an image of the split.
+        If the file is broken, if an image has two different captions, or if no caption is of an image of the split.
     """
     records = dataset.split(split)
     matcher = _ImageMatcher(dataset.records, dataset.folder)
@@ -52,10 +53,8 @@ def read(file: Path, dataset: Dataset, split: str, column: str = "") -> Predicti
             unmatched.append(f"{place}: {image}")
         elif caption is None:
             without_caption.append(f"{place}: {image}")
-        elif record in caption_of:
+        elif caption_of.setdefault(record, caption) != caption:  # the same caption twice does not matter
             raise DataError(f"{place}: {image} has a second caption; keep one caption for each image")
-        else:
-            caption_of[record] = caption
     captioned = [record for record in records if record in caption_of]
     if not captioned:
         details = f"; {text_files.describe_problem('captions of unknown images', unmatched)}" if unmatched else ""
@@ -89,7 +88,7 @@ class _ImageMatcher:
             keys = {("path", name) for name in (str(path), str(path.absolute()), str(relative))}
             keys |= {("id", record.id), ("name", path.name), ("stem", path.stem)}
             keys |= {("number", number_of(record.id or path.stem))} - {("number", "")}
-            for key in keys:
+            for key in map(_normalise, keys):
                 self._records[key] = record if self._records.get(key, record) is record else None
 
     def find(self, image: str, place: str) -> Record | None:
@@ -98,7 +97,7 @@ class _ImageMatcher:
         keys = [("id", image), ("path", image), ("path", str(Path(image).absolute()))]
         keys += [("path", str(PurePosixPath(*path.parts[start:]))) for start in range(1, len(path.parts) - 1)]
         keys += [("name", path.name), ("stem", path.name), ("number", number_of(image))]
-        key = next((key for key in keys if key in self._records), None)
+        key = next((key for key in map(_normalise, keys) if key in self._records), None)
         if key is None:
             return None
         if (record := self._records[key]) is None:
@@ -106,6 +105,11 @@ class _ImageMatcher:
         if key[0] in ("name", "stem") and len(path.parts) > 1:
             self.matched_by_file_name.append(f"{place}: {image}")
         return record
+
+
+def _normalise(key: tuple[str, str]) -> tuple[str, str]:
+    """Return a name with composed letters: macOS writes é as e and an accent."""
+    return key[0], unicodedata.normalize("NFC", key[1])
 
 
 def _rows(file: Path, column: str) -> Iterator[tuple[str, str, str | None]]:

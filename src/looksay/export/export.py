@@ -18,7 +18,9 @@ from looksay.export import calibration, model_card, onnx_graphs, parity, quantiz
 from looksay.models import encoder
 from looksay.runtime import bundle
 from looksay.runtime.bundle import CARD, TAGS, VOCABULARY, Bundle
-from looksay.training import build, mixture, run_loader
+from looksay.training import run_loader
+from looksay.training.checkpoint import RECIPE
+from looksay.training.datamodule import read_data
 from looksay.training.run_loader import Run
 from looksay.training.sections import UNSTATED
 from looksay.types import ModelSpec
@@ -60,21 +62,24 @@ def export(
     if folder.exists():
         raise RunError(f"{folder} exists already: choose a new folder for the bundle.")
     run = run_loader.load(run_folder)
-    dataset = mixture.read(run.recipe, data_folder, mixture_folders)
+    options, has_concepts = run.recipe.encoder, run.recipe.vocabulary.concepts
+    classifier = encoder.classifier(options.name, options.weights) if has_concepts else None
+    dataset = read_data(run.recipe, data_folder, mixture_folders)
     records = dataset.split(SPLIT)
-    photos = [record.image for record in records]
     spec = _model_spec(run, dataset)
     with _new_folder(folder) as building:
-        captioner = _export_graphs(run, spec, building)
-        result = parity.compare(run.model, captioner, photos)
+        onnx_graphs.write(run.model, spec.image.size, building, classifier)
+        run.vocabulary.save(building / VOCABULARY)
+        captioner = _open(building, spec)
+        result = parity.compare(run.model, captioner, records)
         if result.same != result.images:
             raise ParityError(f"{run_folder} was not exported: {result}; {result.first_difference}")
         report = str(result)
         if int8:
             quantize.quantize(building)
             captioner = _open(building, spec)
-            report += f"; then, in int8, {parity.compare(run.model, captioner, photos)}"
-        if run.recipe.vocabulary.concepts:
+            report += f"; then, in int8, {parity.compare(run.model, captioner, records)}"
+        if has_concepts:
             train, min_count = dataset.split("train"), run.recipe.vocabulary.min_count
             calibration.calibrate(captioner, train, records, min_count).save(building / TAGS)
             captioner = _open(building, spec)
@@ -102,7 +107,7 @@ def _new_folder(folder: Path) -> Iterator[Path]:
 def _model_spec(run: Run, dataset: Dataset) -> ModelSpec:
     options = run.recipe.model
     if options.licence == UNSTATED:
-        log.warning("the model's licence is unstated: set model.licence in %s.", run.folder / run_loader.RECIPE)
+        log.warning("the model's licence is unstated: set model.licence in %s.", run.folder / RECIPE)
     training_data = options.training_data
     if training_data == UNSTATED:
         records = dataset.split("train")
@@ -112,20 +117,12 @@ def _model_spec(run: Run, dataset: Dataset) -> ModelSpec:
         name=options.name,
         encoder=run.recipe.encoder.name,
         decoder=run.recipe.decoder.name,
-        image=build.model_image_spec(run.recipe),
+        image=run.model.encoder.image,
         grid=run.model.encoder.grid,
         decoding=run.recipe.decoding,
         licence=options.licence,
         training_data=training_data,
     )
-
-
-def _export_graphs(run: Run, spec: ModelSpec, folder: Path) -> Captioner:
-    options = run.recipe.encoder
-    classifier = encoder.classifier(options.name, options.weights) if run.recipe.vocabulary.concepts else None
-    onnx_graphs.write(run.model, spec.image.size, folder, classifier)
-    run.vocabulary.save(folder / VOCABULARY)
-    return _open(folder, spec)
 
 
 def _open(folder: Path, spec: ModelSpec) -> Captioner:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from looksay.models.word_embedding import WordEmbedding
+from looksay.models.layers import WordEmbedding
 
 Tensors = dict[str, Tensor]
 

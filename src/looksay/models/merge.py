@@ -6,8 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from looksay.models.decoder import Decoder, Tensors, mean_cell, repeat_for_rows, uniform_attention
-from looksay.models.lstm import LSTM
-from looksay.models.word_embedding import WordEmbedding, output_head
+from looksay.models.layers import LSTM, WordEmbedding, output_head
 
 
 class Merge(Decoder):

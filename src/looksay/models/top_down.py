@@ -7,8 +7,7 @@ from torch import Tensor, nn
 
 from looksay.models.attention import MultiHeadAttention
 from looksay.models.decoder import Decoder, Tensors, mean_cell, repeat_for_rows
-from looksay.models.lstm import LSTM
-from looksay.models.word_embedding import WordEmbedding, output_head
+from looksay.models.layers import LSTM, WordEmbedding, output_head
 
 
 class TopDown(Decoder):

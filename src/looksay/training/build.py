@@ -1,31 +1,105 @@
-"""The model of a recipe, and its precision."""
+"""The vocabulary and the model of a recipe, with its initial weights."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from looksay.errors import RecipeError
-from looksay.models import registry
-from looksay.models.caption_model import CaptionModel
+from looksay.data import Record
+from looksay.errors import RecipeError, RunError
+from looksay.models import encoder
+from looksay.models.caption_model import CaptionModel, build_decoder
 from looksay.models.encoder import RANDOM, Encoder, image_spec
-from looksay.models.word_embedding import WordEmbedding
-from looksay.text.vocabulary import Vocabulary
+from looksay.models.layers import WordEmbedding
+from looksay.text.vocabulary import SPECIAL, Vocabulary
+from looksay.training.checkpoint import BEST, RECIPE, VOCABULARY, best_weights
 from looksay.training.recipe import Recipe
-from looksay.types import ImageSpec
+
+_SMALL_VOCABULARY = 50
 
 log = logging.getLogger(__name__)
 
 
-def model_image_spec(recipe: Recipe) -> ImageSpec:
-    """Return the input of the recipe's encoder: its pretraining's, with the size and resize rule of ``[image]``."""
-    return image_spec(recipe.encoder.name, recipe.image.size or None, recipe.image.resize)
+def trained_run(key: str, run: str) -> Path:
+    """Return the folder of a run that the recipe key names; a run without a completed epoch raises a RunError."""
+    if not (Path(run) / BEST).is_file():
+        raise RunError(f"{key}={run} is not a run that has completed an epoch")
+    return Path(run)
+
+
+def build_vocabulary(records: Sequence[Record], recipe: Recipe) -> Vocabulary:
+    """Return the vocabulary of the training captions, or of the runs in ``training.start``, extended if required."""
+    options, starts = recipe.vocabulary, recipe.training.start
+    started = Vocabulary.load(trained_run("training.start", starts[0]) / VOCABULARY) if starts else None
+    if started and not options.extend:
+        return started
+    vocabulary = Vocabulary.build((text for record in records for text in record.references), options.min_count)
+    if started:
+        words = list(vocabulary.tokens)
+        if options.concepts:
+            from looksay.training import vocabulary_expansion
+
+            words += [word for concept in vocabulary_expansion.read_concepts() for word in concept.words]
+        extended = started.extended(words)
+        log.info("vocabulary: %d words of the start and %d new ones", len(started), len(extended) - len(started))
+        return extended
+    count = len(vocabulary) - len(SPECIAL)
+    if not count:
+        raise RecipeError(
+            f"vocabulary.min_count={options.min_count}: no word of the train split occurs this often; lower it"
+        )
+    log.info("vocabulary: %d words that occur at least %d times", count, options.min_count)
+    if count < _SMALL_VOCABULARY:
+        log.warning("a vocabulary this small gives poor captions: lower vocabulary.min_count, or check the captions")
+    return vocabulary
+
+
+def build_model(recipe: Recipe, vocabulary: Vocabulary) -> CaptionModel:
+    """Return the model with its initial weights: pretrained, or those of the runs in ``training.start``."""
+    torch.manual_seed(recipe.training.seed)
+    if recipe.vocabulary.concepts:
+        encoder.classifier(recipe.encoder.name, recipe.encoder.weights)  # raises now what the export would raise
+    starts = [Path(run) for run in recipe.training.start]
+    model = caption_model(recipe, vocabulary, pretrained=not starts)
+    weights = []
+    for run in starts:
+        known = Vocabulary.load(run / VOCABULARY)
+        if known != vocabulary and not (recipe.vocabulary.extend and known.tokens == vocabulary.tokens[: len(known)]):
+            raise RecipeError(
+                f"training.start: {run} has another vocabulary than {starts[0]}: start from runs on the same captions, "
+                "or with vocabulary.extend from runs whose words are the first words of the first run"
+            )
+        own = best_weights(run)
+        if known != vocabulary:
+            from looksay.training import vocabulary_expansion
+
+            own = vocabulary_expansion.expand(own, known, vocabulary, recipe.embedding.vectors)
+        try:
+            model.load_state_dict(own)
+        except RuntimeError as error:
+            raise RecipeError(
+                f"training.start: {run} is another model: use [encoder], [embedding] and [decoder] of its {RECIPE}, "
+                "and a run of this version of looksay"
+            ) from error
+        weights.append(own)
+    if weights:
+        model.load_state_dict(mean_weights(weights))
+    return model
+
+
+def mean_weights(weights: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """Return the mean of the weights of models with the same parameters."""
+    first, *others = weights
+    if not others:
+        return first
+    return {name: sum((one[name].double() for one in others), first[name].double()) / len(weights) for name in first}
 
 
 def caption_model(recipe: Recipe, vocabulary: Vocabulary, *, pretrained: bool = True) -> CaptionModel:
@@ -40,9 +114,9 @@ def caption_model(recipe: Recipe, vocabulary: Vocabulary, *, pretrained: bool = 
     """
     encoder = Encoder(
         recipe.encoder.name,
-        model_image_spec(recipe),
+        image_spec(recipe.encoder.name, recipe.image.size or None, recipe.image.resize),
         recipe.encoder.weights if pretrained else RANDOM,
-        pooled=recipe.encoder.features == "pooled",
+        features=recipe.encoder.features,
         trainable=recipe.encoder.trainable,
     )
     decoder, embedding = recipe.decoder, recipe.embedding
@@ -54,7 +128,7 @@ def caption_model(recipe: Recipe, vocabulary: Vocabulary, *, pretrained: bool = 
         _vectors(recipe, vocabulary) if pretrained and embedding.vectors else None,
         trainable=embedding.trainable,
     )
-    design = registry.build(
+    design = build_decoder(
         **asdict(decoder),
         channels=encoder.channels,
         embedding=word_embedding,
@@ -75,12 +149,3 @@ def _vectors(recipe: Recipe, vocabulary: Vocabulary) -> NDArray[np.float32]:
         )
     log.info("word vectors: %d of %d words are in %s", count, len(vocabulary), embedding.vectors)
     return vectors
-
-
-def precision(option: str) -> Any:
-    """Return Lightning's name of a precision; ``auto`` is bf16 where the hardware computes in it, else fp32."""
-    if torch.cuda.is_available():
-        has_bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
-    else:
-        has_bf16 = bool(torch.cpu.get_capabilities().get("avx512_bf16"))
-    return "bf16-mixed" if option == "bf16" or (option == "auto" and has_bf16) else "32-true"

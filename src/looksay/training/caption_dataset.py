@@ -18,8 +18,7 @@ from looksay.data.image_cache import ImageCache
 from looksay.models.caption_model import CaptionModel
 from looksay.models.decoder import PADDING
 from looksay.text.vocabulary import Vocabulary
-from looksay.training import build
-from looksay.training.feature_cache import CachedFeatures, CachedPixels
+from looksay.training.feature_cache import CachedFeatures, CachedPixels, precision
 from looksay.training.recipe import Recipe
 from looksay.training.sections import AugmentationOptions, TrainingOptions
 
@@ -214,15 +213,14 @@ def caption_dataset(
 
     Both are cached on disk and shared by all runs. `augmented` applies the recipe's augmentation, for training.
     """
-    spec = build.model_image_spec(recipe)
     folder = Path(recipe.data.cache) if recipe.data.cache else None
-    cache = ImageCache([record.image for record in records], spec, folder)
+    cache = ImageCache([record.image for record in records], model.encoder.image, folder)
     augmentation = recipe.augmentation
     if not augmented:
         augmentation = AugmentationOptions(flip=False, swapped=augmentation.swapped)
     pixels, features = CachedPixels(cache, augmentation), None
     if not recipe.encoder.unfrozen_stages(0):
-        bf16 = build.precision(recipe.training.precision) == "bf16-mixed"
+        bf16 = precision(recipe.training.precision) == "bf16-mixed"
         features = CachedFeatures(pixels, model.encoder, bf16=bf16)
     return CaptionDataset(records, pixels, features, vocabulary, recipe.training)
 

@@ -9,26 +9,24 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import lightning
 import torch
 from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from safetensors import SafetensorError
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from looksay.atomic_files import replacing
 from looksay.errors import RunError
 from looksay.training.module import MONITOR, CaptionModule
 
-if TYPE_CHECKING:
-    from looksay.training.weight_averaging import MovingAverage
-
+RECIPE, VOCABULARY = "recipe.toml", "vocabulary.json"
 METRICS, CURVES, SAMPLES = "metrics.jsonl", "curves.png", "samples"
 BEST, LAST = "best.safetensors", "checkpoints/last.ckpt"
 _SET_SCORE = "_CIDEr-D"  # ends the name of a data set's score in a mixture: val_flickr8k_CIDEr-D
@@ -41,11 +39,6 @@ def read(run: Path) -> list[dict[str, Any]]:
     if not (run / METRICS).is_file():
         return []
     return [json.loads(line) for line in (run / METRICS).read_text(encoding="utf-8").splitlines()]
-
-
-def is_best(rows: list[dict[str, Any]]) -> bool:
-    """Return whether the last row has the best score; in a tie the later epoch wins, trained at a lower rate."""
-    return bool(rows[-1][MONITOR] == max(row[MONITOR] for row in rows))
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -69,39 +62,23 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 class LastCheckpoint(ModelCheckpoint):
     """``checkpoints/last.ckpt``: all that a resumed run needs."""
 
-    def __init__(self, run: Path, file: str = LAST, **options: Any) -> None:
-        path = run / file
-        super().__init__(path.parent, path.stem, save_on_train_epoch_end=True, enable_version_counter=False, **options)
+    def __init__(self, run: Path) -> None:
+        path = run / LAST
+        super().__init__(path.parent, path.stem, save_on_train_epoch_end=True, enable_version_counter=False)
 
     def state_dict(self) -> dict[str, Any]:
         """Return nothing: earlier scores are in the metrics, and Lightning's paths are wrong once a run has moved."""
         return {}
 
 
-class BestWeights(LastCheckpoint):
-    """``best.safetensors``: the weights with the best val CIDEr-D, of the moving average if there is one."""
-
-    FILE_EXTENSION = ".safetensors"
-
-    def __init__(self, run: Path, average: MovingAverage | None = None) -> None:
-        super().__init__(run, BEST, monitor=MONITOR, mode="max")
-        self._run, self._average = run, average
-
-    def check_monitor_top_k(self, trainer: lightning.Trainer, current: Tensor | None = None) -> bool:  # noqa: ARG002
-        """Return whether this epoch is the best one."""
-        return is_best(_rows(self._run, trainer, trainer.current_epoch + 1))
-
-    def _save_checkpoint(self, trainer: lightning.Trainer, filepath: str) -> None:  # noqa: ARG002
-        module = trainer.lightning_module
-        if trainer.is_global_zero and isinstance(module, CaptionModule):
-            save_best(self._average.weights() if self._average else module.model.state_dict(), self._run)
-
-
 class RunRecord(Checkpoint):
-    """``metrics.jsonl``, ``curves.png``, a page of samples and a log line for each epoch."""
+    """The best weights, ``metrics.jsonl``, ``curves.png``, a page of samples and a log line for each epoch.
 
-    def __init__(self, run: Path) -> None:
-        self._run = run
+    The best weights are those with the best val CIDEr-D; `average` returns them if a moving average is validated.
+    """
+
+    def __init__(self, run: Path, average: Callable[[], dict[str, Tensor]] | None = None) -> None:
+        self._run, self._average = run, average
         self._start = time.monotonic()
 
     def on_train_epoch_start(self, *_: object) -> None:
@@ -115,12 +92,21 @@ class RunRecord(Checkpoint):
 
     def write(self, trainer: lightning.Trainer, module: CaptionModule, epoch: int) -> None:
         """Record an epoch, or as epoch 0 the validation of a model that is not trained."""
-        from looksay.training import curves, sample_page
+        from looksay.training import progress
 
-        rows = _rows(self._run, trainer, epoch)  # on all devices, which compute the metrics together
+        metrics = trainer.callback_metrics  # on all devices, which compute them together
         if not trainer.is_global_zero:
             return
-        row = rows[-1]
+        row: dict[str, Any] = {"epoch": epoch, "step": trainer.global_step}
+        row |= {name: round(float(value), 6) for name, value in sorted(metrics.items())}
+        rows = [*(earlier for earlier in read(self._run) if earlier["epoch"] < epoch), row]
+        is_best = row[MONITOR] == max(earlier[MONITOR] for earlier in rows)  # the later of equals: at a lower rate
+        if is_best:
+            weights = self._average() if self._average else module.model.state_dict()
+            # safetensors wants each tensor contiguous and not shared with another.
+            copies = {name: value.clone(memory_format=torch.contiguous_format) for name, value in weights.items()}
+            with _replacing(self._run / BEST) as file:
+                save_file(copies, file)
         row["learning_rate"] = trainer.optimizers[0].param_groups[0]["lr"] if epoch else 0.0
         row["seconds"] = round(time.monotonic() - self._start, 1)
         with _replacing(self._run / METRICS) as file:
@@ -128,9 +114,9 @@ class RunRecord(Checkpoint):
         val = module.data.val_data
         with _replacing(self._run / CURVES) as file:
             lengths = [len(caption.tokens) for caption in module.captions.values()]
-            curves.curves(rows, {"references": val.lengths(), "the model": lengths}, file)
+            progress.curves(rows, {"references": val.lengths(), "the model": lengths}, file)
         with _replacing(self._run / SAMPLES / f"epoch-{epoch:02}.html") as file:
-            sample_page.page(val, {index: module.captions[index] for index in module.sample_indices}, row, file)
+            progress.sample_page(val, {index: module.captions[index] for index in module.sample_indices}, row, file)
         by_set = {key[4 : -len(_SET_SCORE)]: row[key] for key in row if key.endswith(_SET_SCORE) and key != MONITOR}
         log.info(
             "epoch %d: %sval loss %.3f, word accuracy %.3f, BLEU-4 %.1f, CIDEr-D %.1f%s%s, %.0f s",
@@ -141,23 +127,17 @@ class RunRecord(Checkpoint):
             100 * row["val_BLEU-4"],
             100 * row[MONITOR],
             "".join(f", {name} {100 * value:.1f}" for name, value in by_set.items()),
-            " (best)" if is_best(rows) else "",
+            " (best)" if is_best else "",
             row["seconds"],
         )
 
 
-def _rows(run: Path, trainer: lightning.Trainer, epoch: int) -> list[dict[str, Any]]:
-    """Return the rows of earlier epochs and one for this epoch."""
-    metrics = {name: round(float(value), 6) for name, value in sorted(trainer.callback_metrics.items())}
-    row = {"epoch": epoch, "step": trainer.global_step, **metrics}
-    return [*(earlier for earlier in read(run) if earlier["epoch"] < epoch), row]
-
-
-def save_best(weights: dict[str, Tensor], run: Path) -> None:
-    """Write the best weights; safetensors wants each tensor contiguous and not shared with another."""
-    copies = {name: value.clone(memory_format=torch.contiguous_format) for name, value in weights.items()}
-    with _replacing(run / BEST) as file:
-        save_file(copies, file)
+def best_weights(run: Path) -> dict[str, Tensor]:
+    """Return the best weights of a run."""
+    try:
+        return load_file(run / BEST)
+    except (OSError, SafetensorError) as error:
+        raise RunError(f"{run / BEST} is not a valid safetensors file ({error}): copy the run again") from error
 
 
 @contextmanager

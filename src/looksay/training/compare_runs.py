@@ -16,7 +16,6 @@ from safetensors import safe_open
 from looksay.errors import RunError
 from looksay.training import checkpoint, recipe_file
 from looksay.training.module import MONITOR
-from looksay.training.run_loader import RECIPE
 
 _SCORES = {"BLEU-4": "val_BLEU-4", "ROUGE-L": "val_ROUGE-L", "CIDEr-D": MONITOR}
 
@@ -49,7 +48,7 @@ def _read(run: Path, name: str) -> RunSummary:
     rows = checkpoint.read(run)
     if not rows or not (run / checkpoint.BEST).is_file():
         raise RunError(f"{run} is not a run that has completed an epoch: make one with looksay train")
-    recipe = recipe_file.load(run / RECIPE)
+    recipe = recipe_file.load(run / checkpoint.RECIPE)
     best = max(rows, key=lambda row: (row[MONITOR], row["epoch"]))
     with safe_open(run / checkpoint.BEST, framework="np") as weights:
         parameters = sum(math.prod(weights.get_slice(name).get_shape()) for name in weights.keys())  # noqa: SIM118

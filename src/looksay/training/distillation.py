@@ -14,9 +14,10 @@ from torch import Tensor
 
 from looksay.data.memmap_store import new_rows, progress, write_once
 from looksay.errors import DataError, RecipeError
-from looksay.training import build, run_loader
+from looksay.training import run_loader
 from looksay.training.caption_dataset import Batch, CaptionDataset, caption_dataset
 from looksay.training.checkpoint import BEST
+from looksay.training.feature_cache import precision
 from looksay.training.recipe import Recipe
 from looksay.training.run_loader import Run
 
@@ -111,7 +112,7 @@ def _probabilities(run: Run, batch: Batch) -> Tensor:
     """Return a teacher's probabilities at each word of a batch: (words, vocab)."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model, batch = run.model.to(device), batch.to(device)
-    bf16 = build.precision(run.recipe.training.precision) == "bf16-mixed"
+    bf16 = precision(run.recipe.training.precision) == "bf16-mixed"
     with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
         outputs, _ = model.decoder(model.encode(batch.images), batch.tokens, active=batch.active)
         logits: Tensor = model.decoder.output_head(batch.words_of(outputs))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -81,6 +82,15 @@ class CachedFeatures:
         views = rng.integers(self._views, size=count) if rng and self._views > 1 else np.zeros(count, dtype=int)
         chosen = zip(indices, views, mirrored.astype(int), strict=True)
         return torch.from_numpy(np.stack([self._rows[index][view, side] for index, view, side in chosen]))
+
+
+def precision(option: str) -> Any:
+    """Return Lightning's name of a precision; ``auto`` is bf16 where the hardware computes in it, else fp32."""
+    if torch.cuda.is_available():
+        has_bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        has_bf16 = bool(torch.cpu.get_capabilities().get("avx512_bf16"))
+    return "bf16-mixed" if option == "bf16" or (option == "auto" and has_bf16) else "32-true"
 
 
 @torch.no_grad()

@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import field, fields, replace
 from pathlib import Path
 from typing import Any
+
+from pydantic.dataclasses import dataclass
 
 from looksay.decoding.options import DecodingOptions
 from looksay.training import sections
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=sections.STRICT)
 class Recipe:
     """Everything that a run depends on, one attribute a section.
 

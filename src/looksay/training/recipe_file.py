@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import difflib
+import json
 import tomllib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
+from functools import reduce
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
 
-from looksay.errors import OptionError, RecipeError
-from looksay.option_fields import Option, range_of
+from looksay.errors import RecipeError
+from looksay.option_fields import range_of
 from looksay.training.recipe import Recipe, toml_value
 from looksay.training.sections import MixedOptions, declared_keys
 
@@ -22,6 +25,7 @@ SECTIONS: dict[str, Any] = {
 }
 """The class of each section; of ``mixture`` that of its subsections."""
 
+_RECIPE = TypeAdapter(Recipe)
 _TYPES = {bool: "true or false", int: "a whole number", float: "a number", str: "a text", tuple: "a list of texts"}
 
 
@@ -158,14 +162,11 @@ def _build(table: dict[str, Any], changes: Sequence[str]) -> Recipe:
         if not (equals and parents and isinstance(within, dict)):
             raise RecipeError(f"{change!r} is not an override: write section.key=value")
         within[key] = _parse(text)
-    sections: dict[str, Any] = {}
-    for name, values in table.items():
-        _check_known((name,), SECTIONS)
-        if name == "mixture" and isinstance(values, dict):
-            sections[name] = {of: _section(MixedOptions, options, (name, of)) for of, options in values.items()}
-        else:
-            sections[name] = _section(SECTIONS[name], values, (name,))
-    return Recipe(**sections)
+    table = {name: _convert_section(name, values) for name, values in table.items()}
+    try:
+        return _RECIPE.validate_json(json.dumps(table, default=str))
+    except ValidationError as error:
+        raise _explain(error.errors()[0], table) from error
 
 
 def _parse(text: str) -> Any:
@@ -175,50 +176,47 @@ def _parse(text: str) -> Any:
         return text
 
 
-def _check_known(path: tuple[str, ...], known: Iterable[str]) -> None:
-    *parents, key = path
-    if key not in known:
-        names = [".".join((*parents, name)) for name in known]
-        near = difflib.get_close_matches(".".join(path), names, 1)
+def _convert_section(name: str, values: Any) -> Any:
+    """Return a section with numbers as text where a key is a text, and a single text as a list where it is one."""
+    if not isinstance(values, dict) or name not in SECTIONS:
+        return values
+    if name == "mixture":
+        return {own: _convert(MixedOptions, options) for own, options in values.items()}
+    return _convert(SECTIONS[name], values)
+
+
+def _convert(kind: Any, values: Any) -> Any:
+    types = {key.name: get_origin(key.type) or key.type for key in declared_keys(kind).values()}
+
+    def convert(name: str, value: Any) -> Any:
+        if types.get(name) is tuple and isinstance(value, str):
+            return [value] if value else []
+        return str(value) if types.get(name) in (str, Literal) and type(value) in (int, float) else value
+
+    return {name: convert(name, value) for name, value in values.items()} if isinstance(values, dict) else values
+
+
+def _explain(error: ErrorDetails, table: dict[str, Any]) -> _KeyError:
+    """Return pydantic's error in the words of the declarations."""
+    depth = 2 if error["loc"][0] == "mixture" else 1
+    path = tuple(map(str, error["loc"][: depth + 1]))
+    where, value = ".".join(path), reduce(lambda values, key: values[key], path, table)
+    if error["type"] == "unexpected_keyword_argument":
+        known = declared_keys(SECTIONS[path[0]]) if len(path) > 1 else SECTIONS
+        names = [".".join((*path[:-1], name)) for name in known]
+        near = difflib.get_close_matches(where, names, 1)
         hint = f"did you mean {near[0]}? " if near else ""
-        raise _KeyError(path, f"{'.'.join(path)} is unknown: {hint}use one of {', '.join(names)}")
-
-
-def _section(kind: type[Any], table: Any, path: tuple[str, ...]) -> Any:
-    """Return a section of a table of its keys, with errors in the words of its declarations."""
-    where = ".".join(path)
-    if not isinstance(table, dict):
-        header = f"[{where}.NAME]" if where == "mixture" else f"[{where}]"
-        raise _KeyError(path, f"{where} {table!r} is not a section: write {header} and its keys below")
-    keys = declared_keys(kind)
-    for name in table:
-        _check_known((*path, name), keys)
-    values = {name: _convert(keys[name], value) for name, value in table.items()}
-    try:
-        return kind(**values)
-    except OptionError as error:  # of a stdlib dataclass; the message starts with the key
-        message = str(error)
-    except ValidationError as error:
-        first = error.errors()[0]
-        message = _message(keys[str(first["loc"][0])], values, first["type"]) if first["loc"] else first["msg"]
-        message = message.removeprefix("Value error, ")  # pydantic's prefix of errors between keys
-    raise _KeyError((*path, message.partition(" ")[0]), f"{where}.{message}")
-
-
-def _convert(key: Option, value: Any) -> Any:
-    """Return a TOML value as the type of its key: numbers as text, a text or a list as a tuple."""
-    if get_origin(key.type) is tuple and isinstance(value, list | str):
-        return tuple(value) if isinstance(value, list) else (value,) if value else ()
-    if (key.type is str or get_origin(key.type) is Literal) and type(value) in (int, float):
-        return str(value)
-    return value
-
-
-def _message(key: Option, values: dict[str, Any], error: str) -> str:
-    value = values[key.name]
+        return _KeyError(path, f"{where} is unknown: {hint}use one of {', '.join(names)}")
+    if error["type"] == "value_error":  # of a section's own checks; the message starts with the key
+        message = error["msg"].removeprefix("Value error, ")
+        return _KeyError((*path, message.partition(" ")[0]), f"{where}.{message}")
+    if len(path) <= depth:
+        header = "[mixture.NAME]" if path[0] == "mixture" else f"[{where}]"
+        return _KeyError(path, f"{where} {value!r} is not a section: write {header} and its keys below")
+    key = declared_keys(SECTIONS[path[0]])[path[-1]]
     if get_origin(key.type) is Literal:
-        return f"{key.name} {value!r} is unknown: use one of {', '.join(get_args(key.type))}"
-    if error.startswith(("greater_than", "less_than", "finite")):
-        return f"{key.name} {value} is out of range: {range_of(key)}"
+        return _KeyError(path, f"{where} {value!r} is unknown: use one of {', '.join(get_args(key.type))}")
+    if error["type"].startswith(("greater_than", "less_than", "finite")):
+        return _KeyError(path, f"{where} {value} is out of range: {range_of(key)}")
     kind = _TYPES[get_origin(key.type) or key.type]
-    return f"{key.name} {value!r} is not {kind}: write it as in {key.name} = {toml_value(key.default)}"
+    return _KeyError(path, f"{where} {value!r} is not {kind}: write it as in {key.name} = {toml_value(key.default)}")

@@ -11,13 +11,14 @@ from looksay.data import Dataset
 from looksay.errors import DataError, RunError
 from looksay.models.caption_model import CaptionModel
 from looksay.text.vocabulary import Vocabulary
-from looksay.training import checkpoint, mixture, recipe_file
+from looksay.training import checkpoint, recipe_file
+from looksay.training.build import build_model, build_vocabulary, trained_run
 from looksay.training.caption_dataset import Share, caption_dataset
-from looksay.training.datamodule import CaptionDataModule
-from looksay.training.initialization import build_model, build_vocabulary, trained_run
+from looksay.training.checkpoint import RECIPE, VOCABULARY
+from looksay.training.datamodule import CaptionDataModule, read_data
 from looksay.training.module import MONITOR, CaptionModule
 from looksay.training.recipe import Recipe
-from looksay.training.run_loader import RECIPE, VOCABULARY, write_recipe
+from looksay.training.run_loader import write_recipe
 from looksay.training.trainer import device_count, fit, is_first
 
 log = logging.getLogger(__name__)
@@ -63,7 +64,7 @@ def train(recipe: Recipe, *, resume: bool = False) -> Path:
             sweep(folder)
     elif is_first():
         _check_new(folder)
-    dataset = mixture.read(recipe)
+    dataset = read_data(recipe)
     for warning in recipe.idle():
         log.warning("%s", warning)
     vocabulary = Vocabulary.load(folder / VOCABULARY) if resume else build_vocabulary(dataset.split("train"), recipe)

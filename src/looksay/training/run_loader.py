@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-from torch import Tensor
 
 import looksay
 from looksay import images
@@ -19,10 +15,9 @@ from looksay.images import ImageSource
 from looksay.models.caption_model import CaptionModel
 from looksay.text.vocabulary import Vocabulary
 from looksay.training import build, recipe_file
-from looksay.training.checkpoint import BEST
+from looksay.training.checkpoint import BEST, RECIPE, VOCABULARY, best_weights
 from looksay.training.recipe import Recipe
 
-RECIPE, VOCABULARY = "recipe.toml", "vocabulary.json"
 _MADE_WITH = "# made with "
 
 
@@ -38,7 +33,7 @@ class Run:
     @torch.no_grad()
     def caption(self, image: ImageSource) -> str:
         """Return the caption of an image; `looksay export` makes a faster captioner."""
-        pixels = torch.from_numpy(images.prepare(image, build.model_image_spec(self.recipe)))
+        pixels = torch.from_numpy(images.prepare(image, self.model.encoder.image))
         pixels = pixels[None].to(next(self.model.parameters()).device)
         ((best, *_),) = self.model.captions(self.model.encoder(pixels), self.vocabulary, self.recipe.decoding)
         return self.vocabulary.decode(best.tokens)
@@ -67,22 +62,6 @@ def load(folder: str | Path) -> Run:
     except RuntimeError as error:
         raise RunError(f"{folder / BEST} is of another model or version of looksay: train it again") from error
     return Run(folder, recipe, vocabulary, model.eval())
-
-
-def best_weights(run: Path) -> dict[str, Tensor]:
-    """Return the best weights of a run."""
-    try:
-        return load_file(run / BEST)
-    except (OSError, SafetensorError) as error:
-        raise RunError(f"{run / BEST} is not a valid safetensors file ({error}): copy the run again") from error
-
-
-def mean_weights(weights: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
-    """Return the mean of the weights of models with the same parameters."""
-    first, *others = weights
-    if not others:
-        return first
-    return {name: sum((one[name].double() for one in others), first[name].double()) / len(weights) for name in first}
 
 
 def write_recipe(recipe: Recipe, file: Path) -> None:

@@ -1,4 +1,4 @@
-"""The Lightning trainer of a recipe's ``[training]`` section."""
+"""The Lightning trainer of a recipe's ``[training]`` section, its early stopping and its average of weights (EMA)."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ import sys
 import warnings
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import EarlyStopping, RichProgressBar
+from lightning.pytorch.callbacks import EarlyStopping, RichProgressBar, WeightAveraging
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.strategies import DDPStrategy
+from torch import Tensor
 
-from looksay.training import build
-from looksay.training.checkpoint import LAST, AtomicCheckpointIO, BestWeights, LastCheckpoint, RunRecord, save_best
+from looksay.training.checkpoint import LAST, AtomicCheckpointIO, LastCheckpoint, RunRecord
 from looksay.training.datamodule import CaptionDataModule
+from looksay.training.feature_cache import precision
 from looksay.training.module import MONITOR, CaptionModule
 from looksay.training.sections import TrainingOptions
 
@@ -60,31 +61,26 @@ def fit(
     with warnings.catch_warnings():
         for message in _EXPECTED_WARNINGS:
             warnings.filterwarnings("ignore", message=f".*{message}")
-        record = RunRecord(run)
-        trainer = _trainer(options, run, record, ddp_unused=ddp_unused)
+        has_average = options.ema_decay and options.epochs
+        average = MovingAverage(options.ema_decay, warmup=not options.start) if has_average else None
+        record = RunRecord(run, average.weights if average else None)
+        trainer = _trainer(options, run, [*([average] if average else []), record], ddp_unused=ddp_unused)
         if options.epochs:
             last = run / LAST
             trainer.fit(module, datamodule=data, ckpt_path=last if last.is_file() else None, weights_only=True)
         else:
             trainer.validate(module, datamodule=data, verbose=False)
-            if trainer.is_global_zero:
-                save_best(module.model.state_dict(), run)
             record.write(trainer, module, epoch=0)
             trainer.strategy.barrier()  # the next phase reads these files on every device
 
 
-def _trainer(options: TrainingOptions, run: Path, record: RunRecord, *, ddp_unused: bool) -> lightning.Trainer:
+def _trainer(options: TrainingOptions, run: Path, callbacks: list[Any], *, ddp_unused: bool) -> lightning.Trainer:
     has_bar = sys.stderr.isatty() and is_first()
-    callbacks: list[Any] = [RichProgressBar()] if has_bar else []
-    average = None
-    if options.ema_decay and options.epochs:
-        from looksay.training.weight_averaging import MovingAverage
-
-        average = MovingAverage(options.ema_decay, warmup=not options.start)
-        callbacks.append(average)
+    if has_bar:
+        callbacks.append(RichProgressBar())
     if options.patience:
         callbacks.append(_EarlyStopping(MONITOR, mode="max", patience=options.patience, check_on_train_epoch_end=False))
-    callbacks += [BestWeights(run, average), record, LastCheckpoint(run)]
+    callbacks.append(LastCheckpoint(run))
     devices, strategy = device_count(options), options.strategy
     parallel = strategy == "ddp" or devices * options.nodes > 1
     return lightning.Trainer(
@@ -93,7 +89,7 @@ def _trainer(options: TrainingOptions, run: Path, record: RunRecord, *, ddp_unus
         num_nodes=options.nodes,
         strategy=DDPStrategy(find_unused_parameters=ddp_unused, timeout=_TIMEOUT) if parallel else strategy,
         use_distributed_sampler=False,
-        precision=build.precision(options.precision),
+        precision=precision(options.precision),
         gradient_clip_val=options.gradient_clip,
         accumulate_grad_batches=options.accumulate,
         reload_dataloaders_every_n_epochs=1,
@@ -112,3 +108,35 @@ class _EarlyStopping(EarlyStopping):
 
     def on_train_start(self, trainer: lightning.Trainer, _: lightning.LightningModule) -> None:
         trainer.should_stop = self.wait_count >= self.patience
+
+
+class MovingAverage(WeightAveraging):
+    """Lightning's weight averaging on the device of training, with a decay that can warm up.
+
+    `warmup` uses ``min(decay, (1 + n) / (10 + n))`` after `n` steps, as TensorFlow's ``ExponentialMovingAverage`` does,
+    so that a random initialisation is soon forgotten.
+    """
+
+    def __init__(self, decay: float, *, warmup: bool) -> None:
+        super().__init__(use_buffers=False, multi_avg_fn=self._update)  # BatchNorm keeps its statistics
+        self._decay, self._warmup = decay, warmup
+
+    def setup(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
+        """Create the average on the device of training, to which the model itself moves only later."""
+        self._device = trainer.strategy.root_device
+        super().setup(trainer, pl_module, stage)
+        if self._average_model is not None:  # torch reads this count at each step, which would wait for a GPU
+            self._average_model.n_averaged = self._average_model.n_averaged.cpu()
+
+    def decay_after(self, steps: int) -> float:
+        """Return the decay after a number of steps."""
+        return min(self._decay, (1 + steps) / (10 + steps)) if self._warmup else self._decay
+
+    def _update(self, averages: Any, weights: Any, _: Tensor | int) -> None:
+        torch._foreach_lerp_(averages, weights, 1 - self.decay_after(self._latest_update_step))
+
+    def weights(self) -> dict[str, Tensor]:
+        """Return the averaged weights of the `CaptionModel`."""
+        if self._average_model is None:
+            raise RuntimeError("there is no average before training starts")
+        return cast("CaptionModule", self._average_model.module).model.state_dict()

@@ -1,8 +1,11 @@
-"""New words for a trained model, initialised by ridge regression from pretrained word vectors."""
+"""New words for a trained model: ImageNet's concepts, and initial weights from pretrained word vectors."""
 
 from __future__ import annotations
 
 import logging
+import re
+from dataclasses import replace
+from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +15,7 @@ from torch import Tensor
 
 from looksay.data import word_vectors
 from looksay.errors import DataError
+from looksay.tagging.concepts import Concept
 from looksay.text.vocabulary import Vocabulary
 
 log = logging.getLogger(__name__)
@@ -73,3 +77,37 @@ def _predict(
     offsets = np.where(new_vectors.any(axis=1, keepdims=True), new_vectors - mean_vector, 0.0)
     predicted: NDArray[np.float64] = mean_row + offsets @ coefficients
     return predicted
+
+
+def read_concepts() -> list[Concept]:
+    """Return the concepts of ``imagenet_concepts.txt``: the nouns by which people call ImageNet's classes."""
+    text = (resources.files("looksay") / "training" / "imagenet_concepts.txt").read_text(encoding="utf-8")
+    group, concepts, parents = "", {}, {}
+    for line in text.splitlines():
+        if not line or line.startswith("#"):
+            continue
+        if heading := re.fullmatch(r"\[(\w+)( !)?\]", line):
+            group = heading[1] if heading[2] else ""
+            continue
+        names, _, classes = line.partition(":")
+        names, _, parent = names.partition("<")
+        words = tuple(word.lstrip("~") for word in names.split())
+        homonyms = tuple(word[1:] for word in names.split() if word.startswith("~"))
+        concept = Concept(words, words, group, tuple(_numbers(classes)), homonyms=homonyms)
+        concepts[concept.name] = concept
+        if parent.strip():
+            parents[concept.name] = parent.strip()
+    for name, parent in parents.items():
+        child, above = concepts[name], concepts[parent]
+        concepts[name] = replace(child, named_by=child.words + above.words)
+        concepts[parent] = replace(above, classes=above.classes + child.classes, named_by=above.named_by + child.words)
+    return list(concepts.values())
+
+
+def _numbers(text: str) -> list[int]:
+    """Return the numbers of ``7 8 83-85``."""
+    numbers: list[int] = []
+    for part in text.split():
+        first, _, last = part.partition("-")
+        numbers += range(int(first), int(last or first) + 1)
+    return numbers

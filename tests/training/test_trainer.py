@@ -10,7 +10,7 @@ from lightning import Trainer
 from test_caption_dataset import setup
 
 from looksay.training.module import CaptionModule
-from looksay.training.weight_averaging import MovingAverage
+from looksay.training.trainer import MovingAverage
 
 
 def test_the_decay_warms_up_after_a_random_initialisation() -> None:

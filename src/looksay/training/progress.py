@@ -1,4 +1,4 @@
-"""Plots of a run's metrics, as PNG."""
+"""What a run shows of its progress after each epoch: curves, and a page of sample captions."""
 
 from __future__ import annotations
 
@@ -6,11 +6,21 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import jinja2
 import numpy as np
+from markupsafe import Markup
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from PIL import Image
 
+from looksay.evaluation.thumbnails import STRIP_STYLE, Thumbnail, attention_strip, data_url
+from looksay.training.caption_dataset import CaptionDataset
+from looksay.types import Caption
+
+_TEMPLATES = jinja2.Environment(
+    loader=jinja2.PackageLoader("looksay.training"), autoescape=True, undefined=jinja2.StrictUndefined
+)
 NOTE = "Dropout and label smoothing count in training only, so validation loss can lie below training loss."
 
 _PANELS = (
@@ -49,3 +59,24 @@ def curves(rows: Sequence[dict[str, Any]], lengths: Mapping[str, Sequence[int]],
         axes.legend()
     figure.supxlabel(NOTE, fontsize="small")
     FigureCanvasAgg(figure).print_figure(file, dpi=110, format="png")
+
+
+def sample_page(dataset: CaptionDataset, captions: Mapping[int, Caption], row: dict[str, Any], file: Path) -> None:
+    """Write a self-contained HTML page of val images with the model's captions and the references.
+
+    `captions` are those to show, by the index of their image: the same images every epoch. `row` has the epoch's
+    metrics.
+    """
+    samples = []
+    for (index, caption), pixels in zip(captions.items(), dataset.pixels(list(captions)), strict=True):
+        image = Thumbnail(data_url(Image.fromarray(pixels)), "1")
+        samples.append({
+            "url": image.url,
+            "caption": caption.text,
+            "references": dataset.records[index].references,
+            "attention": Markup(attention_strip(caption, image)),  # noqa: S704 - it escapes the words itself
+        })  # fmt: skip
+    title = f"Epoch {row['epoch']}: CIDEr-D {100 * row['val_CIDEr-D']:.1f}, BLEU-4 {100 * row['val_BLEU-4']:.1f}"
+    style = Markup(STRIP_STYLE)  # noqa: S704 - a constant
+    html = _TEMPLATES.get_template("samples.html").render(title=title, samples=samples, attention_style=style)
+    file.write_text(html, encoding="utf-8")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from looksay.models.lstm import LSTM
+from looksay.models.layers import LSTM
 
 
 def test_a_step_equals_torch_lstm_cell() -> None:

@@ -10,14 +10,14 @@ import torch
 
 from looksay import RecipeError
 from looksay.models.attention import MultiHeadAttention
+from looksay.models.caption_model import DECODERS, build_decoder
 from looksay.models.decoder import PADDING, Decoder
-from looksay.models.registry import DECODERS, build
-from looksay.models.word_embedding import WordEmbedding
+from looksay.models.layers import WordEmbedding
 
 
 def small(name: str) -> Decoder:
     torch.manual_seed(0)
-    return build(name, 12, WordEmbedding(20, 16, 16, 0.5), 20, size=16, heads=4, dropout=0.5).eval()
+    return build_decoder(name, 12, WordEmbedding(20, 16, 16, 0.5), 20, size=16, heads=4, dropout=0.5).eval()
 
 
 @pytest.mark.parametrize("name", DECODERS)
@@ -92,17 +92,17 @@ def test_errors_name_the_key() -> None:
     with pytest.raises(
         RecipeError, match=r"embedding\.tied=true needs embedding\.size \(8\) equal to decoder\.size \(16\)"
     ):
-        build("merge", 12, words, 20, size=16, heads=4, dropout=0, tied=True)
+        build_decoder("merge", 12, words, 20, size=16, heads=4, dropout=0, tied=True)
     with pytest.raises(RecipeError, match=r"decoder\.name=gru is unknown: use one of merge, .*top-down"):
-        build("gru", 12, words, 20, size=16, heads=4, dropout=0)
+        build_decoder("gru", 12, words, 20, size=16, heads=4, dropout=0)
     with pytest.raises(RecipeError, match=r"decoder\.size=10 is not a multiple of decoder\.heads=4"):
-        build("top-down", 12, words, 20, size=10, heads=4, dropout=0)
+        build_decoder("top-down", 12, words, 20, size=10, heads=4, dropout=0)
 
 
 @pytest.mark.parametrize("name", DECODERS)
 def test_a_tied_embedding_is_the_output_layer(name: str) -> None:
     words = WordEmbedding(20, 16, 16, 0.0)
-    decoder = build(name, 12, words, 20, size=16, heads=4, dropout=0.0, tied=True)
+    decoder = build_decoder(name, 12, words, 20, size=16, heads=4, dropout=0.0, tied=True)
     outputs, _ = decoder(torch.randn(2, 9, 12), torch.zeros(2, 3, dtype=torch.int64))
     decoder.output_head(outputs).sum().backward()
     assert decoder.output_head[-1].weight is words.table.weight
@@ -125,7 +125,7 @@ def test_word_vectors_are_projected_to_the_size_of_the_decoder_and_can_be_frozen
 def test_attention_finds_the_cell_that_matters(name: str) -> None:
     """A decoder trained to name the content of one cell attends to that cell."""
     torch.manual_seed(0)
-    decoder = build(name, 8, WordEmbedding(6, 32, 32, 0.0), 6, size=32, heads=1, dropout=0.0)
+    decoder = build_decoder(name, 8, WordEmbedding(6, 32, 32, 0.0), 6, size=32, heads=1, dropout=0.0)
     optimizer = torch.optim.Adam(decoder.parameters(), 5e-3)
     kind, place = torch.randint(6, (64,)), torch.randint(9, (64,))
     grid = torch.zeros(64, 9, 8)
@@ -170,7 +170,9 @@ def test_tied_words_start_equally_likely(name: str) -> None:
     """Word vectors are larger than the weights of a layer: unscaled, the first loss is dozens, not log(words)."""
     torch.manual_seed(0)
     words, size = 500, 64
-    decoder = build(name, 32, WordEmbedding(words, size, size, 0.0), words, size=size, heads=4, dropout=0.0, tied=True)
+    decoder = build_decoder(
+        name, 32, WordEmbedding(words, size, size, 0.0), words, size=size, heads=4, dropout=0.0, tied=True
+    )
     with torch.no_grad():
         outputs, _ = decoder(torch.randn(2, 9, 32), torch.randint(words, (2, 7)))
         log_probs = decoder.output_head(outputs).log_softmax(dim=-1)
