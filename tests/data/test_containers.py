@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import tarfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow
@@ -19,7 +20,7 @@ from looksay.evaluation import predictions
 BOATS, ALPS = ((EXAMPLES / name).read_bytes() for name in ("boats.jpg", "alps.jpg"))
 
 
-def write_parquet(file: Path, **columns: list[object]) -> Path:
+def write_parquet(file: Path, **columns: Sequence[object]) -> Path:
     file.parent.mkdir(parents=True, exist_ok=True)
     pyarrow.parquet.write_table(pyarrow.table(columns), file)
     return file
