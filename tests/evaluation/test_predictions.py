@@ -79,6 +79,16 @@ def test_the_same_caption_may_occur_twice_but_not_two_captions_of_an_image(tmp_p
         read(tmp_path, "r.json", json.dumps(rows))
 
 
+def test_of_several_captions_that_looksay_wrote_the_best_is_scored(tmp_path: Path) -> None:
+    """``looksay caption --num-captions 2 --format csv`` writes a row for each, the best first."""
+    rows = [
+        "image,caption,log_prob,error,sha256,made_by",
+        *(f"42,{c},-1,,0,looksay-wider@1" for c in "xz"),
+        "7,y,-1,,0,l",
+    ]
+    assert read(tmp_path, "r.csv", "\n".join(rows)).captions == ["x", "y"]
+
+
 def test_unmatched_captions_and_images_are_counted(tmp_path: Path) -> None:
     rows: list[Any] = [{"image_id": number, "caption": "x"} for number in (42, 7, 1000, 1001)]
     matched = read(tmp_path, "r.json", json.dumps(rows), "val")
