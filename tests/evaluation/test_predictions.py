@@ -37,6 +37,8 @@ def read(tmp_path: Path, name: str, text: str, split: str = "all") -> prediction
                     '{"image": "/nowhere/coco/train2014/plain name.jpg", "caption": "y"}\n'),
         ("r.jsonl", '{"image": "../else/COCO_val2014_000000000042.jpg", "caption": "x"}\n'
                     '{"image": "73", "error": "broken"}\n{"image": "7", "caption": "y"}\n'),
+        ("r.json", '[{"image_id": 42.0, "caption": "x"}, {"image_id": "000000000007", "caption": "y"}]'),
+        ("r.csv", "image_id,caption\n42.0,x\n7.0,y\n"),
         ("r.csv", "image,caption,log_prob,error\n42,x,-1,\nplain name.jpg,y,-2,\n73,,,broken\n"),
         ("r.tsv", "image_id\tprediction\n42\tx\n7\ty\n"),
         ("r.txt", "COCO_val2014_000000000042.jpg#0\tx\nplain name.jpg#0\ty\n"),
@@ -111,6 +113,7 @@ def test_unmatched_captions_and_images_are_counted(tmp_path: Path) -> None:
         ("r.json", "[", r"r\.json is not JSON"),
         ("r.json", '[{"image_id": 1, "caption": "x"}]', r"no caption is of an image .*r\.json, \[0\]: 1"),
         ("r.jsonl", '{"image": "42", "captions": ["x", "y"]}', r"r\.jsonl, line 1: 2 captions; keep one caption"),
+        ("r.xlsx", "x", r"r\.xlsx is an Excel workbook"),
         ("r.doc", "x", r"captions are scored from \.csv"),
     ],
 )  # fmt: skip

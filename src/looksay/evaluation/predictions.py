@@ -116,7 +116,7 @@ def _rows(file: Path, column: str) -> Iterator[tuple[str, str, str | None]]:
     """Yield place, image and caption; the caption is None if there is none."""
     if not file.is_file():
         raise DataError(f"{file}: no such file; name the file of captions to score")
-    if file.suffix.lower() not in _SUFFIXES:
+    if file.suffix.lower() not in (*_SUFFIXES, *text_files.SHEETS):
         raise DataError(f"{file}: unknown file type; captions are scored from {', '.join(_SUFFIXES)} files")
     previous = ""
     for row in table_reader.read(file, ReadOptions(caption_column=(column,) if column else ()), PREDICTIONS).rows:
