@@ -20,10 +20,10 @@ from timing import median_seconds, parser, print_row
 from looksay import data
 from looksay.evaluation import predictions
 from looksay.metrics import score
-from looksay.metrics.bleu import Bleu
+from looksay.metrics.bleu import bleu
 from looksay.metrics.cider import CiderD
 from looksay.metrics.ngrams import References
-from looksay.metrics.rouge import RougeL
+from looksay.metrics.rouge import rouge_l
 from looksay.text.tokenizer import tokenize
 
 ROUNDS = 5
@@ -53,8 +53,8 @@ def looksay_scores(references: list[Words], captions: Words) -> None:
     """Score with looksay, from words."""
     reference_ngrams = References(references)
     ngrams = reference_ngrams.count(captions)
-    Bleu(reference_ngrams).scores(ngrams)
-    RougeL(references).image_scores(captions)
+    bleu(ngrams, reference_ngrams)
+    rouge_l(captions, references)
     CiderD(reference_ngrams).image_scores(ngrams)
 
 

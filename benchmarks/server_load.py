@@ -7,13 +7,16 @@ second that it serves to clients that wait for each response), and then sends tw
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import re
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -61,22 +64,39 @@ async def send_at_rate(client: httpx.AsyncClient, rate: float, seconds: float) -
     return list(await asyncio.gather(*tasks))
 
 
-def memory(process: subprocess.Popen[str]) -> int:
+def memory(process: subprocess.Popen[bytes]) -> float:
     """Return the resident memory of a process in MB."""
-    return round(int(Path(f"/proc/{process.pid}/statm").read_text(encoding="ascii").split()[1]) * PAGE / 1e6)
+    return int(Path(f"/proc/{process.pid}/statm").read_text(encoding="ascii").split()[1]) * PAGE / 1e6
 
 
-async def measure(url: str, process: subprocess.Popen[str], seconds: float) -> dict[str, object]:
+@contextlib.contextmanager
+def serving(log: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """Start ``looksay serve`` with its standard error in a file; yield its URL and process once it is ready."""
+    command = [sys.executable, "-m", "looksay", "serve", "--port", "0"]
+    with log.open("wb") as stderr, subprocess.Popen(command, stderr=stderr) as process:
+        try:
+            while not (match := re.search(r"http://\S+:\d+", log.read_text(encoding="utf-8"))):
+                if process.poll() is not None:
+                    raise SystemExit(log.read_text(encoding="utf-8"))
+                time.sleep(0.01)
+            with httpx.Client(transport=httpx.HTTPTransport(retries=20)) as client:
+                client.get(f"{match[0]}/readyz").raise_for_status()
+            yield match[0], process
+        finally:
+            process.terminate()
+
+
+async def measure(url: str, process: subprocess.Popen[bytes], seconds: float) -> dict[str, object]:
     """Measure the capacity, overload the server, and return the results."""
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=100)
     async with httpx.AsyncClient(base_url=url, timeout=60, limits=limits) as client:
         await measure_capacity(client, min(10, seconds))  # warm-up
         capacity = await measure_capacity(client, min(10, seconds))
-        megabytes = [memory(process)]
+        megabytes = [round(memory(process))]
         responses: list[Response] = []
         for _ in range(4):
             responses += await send_at_rate(client, 2 * capacity, seconds / 4)
-            megabytes.append(memory(process))
+            megabytes.append(round(memory(process)))
     served = sorted(response.seconds for response in responses if response.status == 200)
     rejected = [response.seconds for response in responses if response.status == 503]
     return {
@@ -95,26 +115,10 @@ def main() -> None:
     arguments = parser(__doc__)
     arguments.add_argument("--seconds", type=float, default=120)
     seconds = arguments.parse_args().seconds
-    command = [sys.executable, "-m", "looksay", "serve", "--port", "0"]
     start = time.perf_counter()
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr  # noqa: S101
-        match = re.search(r"http://\S+:\d+", process.stderr.readline())
-        url = match[0] if match else ""
-        with httpx.Client(transport=httpx.HTTPTransport(retries=20)) as client:
-            client.get(f"{url}/readyz").raise_for_status()
+    with tempfile.TemporaryDirectory() as folder, serving(Path(folder) / "server.log") as (url, process):
         ready = time.perf_counter() - start
-        log = process.stderr
-
-        async def run() -> dict[str, object]:
-            drain = asyncio.create_task(asyncio.to_thread(log.read))  # a full pipe would stop the server
-            try:
-                return await measure(url, process, seconds)
-            finally:
-                process.terminate()
-                await drain
-
-        print_row(**{"ready, seconds": round(ready, 2)} | asyncio.run(run()))
+        print_row(**{"ready, seconds": round(ready, 2)} | asyncio.run(measure(url, process, seconds)))
 
 
 if __name__ == "__main__":

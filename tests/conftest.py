@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "examples"
 PHOTOS = ("alps.jpg", "astronaut.jpg", "boats.jpg", "photographer.png")
-SAID = {
+REFERENCES = {
     "astronaut.jpg": "a smiling woman in an orange suit stands before a flag",
     "boats.jpg": "two wooden boats lie in the harbour of a small town",
     "alps.jpg": "the valley's dark firs stand below high , bright mountains",
@@ -35,7 +35,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 @pytest.fixture(scope="session")
 def flickr8k() -> Path:
-    """Flickr8k, where ``LOOKSAY_FLICKR8K`` says or in ``../shared``; its images cannot be part of this project."""
+    """Flickr8k, in ``$LOOKSAY_FLICKR8K`` or ``../shared``; its images cannot be part of this project."""
     folder = Path(os.environ.get("LOOKSAY_FLICKR8K", ROOT.parent / "shared" / "data" / "flickr8k"))
     if not folder.is_dir():
         pytest.skip(f"Flickr8k is not in {folder}; set LOOKSAY_FLICKR8K=DIR")
@@ -56,7 +56,7 @@ def write_flickr8k(folder: Path) -> Path:
     for photo in PHOTOS:
         for name in (f"val-{photo}", *(name for name in train if name.endswith(photo))):
             shutil.copy(EXAMPLES / photo, folder / "Images" / name)
-            tokens += [f"{name}#{number}\t{SAID[photo]}" for number in range(2)]
+            tokens += [f"{name}#{number}\t{REFERENCES[photo]}" for number in range(2)]
     (folder / "Flickr8k.token.txt").write_text("\n".join(tokens) + "\n", encoding="utf-8")
     (folder / "Flickr_8k.trainImages.txt").write_text("\n".join(train) + "\n", encoding="utf-8")
     (folder / "Flickr_8k.devImages.txt").write_text("\n".join(f"val-{p}" for p in PHOTOS) + "\n", encoding="utf-8")
@@ -85,7 +85,7 @@ def small_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def small_run(small_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run that has learned four photos by heart."""
+    """A run that is overfitted to four photos."""
     from looksay.training import recipe_file, run
 
     folder = tmp_path_factory.mktemp("runs")

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import io
+import os
+import re
+import struct
+import sys
 import warnings
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +18,7 @@ import pytest
 from conftest import EXAMPLES
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import ExifTags, Image, ImageCms
+from PIL import ExifTags, Image, ImageCms, ImageFile
 
 from looksay import ImageError, images
 from looksay.types import ImageSpec
@@ -231,7 +236,7 @@ def test_a_large_jpeg_is_decoded_at_a_smaller_size_with_nearly_the_same_result(o
     large.save(file, "JPEG", quality=90, exif=exif)
     spec = ImageSpec(size=240)
     whole, small = images.read(file.getvalue()), images.read(file.getvalue(), least=spec.size)
-    assert sorted(small.size) == [500, 667]  # a quarter; an eighth would leave 250
+    assert sorted(small.size) == [1000, 1334]  # a half; a quarter would leave 500, less than three times 240
     assert (whole.width > whole.height) == (small.width > small.height)
     differences = np.abs(images.resize(whole, spec).astype(int) - images.resize(small, spec))
     assert differences.mean() < 0.5
@@ -263,6 +268,62 @@ def test_errors_name_the_file_and_what_is_wrong(tmp_path: Path) -> None:
     ):
         with pytest.raises(ImageError, match="array of shape"):
             images.read(array)
+
+
+def chunk(kind: bytes, body: bytes, crc: int | None = None) -> bytes:
+    return (
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body) if crc is None else crc)
+    )
+
+
+@pytest.mark.parametrize("ancillary", [
+    chunk(b"zTXt", b"workflow\0\0" + zlib.compress(bytes(2_000_000))),
+    chunk(b"iTXt", b"workflow\0\1\0\0\0" + zlib.compress(bytes(2_000_000))),
+    chunk(b"iCCP", b"icc\0\0" + zlib.compress(bytes(1_200_000), 0)),
+    chunk(b"tEXt", b"a\0bcd", crc=0),
+    chunk(b"eXIf", b"not exif"),
+], ids=["large text", "large international text", "large profile", "wrong CRC", "broken EXIF"])  # fmt: skip
+@pytest.mark.filterwarnings("ignore")
+def test_what_stands_beside_the_pixels_keeps_no_png_from_being_read(ancillary: bytes) -> None:
+    with Image.open(EXAMPLES / "boats.jpg") as photo:
+        png = encoded(photo, "PNG")
+    first, end = png.index(b"IDAT") - 4, len(png) - 12
+    for place in (first, end):
+        pixels = np.asarray(images.read(png[:place] + ancillary + png[place:]))
+        np.testing.assert_array_equal(pixels, np.asarray(images.read(png)))
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "BMP"])
+def test_a_file_without_its_end_is_read_and_a_stump_is_refused(kind: str) -> None:
+    with Image.open(EXAMPLES / "boats.jpg") as photo:
+        data = encoded(photo, kind)
+    whole = np.asarray(images.read(data)).astype(int)
+    for missing in (2, 12):
+        assert np.abs(np.asarray(images.read(data[:-missing])) - whole).mean() < 1
+    with pytest.raises(ImageError, match=r"truncated|not an image"):
+        images.read(data[:700])
+    assert not ImageFile.LOAD_TRUNCATED_IMAGES  # other users of Pillow in the process keep its checks
+
+
+def test_heic_is_read_with_the_extra_and_named_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    pillow_heif = pytest.importorskip("pillow_heif")
+    memory = io.BytesIO()
+    with Image.open(EXAMPLES / "boats.jpg") as photo:
+        pillow_heif.from_pillow(photo).save(memory)
+        pixels = np.asarray(photo.convert("RGB")).astype(int)
+    assert np.abs(np.asarray(images.read(memory.getvalue())) - pixels).mean() < 4
+    images._register_heif.cache_clear()
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    with pytest.raises(ImageError, match=re.escape('pip install "looksay[heic]"')):
+        images.read(memory.getvalue())
+
+
+def test_a_file_that_cannot_be_rewound_is_read() -> None:
+    reader, writer = os.pipe()
+    with os.fdopen(writer, "wb") as stream:
+        stream.write(encoded(Image.new("RGB", (20, 10), ORANGE), "PNG"))
+    with os.fdopen(reader, "rb") as stream:
+        assert images.read(stream).size == (20, 10)
 
 
 def test_a_decompression_bomb_is_refused_before_it_is_decoded() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import nbformat
 import pytest
-from conftest import EXAMPLES, PHOTOS, ROOT, SAID, TINY
+from conftest import EXAMPLES, PHOTOS, REFERENCES, ROOT, TINY
 from nbclient import NotebookClient
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -70,7 +70,7 @@ def test_your_csv(tmp_path: Path) -> None:
         for part in ("train", "val"):
             for photo in PHOTOS:
                 shutil.copy(EXAMPLES / photo, tmp_path / "photos" / f"{part}-{photo}")
-                writer.writerow([f"photos/{part}-{photo}", SAID[photo], part])
+                writer.writerow([f"photos/{part}-{photo}", REFERENCES[photo], part])
     columns = {"image": "photo", "caption": "alt", "split": "part"}
     outputs = run("4-your-csv", tmp_path, TABLE="products.csv", COLUMNS=columns, CHANGES=SMALL)
     assert "{'train': 4, 'val': 4} images" in join_text(outputs)

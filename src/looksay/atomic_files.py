@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import socket
 import sys
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ def replacing(file: Path, *, durable: bool = False) -> Iterator[Path]:
 
     With `durable`, the data is flushed to the disk before, for files of which the user may have no other copy.
     """
+    file = Path(os.path.realpath(file))  # a symbolic link is kept
     file.parent.mkdir(parents=True, exist_ok=True)
     temporary = file.with_name(f".{socket.gethostname()}-{os.getpid()}-{file.name}")
     try:
@@ -29,6 +31,22 @@ def replacing(file: Path, *, durable: bool = False) -> Iterator[Path]:
         temporary.replace(file)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def copy_attributes(source: Path, target: Path, *, times: bool) -> None:
+    """Give a file the owner, group, mode, extended attributes and, if wanted, the times of another one.
+
+    Raises `PermissionError` if the owner or group cannot be kept.
+    """
+    old, new = source.stat(), target.stat()
+    if (old.st_uid, old.st_gid) != (new.st_uid, new.st_gid):
+        try:
+            os.chown(target, old.st_uid, old.st_gid)
+        except PermissionError as error:
+            raise PermissionError(error.errno, "its owner and group could not be kept") from error
+    shutil.copystat(source, target)
+    if not times:
+        os.utime(target)
 
 
 def sweep(folder: Path) -> None:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import functools
 import math
-import os
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import fields, replace
 from itertools import chain, islice, repeat
@@ -24,7 +23,8 @@ from looksay.decoding.state import DecoderState, Hypothesis, Tokens
 from looksay.errors import BundleError, ImageError, OptionError
 from looksay.images import ImageSource
 from looksay.runtime.bundle import DEFAULT, SHIPPED, TAGS, Bundle
-from looksay.runtime.onnx_model import SCORES, Arrays, OnnxModel
+from looksay.runtime.onnx_model import SCORES, Arrays, OnnxModel, available_cores
+from looksay.tagging.concepts import decode_with_mentions
 from looksay.types import Caption, Device
 
 _MAX_WORKERS = 8  # each needs memory for a batch, and more would wait for Python's lock
@@ -50,7 +50,7 @@ class Captioner:
                     f"{other.folder.name} has another vocabulary than {bundle.folder.name}; train both on the same "
                     "captions, with the same vocabulary.min_count"
                 )
-        self._threads, self._device = threads or os.cpu_count() or 1, device
+        self._threads, self._device = threads or available_cores(), device
         self._models = [OnnxModel(one, threads, f"{index}.", device) for index, one in enumerate((bundle, *others))]
         if bundle.tags and self._models[0].classes < bundle.tags.classes:
             raise BundleError(f"{bundle.folder}: {TAGS} has classes that the encoder does not return; export it again")
@@ -233,16 +233,23 @@ class Captioner:
         vocabulary, table = self.bundle.vocabulary, self.bundle.tags
         if table is None:
             return decode(self.step, state, options, vocabulary)
-        from looksay.tagging.mention_decoding import decode_with_mentions
-
         probabilities = table.probabilities(state.memory[_CLASS_SCORES])
         return decode_with_mentions(self.step, state, options, vocabulary, table, probabilities)
 
     def generate(
-        self, prepared: Sequence[Prepared], options: DecodingOptions, *, attention: bool = False
+        self,
+        prepared: Sequence[Prepared],
+        options: DecodingOptions,
+        *,
+        attention: bool = False,
+        on_encoded: Callable[[], None] = lambda: None,
     ) -> list[list[Caption]]:
-        """Caption a batch of prepared images: for each, its `num_captions` captions, the best first."""
+        """Caption a batch of prepared images: for each, its `num_captions` captions, the best first.
+
+        `on_encoded` is called between encoding and decoding, to time them.
+        """
         state = self.encode(prepared)
+        on_encoded()
         hypotheses = self.decode(state, options)
         maps = iter(self._attention_maps(state, hypotheses)) if attention else repeat(None)
         table, vocabulary = self.bundle.tags, self.bundle.vocabulary

@@ -35,7 +35,7 @@ def test_bench_prints_latency_rates_and_the_best_setting(tmp_path: Path) -> None
     assert row
     best = max(map(float, row.groups()))
     assert f"Best: {best} images a second, with 1 thread and batches of" in result.stdout
-    assert result.stdout.rstrip().endswith(("hours.", "minutes.", "days."))
+    assert result.stdout.rstrip().endswith(" hours.")
 
 
 def test_bench_without_paths_draws_an_image_and_unreadable_images_are_an_error(tmp_path: Path) -> None:
@@ -46,12 +46,13 @@ def test_bench_without_paths_draws_an_image_and_unreadable_images_are_an_error(t
     assert "can be read" in result.stderr
 
 
-def test_latency_is_the_sum_of_its_parts() -> None:
+def test_every_part_of_the_latency_of_each_image_is_measured() -> None:
     captioner = looksay.load()
-    latency = benchmark.latency(captioner, [EXAMPLES / "boats.jpg", EXAMPLES / "alps.jpg"], captioner.options({}), 0.0)
-    assert latency.images == 2
-    assert latency.whole[0] == pytest.approx(sum(times[0] for times in latency.parts.values()), rel=0.5)
-    assert latency.words > 3
+    sources = [EXAMPLES / "boats.jpg", EXAMPLES / "alps.jpg"]
+    times, words = benchmark.latency(captioner, sources, captioner.options({}), 0.0)
+    assert times.shape == (2, len(benchmark.PARTS))
+    assert (times > 0).all()
+    assert words > 3
 
 
 @pytest.mark.parametrize("device", ["cuda", "coreml", "directml", "openvino"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from click.testing import CliRunner
 
@@ -21,6 +23,35 @@ def test_every_command_has_help_with_examples(command: str) -> None:
     assert result.exit_code == 0
     assert f"\n  looksay {command}" in result.output
     assert "\\b" not in result.output
+
+
+@pytest.mark.parametrize("command", ["caption", "data", "evaluate", "score", "bench", "compare", "export"])
+def test_every_command_hints_at_how_to_name_a_file_that_begins_with_a_dash(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "-dash.jpg").touch()
+    result = CliRunner().invoke(main, [command, "-dash.jpg"])
+    assert result.exit_code == 2
+    assert result.stderr.startswith("looksay: No such option '-d'.")
+    assert result.stderr.endswith("To name the file -dash.jpg, write ./-dash.jpg, or -- before the paths.\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nothing"], "there is no command and no image 'nothing'; see looksay --help"),
+        (["score"], "Missing argument 'PREDICTIONS'. See main score --help."),
+        (["caption", "x.jpg", "--num-beams", "0"], "Invalid value for '--num-beams': 0 is not in the range 1<=x<=100."),
+        (["evaluate", "default", "--data", "none"], "none: no such folder or file; name the data set"),
+        (["models", "pull", "owner"], "'owner' is not a hub id: use owner/name"),
+    ],
+)
+def test_an_error_of_any_kind_is_one_line_after_the_programs_name(arguments: list[str], message: str) -> None:
+    result = CliRunner().invoke(main, arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith(f"looksay: {message}")
+    assert len(result.stderr.splitlines()) == 1
 
 
 def test_version_is_that_of_the_package() -> None:

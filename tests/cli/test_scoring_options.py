@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from conftest import SAID
+from conftest import REFERENCES
 
 from looksay import data
 from looksay.cli.main import main
@@ -48,7 +49,7 @@ def test_evaluate_prints_a_table_and_writes_scores_and_a_page(small_data: Path, 
     assert not re.findall(r"(?:src|href)=\"(?!data:)", page)  # self-contained
     assert page.count("<img ") >= 4
     assert "--image: url('data:image/jpeg" in page
-    assert all(re.sub("['’].*", "", caption)[:20] in page for caption in SAID.values())
+    assert all(re.sub("['’].*", "", caption)[:20] in page for caption in REFERENCES.values())
 
     again = run("score", "report/captions.jsonl", "--references", small_data, "--split", "val", "--no-meteor")
     assert next(row for row in again.stdout.splitlines() if row.startswith("captions ")) == line
@@ -104,6 +105,20 @@ def test_score_needs_no_images(tmp_path: Path) -> None:
     assert "no image" in Path("r/report.html").read_text(encoding="utf-8")
 
 
+def test_the_files_are_written_even_if_the_table_is_not_read_to_its_end(tmp_path: Path) -> None:
+    """As in ``looksay score … --report r | head -1``, after hours of captioning."""
+    (tmp_path / "refs.csv").write_text("image,caption\na.jpg,a dog\nb.jpg,a cat\n", encoding="utf-8")
+    arguments = ["score", "refs.csv", "--references", "refs.csv", "--no-meteor", "--report", "r"]
+    reader, writer = os.pipe()
+    os.close(reader)
+    result = subprocess.run(
+        [sys.executable, "-m", "looksay", *arguments], check=False, stdout=writer, stderr=subprocess.PIPE, text=True
+    )
+    os.close(writer)
+    assert sorted(file.name for file in Path("r").iterdir()) == ["captions.jsonl", "report.html", "scores.json"]
+    assert "Traceback" not in result.stderr
+
+
 def test_cider_d_of_one_image_is_reported_as_undefined(tmp_path: Path) -> None:
     (tmp_path / "refs.csv").write_text("image,caption\na.jpg,a dog\na.jpg,the dog\n", encoding="utf-8")
     (tmp_path / "captions.csv").write_text("image,caption\na.jpg,a dog\n", encoding="utf-8")
@@ -150,7 +165,7 @@ def test_without_pycocoevalcap_meteor_is_left_out_with_a_warning_and_is_an_error
         (["score", "none.json", "--references", "refs.csv"], "none.json: no such file"),
         (["score", "refs.csv", "--references", "refs.csv", "--split", "dev"], "has no dev split; it has train"),
         (["score", "refs.csv", "--references", "refs.csv", "--output", "no/s.json"], "folder no does not exist"),
-        (["score", "refs.csv", "--references", "refs.csv", "--report", "refs.csv/r"], "refs.csv/r cannot be created"),
+        (["score", "refs.csv", "--references", "refs.csv", "--report", "refs.csv/r"], "refs.csv/r cannot be written"),
         (["data", "refs.csv", "--image-column", "x"], "refs.csv has no column 'x'; it has image, caption"),
     ],
 )

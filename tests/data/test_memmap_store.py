@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +13,7 @@ import numpy as np
 import pytest
 
 from looksay.data import memmap_store
-from looksay.data.memmap_store import Problems, Rows, Shards, new_rows, wait_for
+from looksay.data.memmap_store import Problems, Rows, Shards
 from looksay.errors import DataError
 
 
@@ -44,50 +46,44 @@ def test_an_interrupted_build_resumes(tmp_path: Path) -> None:
         Shards(tmp_path / "rows", 10, (3,), np.uint8, broken_in_the_second, "")
     first = tmp_path / "rows" / "00000.npy"
     written = first.stat().st_mtime_ns
-    assert [file.name for file in (tmp_path / "rows").iterdir()] == [first.name]
+    assert list((tmp_path / "rows").glob("[!.]*")) == [first]
     rows = Shards(tmp_path / "rows", 10, (3,), np.uint8, fill, "")
     assert rows[9].tolist() == [9, 9, 9]
     assert first.stat().st_mtime_ns == written
 
 
-@pytest.fixture
-def _not_the_writer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LOCAL_RANK", "1")
+def test_one_process_writes_and_the_others_wait_for_it(tmp_path: Path) -> None:
+    writers = []
 
+    def slow_fill(indices: range, rows: Rows, done: Callable[[int], None]) -> Problems:
+        writers.append(indices)
+        time.sleep(0.2)
+        return fill(indices, rows, done)
 
-def never(*_: object) -> Problems:
-    raise AssertionError("two processes write")
-
-
-@pytest.mark.usefixtures("_not_the_writer")
-def test_other_processes_wait_for_the_writer(tmp_path: Path) -> None:
-    built = tmp_path / "built"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LOCAL_RANK", "0")
-        Shards(built, 10, (3,), np.uint8, fill, "")
     with ThreadPoolExecutor() as pool:
-        waiting = pool.submit(Shards, tmp_path / "rows", 10, (3,), np.uint8, never, "")
-        time.sleep(0.3)
+        stores = [pool.submit(Shards, tmp_path / "rows", 10, (3,), np.uint8, slow_fill, "") for _ in range(3)]
+        assert [store.result(timeout=60)[7].tolist() for store in stores] == [[7, 7, 7]] * 3
+    assert writers == [range(4), range(4, 8), range(8, 10)]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
+def test_a_waiting_process_continues_when_the_writer_is_killed(tmp_path: Path) -> None:
+    code = (
+        "import sys, time; from pathlib import Path; from looksay.data.memmap_store import write_once\n"
+        "write_once([Path(sys.argv[1])], lambda _: (print('writing', flush=True), time.sleep(600)))"
+    )
+    file = tmp_path / "rows" / "00000.npy"
+    with (
+        subprocess.Popen([sys.executable, "-c", code, str(file)], stdout=subprocess.PIPE) as writer,
+        ThreadPoolExecutor() as pool,
+    ):
+        assert writer.stdout
+        assert writer.stdout.readline() == b"writing\n"
+        waiting = pool.submit(Shards, tmp_path / "rows", 2, (3,), np.uint8, fill, "")
+        time.sleep(0.2)
         assert not waiting.done()
-        built.rename(tmp_path / "rows")
-        assert waiting.result(timeout=60)[7].tolist() == [7, 7, 7]
-
-
-@pytest.mark.usefixtures("_not_the_writer")
-def test_a_writer_without_a_sign_of_life_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memmap_store, "WAIT_LIMIT", 0.2)
-    with pytest.raises(DataError, match=r"00000\.npy was not written: .* gave no sign of life for 0 seconds"):
-        Shards(tmp_path / "rows", 10, (3,), np.uint8, never, "")
-
-
-def test_a_slow_writer_shows_that_it_is_alive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memmap_store, "_HEARTBEAT", 0.05)
-    with ThreadPoolExecutor() as pool, new_rows(tmp_path / "rows.npy", np.dtype(np.uint8), (4,)) as rows:
-        waiting = pool.submit(wait_for, tmp_path / "rows.npy", 0.5)
-        time.sleep(1.2)
-        assert not waiting.done()
-        rows[:] = 1
-    waiting.result()
+        writer.kill()
+        assert waiting.result(timeout=60)[1].tolist() == [1, 1, 1]
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux")
@@ -95,4 +91,4 @@ def test_a_full_disk_is_reported_before_rows_are_computed(tmp_path: Path, monkey
     monkeypatch.setattr(memmap_store, "SHARD", 2**62)
     with pytest.raises(DataError, match=r"cannot be written: .*; use another folder with data\.cache=DIR"):
         Shards(tmp_path / "rows", 2**20, (2**20, 2**10), np.uint8, lambda *_: pytest.fail("computed"), "")
-    assert not list((tmp_path / "rows").iterdir())
+    assert not list((tmp_path / "rows").glob("[!.]*"))

@@ -10,7 +10,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
-from conftest import EXAMPLES, PHOTOS, SAID
+from conftest import EXAMPLES, PHOTOS, REFERENCES
 
 import looksay
 from looksay import DataError, OptionError, data, evaluation
@@ -48,7 +48,7 @@ def test_unreadable_images_are_named_and_not_scored(captioner: Captioner, tmp_pa
     shutil.copytree(EXAMPLES, tmp_path, dirs_exist_ok=True)
     (tmp_path / "broken.jpg").write_bytes(b"broken")
     rows = [
-        {"image": name, "captions": [SAID.get(name, "x"), "a photo"], "split": "val"}
+        {"image": name, "captions": [REFERENCES.get(name, "x"), "a photo"], "split": "val"}
         for name in (*PHOTOS, "broken.jpg")
     ]
     (tmp_path / "data.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")

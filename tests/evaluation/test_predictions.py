@@ -51,8 +51,30 @@ def test_images_are_matched_by_path_name_stem_or_number(tmp_path: Path, name: st
     assert matched.problems[-1] == "images of the split without a caption, not scored: 1 of 3"
 
 
+def test_accents_are_matched_however_they_are_written(tmp_path: Path) -> None:
+    """macOS decomposes the letters of file names."""
+    composed, decomposed = "caf\N{LATIN SMALL LETTER E WITH ACUTE}.jpg", "cafe\N{COMBINING ACUTE ACCENT}.jpg"
+    for own, other in ((composed, decomposed), (decomposed, composed)):
+        dataset = Dataset(FOLDER, "table", (Record(FOLDER / own, ("a dog",), "val"),))
+        (tmp_path / "r.json").write_text(json.dumps({other: "x"}), encoding="utf-8")
+        assert predictions.read(tmp_path / "r.json", dataset, "val").captions == ["x"]
+
+
 def test_an_empty_caption_is_scored_as_one(tmp_path: Path) -> None:
     assert read(tmp_path, "r.csv", 'image,caption\n42,""\n').captions == [""]
+
+
+def test_the_same_caption_may_occur_twice_but_not_two_captions_of_an_image(tmp_path: Path) -> None:
+    """Evaluation on several devices pads the last batch, so that some images are captioned twice."""
+    rows: list[dict[str, Any]] = [
+        {"image_id": 42, "caption": "x"},
+        {"image_id": 73, "caption": "y"},
+        {"image_id": "42", "caption": "x"},
+    ]
+    assert read(tmp_path, "r.json", json.dumps(rows)).captions == ["x", "y"]
+    rows[2]["caption"] = "z"
+    with pytest.raises(DataError, match=r"42 has a second caption; keep one"):
+        read(tmp_path, "r.json", json.dumps(rows))
 
 
 def test_unmatched_captions_and_images_are_counted(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from click.testing import CliRunner
-from conftest import EXAMPLES, PHOTOS, ROOT, SAID, TINY, write_flickr8k
+from conftest import EXAMPLES, PHOTOS, REFERENCES, ROOT, TINY, write_flickr8k
 from torch import nn
 
 import looksay
@@ -21,7 +21,7 @@ from looksay.runtime.bundle import Bundle
 from looksay.text.tokenizer import tokenize
 from looksay.training import build, run, run_loader
 
-EXPECTED = {photo: tokenize(caption) for photo, caption in SAID.items()}
+EXPECTED = {photo: tokenize(caption) for photo, caption in REFERENCES.items()}
 
 
 @pytest.mark.parametrize("num_beams", [1, 3])
@@ -51,7 +51,7 @@ def test_the_bundle_names_no_file_of_the_machine_that_exported_it(small_bundle: 
             assert trace not in file.read_bytes(), file.name
 
 
-def test_the_coco_karpathy_have_the_documented_keys(small_bundle: Path) -> None:
+def test_the_json_files_have_the_documented_keys(small_bundle: Path) -> None:
     model = json.loads((small_bundle / "model.json").read_text(encoding="utf-8"))
     assert model["format"] == 3
     assert model["image"]["resize"] == "squash"
@@ -108,6 +108,10 @@ def test_the_command_takes_one_data_set_and_further_ones_by_name(
     ((folders, options),) = calls
     assert folders == (Path("runs/first"), Path("model"))
     assert options == {"int8": True, "data_folder": Path("photos"), "mixture_folders": {"coco": Path("more/coco")}}
+    (tmp_path / "a=b").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert CliRunner().invoke(command, ["run", "model", "--data", "a=b", "--data", "c=d"]).exit_code == 0
+    assert calls[-1][1] == {"int8": False, "data_folder": Path("a=b"), "mixture_folders": {"c": Path("d")}}
     result = CliRunner().invoke(command, [*arguments, "--data", "others"])
     assert result.exit_code == 2
     assert "use NAME=PATH" in result.output

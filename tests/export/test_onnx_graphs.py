@@ -10,6 +10,7 @@ import torch
 from conftest import EXAMPLES, PHOTOS, ROOT, TINY
 
 from looksay.captioner import Captioner
+from looksay.data import Record
 from looksay.export import onnx_graphs, parity
 from looksay.export.onnx_graphs import DecoderStep, EncoderGraph
 from looksay.models.caption_model import DECODERS, CaptionModel
@@ -67,7 +68,7 @@ def test_exported_graphs_generate_the_same_captions(name: str, features: str, tm
     VOCABULARY.save(tmp_path / bundle.VOCABULARY)
     bundle.seal(tmp_path, spec)
     captioner = Captioner(Bundle.open(tmp_path))
-    result = parity.compare(model, captioner, [EXAMPLES / photo for photo in PHOTOS])
+    result = parity.compare(model, captioner, [Record(EXAMPLES / photo, (), "val") for photo in PHOTOS])
     assert (result.same, result.images) == (4, 4)
     assert result.first_step < 1e-4
     attention = captioner(EXAMPLES / "boats.jpg", attention=True).attention

@@ -1,165 +1,122 @@
-"""XMP metadata: a caption is written, and everything else in the file is kept."""
+"""XMP packets: captions are found in every form that RDF allows, and everything else stays as it is."""
 
 from __future__ import annotations
 
-import io
-import shutil
-from pathlib import Path
+import re
+from xml.etree import ElementTree
 
 import pytest
-from click.testing import CliRunner
-from conftest import EXAMPLES, PHOTOS
-from PIL import Image
+from image_files import DC, MINE, RDF, described, packet
 
-from looksay.cli.main import main
-from looksay.errors import ImageError
 from looksay.jobs import xmp
 
 TEXT = "two boats & a <lake>, é 日"
-EXISTING = (
-    b'<?xpacket begin="" id="W5M0MpCehiHzreSzNTczkc9d"?><x:xmpmeta xmlns:x="adobe:ns:meta/">'
-    b'<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#" xmlns:xmp="http://ns.adobe.com/xap/1.0/">'
-    b'<rdf:Description rdf:about="" xmp:Rating="4"><xmp:Label>mine</xmp:Label></rdf:Description>'
-    b'</rdf:RDF></x:xmpmeta><?xpacket end="w"?>'
-)
+ALT = 'xmlns:i="http://iptc.org/std/Iptc4xmpCore/1.0/xmlns/"'
+TIFF = 'xmlns:tiff="http://ns.adobe.com/tiff/1.0/"'
+ADDED = re.compile(rb"<(dc:description|Iptc4xmpCore:AltTextAccessibility) xmlns.*?</\1>")
 
-ATTRIBUTE = b'<!-- a comment --><rdf:Description xmlns:dc="http://purl.org/dc/elements/1.1/" dc:description="my own" '
-DEEP = (
-    EXISTING[: EXISTING.index(b"<xmp:Label>")]
-    + b"<a>" * 5000
-    + b"</a>" * 5000
-    + EXISTING[EXISTING.index(b"<xmp:Label>") :]
-)
-DEEP = DEEP.ljust(42_000)
-
-
-def write_image(tmp_path: Path, kind: str, xmp: bytes | None = None) -> Path:
-    """Write a small image with EXIF and a colour profile; return its path."""
-    photo = Image.open(EXAMPLES / "boats.jpg").resize((64, 48))
-    exif = Image.Exif()
-    exif[0x010E] = "my description"
-    path = tmp_path / f"photo.{kind}"
-    photo.save(path, exif=exif, icc_profile=b"profile" * 50)
-    if xmp:  # the first segment of the file, as some cameras have it
-        body = b"http://ns.adobe.com/xap/1.0/\0" + xmp
-        path.write_bytes(b"\xff\xd8\xff\xe1" + (len(body) + 2).to_bytes(2, "big") + body + path.read_bytes()[2:])
-    return path
-
-
-def read_xmp(path: Path) -> str:
-    with Image.open(path) as image:
-        packet = image.info.get("xmp") or image.info["XML:com.adobe.xmp"]
-    return packet.decode() if isinstance(packet, bytes) else str(packet)
-
-
-def without_xmp(data: bytes) -> bytes:
-    """Cut the packet out by hand: a JPEG segment or a PNG chunk."""
-    if data.startswith(b"\xff\xd8"):
-        start = data.index(b"http://ns.adobe.com/xap/1.0/\0") - 4
-        return data[:start] + data[start + 2 + int.from_bytes(data[start + 2 : start + 4], "big") :]
-    start = data.index(b"iTXtXML:com.adobe.xmp") - 4
-    return data[:start] + data[start + 12 + int.from_bytes(data[start : start + 4], "big") :]
+HELD = {
+    "element": described(),
+    "attribute": packet(f'dc:description="{MINE}"'),
+    "attribute in single quotes, after one that looks like it": packet(
+        f"""dc:title=' dc:description="no"'\n dc:description = '{MINE}'"""
+    ),
+    "alt text": packet(f'{ALT} i:AltTextAccessibility="{MINE}"'),
+    "plain text": packet(inner=f"<dc:description>{MINE}</dc:description>"),
+    "another language": packet(
+        inner=f'<dc:description><rdf:Alt><rdf:li xml:lang="x-default"/><rdf:li xml:lang="fr">{MINE}</rdf:li></rdf:Alt>'
+        "</dc:description>"
+    ),
+    "structure": packet(
+        inner=f'<dc:description rdf:parseType="Resource"><rdf:value>{MINE}</rdf:value></dc:description>'
+    ),
+    "structure in the short form": packet(inner=f'<dc:description rdf:value="{MINE}"/>'),
+    "other prefixes": described()
+    .replace(b"dc:", b"a:")
+    .replace(b":dc=", b":a=")
+    .replace(b"rdf:", b"b:")
+    .replace(b":rdf=", b":b="),
+    "default namespace": re.sub(rb"(</?| )rdf:", rb"\1", described()).replace(b":rdf=", b"="),
+    "second rdf:Description": packet(more=f'<rdf:Description rdf:about="" {DC} dc:description="{MINE}"/>'),
+    "no x:xmpmeta": re.sub(rb"</?x:xmpmeta.*?>", b"", described()),
+}
+KEPT = {
+    "as Adobe writes it": b'\xef\xbb\xbf<?xpacket begin="" id="W5M0MpCehiHzreSzNTczkc9d"?>\n'
+    + packet('xmlns:xmp="http://ns.adobe.com/xap/1.0/" xmp:Rating="4"', "<!-- mine --><xmp:Label>a &amp; b</xmp:Label>")
+    + b'\n<?xpacket end="r"?>\n',
+    "empty rdf:Description": packet().replace(b"></rdf:Description>", b"/>"),
+    "extended": packet('xmlns:n="http://ns.adobe.com/xmp/note/" n:HasExtendedXMP="5740B4AB4292ABB7BDCE0639415FA33F"'),
+    "numbered prefix": packet('xmlns:ns1="mine:" ns1:a="1" xmlns:ns2="mine:" ns2:b="2"'),
+    "zero bytes at the end": packet() + b"\0\0",
+}
 
 
-@pytest.mark.parametrize("kind", ["jpg", "png"])
-def test_only_the_caption_is_added(kind: str, tmp_path: Path) -> None:
-    path = write_image(tmp_path, kind)
-    before = path.read_bytes()
-    path.chmod(0o640)
-    assert xmp.write(path, TEXT)
-    after = path.read_bytes()
-    assert without_xmp(after) == before
-    assert path.stat().st_mode & 0o777 == 0o640
-    assert read_xmp(path).count("two boats &amp; a &lt;lake&gt;, é 日") == 2
-    Image.open(path).load()
-    assert not xmp.write(path, "something else")
-    assert path.read_bytes() == after
-    assert xmp.write(path, "something else", overwrite=True)
-    assert without_xmp(path.read_bytes()) == before
-    assert read_xmp(path).count("something else") == 2
-    assert "boats" not in read_xmp(path)
+def values(packet: bytes) -> list[str]:
+    """Return the description and the alt text as another parser reads them."""
+    root = ElementTree.fromstring(packet.strip(b"\0"))
+    names = (
+        "{http://purl.org/dc/elements/1.1/}description",
+        "{http://iptc.org/std/Iptc4xmpCore/1.0/xmlns/}AltTextAccessibility",
+    )
+    return ["".join(element.itertext()) for name in names for element in root.iter(name)]
 
 
-def test_existing_xmp_is_kept(tmp_path: Path) -> None:
-    path = write_image(tmp_path, "jpg", EXISTING)
-    before = without_xmp(path.read_bytes())
-    assert xmp.write(path, TEXT)
-    assert without_xmp(path.read_bytes()) == before
-    assert 'xmp:Rating="4"' in read_xmp(path)
-    assert "<xmp:Label>mine</xmp:Label>" in read_xmp(path)
-    assert "two boats" in read_xmp(path)
+@pytest.mark.parametrize("held", HELD.values(), ids=HELD)
+def test_a_caption_in_any_form_is_found_and_replaced_by_one(held: bytes) -> None:
+    assert MINE in [text.strip() for text in xmp.captions(held)]
+    new = xmp.with_caption(held, TEXT)
+    assert MINE.encode() not in new
+    assert values(new) == [TEXT, TEXT]
+    assert xmp.captions(new) == [TEXT, TEXT]
 
 
-def test_a_description_in_an_attribute_is_kept_or_replaced(tmp_path: Path) -> None:
-    path = write_image(tmp_path, "jpg", EXISTING.replace(b"<rdf:Description ", ATTRIBUTE))
-    before = path.read_bytes()
-    assert not xmp.write(path, TEXT)
-    assert path.read_bytes() == before
-    assert xmp.write(path, TEXT, overwrite=True)
-    assert "my own" not in read_xmp(path)
-    assert read_xmp(path).count("two boats") == 2
-    assert "<!-- a comment -->" in read_xmp(path)
+@pytest.mark.parametrize("source", KEPT.values(), ids=KEPT)
+def test_everything_else_is_kept_byte_for_byte(source: bytes) -> None:
+    assert not xmp.captions(source)
+    new = xmp.with_caption(source, TEXT)
+    assert values(new) == [TEXT, TEXT]
+    assert ADDED.sub(b"", new) == source.rstrip(b"\0").replace(b"/></rdf:RDF>", b"></rdf:Description></rdf:RDF>")
 
 
-def test_fill_bytes_between_jpeg_segments_are_kept(tmp_path: Path) -> None:
-    path = write_image(tmp_path, "jpg")
-    data = path.read_bytes()
-    path.write_bytes(data[:2] + b"\xff\xff" + data[2:])
-    assert xmp.write(path, TEXT)
-    assert without_xmp(path.read_bytes()) == data[:2] + b"\xff\xff" + data[2:]
-    assert xmp.write(path, "other", overwrite=True)
-    assert read_xmp(path).count("other") == 2
+def test_captions_of_regions_and_ingredients_are_not_those_of_the_image() -> None:
+    region = f'<r:Area xmlns:r="mine:"><rdf:Description dc:description="{MINE}"/></r:Area>'
+    source = packet(inner=region)
+    assert not xmp.captions(source)
+    assert region.encode() in xmp.with_caption(source, TEXT)
 
 
-def test_other_formats_get_a_sidecar_file(tmp_path: Path) -> None:
-    path = write_image(tmp_path, "webp")
-    before = path.read_bytes()
-    assert xmp.write(path, TEXT)
-    assert path.read_bytes() == before
-    assert "two boats" in (tmp_path / "photo.xmp").read_text(encoding="utf-8")
-    assert not xmp.write(path, TEXT)
+def test_exifs_description_in_xmp_counts_and_is_not_changed() -> None:
+    source = packet(f'{TIFF} tiff:ImageDescription="{MINE}"')
+    assert xmp.captions(source) == [MINE]
+    assert f'tiff:ImageDescription="{MINE}"'.encode() in xmp.with_caption(source, TEXT)
 
 
-def test_a_symbolic_link_is_kept(tmp_path: Path) -> None:
-    path = write_image(tmp_path, "jpg")
-    link = tmp_path / "link.jpg"
-    link.symlink_to(path)
-    assert xmp.write(link, TEXT)
-    assert link.is_symlink()
-    assert "two boats" in read_xmp(path)
+def test_padding_is_used_up_so_that_the_length_stays() -> None:
+    source = packet() + b"\n" + b" " * 2000 + b'<?xpacket end="w"?>'
+    new = xmp.with_caption(source, TEXT)
+    assert len(new) == len(source)
+    assert len(xmp.with_caption(new, "a")) == len(source)
+    assert values(xmp.with_caption(packet() + b" " * 50 + b'<?xpacket end="w"?>', TEXT)) == [TEXT, TEXT]
+
+
+@pytest.mark.parametrize("source", [b"", b" \0\0"])
+def test_a_new_packet_has_a_wrapper(source: bytes) -> None:
+    new = xmp.with_caption(source, TEXT)
+    assert new.startswith(b'<?xpacket begin="\xef\xbb\xbf" id="W5M0MpCehiHzreSzNTczkc9d"?>')
+    assert new.endswith(b'<?xpacket end="w"?>')
+    assert values(new) == [TEXT, TEXT]
 
 
 @pytest.mark.parametrize(
-    "data",
+    ("source", "message"),
     [
-        b"\xff\xd8\xff\xe1",
-        b"\xff\xd8\xff\xe1\x00\x04ab\x00",
-        b"\x89PNG\r\n\x1a\n\x00\x00",
-        b"\xff\xd8\xff\xe1" + (31 + 42_000).to_bytes(2, "big") + b"http://ns.adobe.com/xap/1.0/\0" + DEEP,
-        b"\xff\xd8\xff\xe1" + (31 + 40).to_bytes(2, "big") + b"http://ns.adobe.com/xap/1.0/\0<!DOCTYPE x>" + b" " * 26,
+        (b"<x:xmpmeta><rdf:RDF>", "its XMP is broken: unbound prefix"),
+        (described()[:-20], "its XMP is broken"),
+        (b'<!DOCTYPE a [<!ENTITY b "c">]>' + described(), "document type"),
+        (f"<rdf:RDF {RDF}/>".encode(), r"no rdf:Description"),
+        (described("\xff").replace("\xff".encode(), b"\xff"), "its XMP is broken"),
     ],
 )
-def test_a_file_that_cannot_be_parsed_is_not_changed(data: bytes, tmp_path: Path) -> None:
-    path = tmp_path / "photo.jpg"
-    path.write_bytes(data)
-    with pytest.raises(ImageError, match=r"photo\.jpg: cannot write a caption into it"):
-        xmp.write(path, TEXT)
-    assert path.read_bytes() == data
-    assert [file.name for file in tmp_path.iterdir()] == ["photo.jpg"]
-
-
-def test_images_that_a_job_wrote_captions_into_do_not_count_as_changed(tmp_path: Path) -> None:
-    album, output = Path(shutil.copytree(EXAMPLES, tmp_path / "album")), tmp_path / "captions.jsonl"
-    arguments = ["caption", str(album), "--output", str(output), "--write", "xmp", "--num-beams", "1"]
-    pixels = {path: _pixels(path) for path in map(album.joinpath, PHOTOS)}
-    assert CliRunner().invoke(main, arguments).exit_code == 0
-    written = output.read_bytes()
-    again = CliRunner().invoke(main, arguments)
-    assert "changed" not in again.stderr
-    assert output.read_bytes() == written
-    assert {path: _pixels(path) for path in map(album.joinpath, PHOTOS)} == pixels
-
-
-def _pixels(path: Path) -> bytes:
-    with Image.open(io.BytesIO(path.read_bytes())) as image:
-        return image.tobytes()
+def test_a_packet_that_cannot_be_parsed_is_refused(source: bytes, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        xmp.with_caption(source, TEXT)

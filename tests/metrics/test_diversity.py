@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from looksay import data
-from looksay.metrics.diversity import diversity, overused_and_underused_words
+from looksay.metrics.diversity import diversity, overused_and_underused_words, weaknesses
 from looksay.text.tokenizer import tokenize
 
 CAPTIONS = [caption.split() for caption in ("a dog runs", "a dog runs", "a man with a", "a red red ball")]
@@ -35,6 +35,16 @@ def test_novelty_needs_training_captions() -> None:
 
 def test_empty_captions_do_not_crash() -> None:
     assert diversity([[]], [[["a"]]])["mean length"] == 0
+
+
+def test_captions_that_end_abruptly_repeat_or_hardly_differ_are_named_with_what_helps() -> None:
+    assert not list(weaknesses([["a", "dog"], ["two", "cats"]] * 2))
+    assert not list(weaknesses([["a", "man", "in", "a"]]))  # one caption says nothing about a model
+    broken = [["a", "man", "in", "a"], ["a", "red", "red"]]
+    dangling, repeated, unique = weaknesses(broken * 10)
+    assert dangling.startswith("50 % of the captions end abruptly: decode with no_dangling, or train with more images")
+    assert repeated.startswith("50 % of the captions repeat a word: decode with no_repeat_ngram_size=2, or train")
+    assert unique.startswith("only 10 % of the captions are different: train with more images")
 
 
 def test_few_human_captions_dangle(flickr8k: Path) -> None:

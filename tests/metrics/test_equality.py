@@ -13,10 +13,10 @@ from pycocoevalcap.cider.cider import Cider as CocoCider
 from pycocoevalcap.rouge.rouge import Rouge as CocoRouge
 
 from looksay.metrics import ngrams
-from looksay.metrics.bleu import Bleu
+from looksay.metrics.bleu import bleu
 from looksay.metrics.cider import CiderD
 from looksay.metrics.ngrams import References
-from looksay.metrics.rouge import RougeL
+from looksay.metrics.rouge import rouge_l
 
 words = st.lists(st.sampled_from("a dog runs man in red".split()), max_size=8)
 corpora = st.lists(st.tuples(words, st.lists(words, min_size=1, max_size=4)), min_size=2, max_size=6)
@@ -35,19 +35,15 @@ def test_every_score_equals_coco_captions(corpus: Corpus, hashed: bool) -> None:
             patch.setattr(ngrams, "_EXACT", 0)
         counted = References(references)
     own = counted.count(captions)
-    assert Bleu(counted).scores(own) == pytest.approx(
-        CocoBleu(4).compute_score(truths, results, verbose=0)[0], abs=1e-9
-    )
-    assert RougeL(references).image_scores(captions) == pytest.approx(
-        CocoRouge().compute_score(truths, results)[1], abs=1e-9
-    )
+    assert bleu(own, counted) == pytest.approx(CocoBleu(4).compute_score(truths, results, verbose=0)[0], abs=1e-9)
+    assert rouge_l(captions, references) == pytest.approx(CocoRouge().compute_score(truths, results)[1], abs=1e-9)
     assert CiderD(counted).image_scores(own) == pytest.approx(CocoCider().compute_score(truths, results)[1], abs=1e-9)
 
 
 @settings(deadline=None)
 @given(corpora, st.randoms(use_true_random=False))
 def test_cider_d_of_any_captions_of_any_images_is_that_of_the_whole(corpus: Corpus, draw: object) -> None:
-    """As a training reward it scores several ids-as-words captions of some images."""
+    """As a training reward it scores several captions of some images, with token ids as words."""
     ids = {word: number for number, word in enumerate("a dog runs man in red".split())}
     counted = References([[[ids[word] for word in reference] for reference in image] for _, image in corpus])
     captions = [[ids[word] for word in caption] for caption, _ in corpus]
@@ -59,7 +55,7 @@ def test_cider_d_of_any_captions_of_any_images_is_that_of_the_whole(corpus: Corp
     )
 
 
-def test_bleu_is_what_coco_captions_example_says_of_its_counts() -> None:
+def test_bleu_of_the_counts_of_coco_captions_example() -> None:
     """Its published counts: guess 9893 8893 7893 6893, correct 5732 2510 1043 423, lengths 9893 and 9855."""
     guessed, correct = (9893, 8893, 7893, 6893), (5732, 2510, 1043, 423)
     precisions = [hits / tries for hits, tries in zip(correct, guessed, strict=True)]
@@ -68,7 +64,7 @@ def test_bleu_is_what_coco_captions_example_says_of_its_counts() -> None:
     # A corpus with these very counts: 1,000 captions of 9 or 10 words whose first words are their reference's.
     captions, references = _corpus(guessed, correct)
     counted = References(references)
-    assert Bleu(counted).scores(counted.count(captions)) == pytest.approx(expected, abs=1e-9)
+    assert bleu(counted.count(captions), counted) == pytest.approx(expected, abs=1e-9)
 
 
 def _corpus(guessed: tuple[int, ...], correct: tuple[int, ...]) -> tuple[list[list[int]], list[list[list[int]]]]:
@@ -101,7 +97,7 @@ def _corpus(guessed: tuple[int, ...], correct: tuple[int, ...]) -> tuple[list[li
 def test_bleu_by_hand() -> None:
     """Four of five words count, as "the" is in the reference once; and five words are too few for seven."""
     counted = References([["the cat sat down there on it".split()]])
-    (first, *_) = Bleu(counted).scores(counted.count(["the the cat sat down".split()]))
+    (first, *_) = bleu(counted.count(["the the cat sat down".split()]), counted)
     assert first == pytest.approx(4 / 5 * math.exp(1 - 7 / 5), abs=1e-6)
 
 
@@ -109,4 +105,4 @@ def test_rouge_l_by_hand() -> None:
     """Of "a b c d", "a c e" shares two words in order: precision 2/4, recall 2/3."""
     precision, recall, beta = 2 / 4, 2 / 3, 1.2
     expected = (1 + beta**2) * precision * recall / (recall + beta**2 * precision)
-    assert RougeL([["a c e".split()]]).image_scores(["a b c d".split()]) == pytest.approx([expected])
+    assert rouge_l(["a b c d".split()], [["a c e".split()]]) == pytest.approx([expected])

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import math
 import shutil
+import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -17,6 +20,7 @@ PREDICTIONS = [image["prediction"] for image in GOLDEN["images"]]
 REFERENCES = [image["references"] for image in GOLDEN["images"]]
 
 needs_java = pytest.mark.skipif(shutil.which("java") is None, reason="java is not installed")
+needs_scripts = pytest.mark.skipif(sys.platform == "win32", reason="a script is no program here")
 
 
 @needs_java
@@ -39,6 +43,40 @@ def test_meteor_equals_pycocoevalcaps_and_its_process_is_kept() -> None:
     java.meteor_process.cache_clear()
 
 
+@needs_scripts
+def test_spice_is_called_without_its_cache_and_may_be_undefined(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its cache is a native library that many machines lack; it writes null for a caption and references without words.
+
+    A script stands for Java, as CoreNLP's 385 MB are not there.
+    """
+    folder = tmp_path / "a folder"
+    folder.mkdir()
+    program = folder / "java"
+    program.write_text(
+        f"""#!{sys.executable}
+import json, sys
+file, (_, out, *rest) = sys.argv[sys.argv.index("-jar") + 2], sys.argv[sys.argv.index("-jar") + 3 :]
+assert rest == ["-subset", "-silent"]
+with open(file, encoding="ascii") as rows, open(out, "w") as results:
+    f = {{"caf\u00e9": 0.5, "": None}}
+    json.dump([{{"image_id": row["image_id"], "scores": {{"All": {{"f": f[row["test"]]}}}}}}
+               for row in reversed(json.load(rows))], results)
+""",
+        encoding="utf-8",
+    )
+    program.chmod(0o755)
+    monkeypatch.setattr(shutil, "which", lambda *_, **__: str(program))
+    monkeypatch.setattr(java, "_CORENLP", ())
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    assert java.spice([["caf\u00e9"]], [[["a", "caf\u00e9"]]]) == (0.5, [0.5])
+    mean, (first, second) = java.spice([["caf\u00e9"], []], [[["x"]], [[]]])
+    assert first == 0.5
+    assert math.isnan(second)
+    assert math.isnan(mean)
+
+
 @needs_java
 def test_spice_names_missing_files() -> None:
     folder = java._package() / "spice" / "lib"
@@ -48,11 +86,20 @@ def test_spice_names_missing_files() -> None:
         score(PREDICTIONS, REFERENCES, spice=True)
 
 
+@needs_scripts
+def test_java_is_found_by_java_home_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "java").touch(0o755)
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
+    assert java._java() == str(tmp_path / "bin" / "java")
+
+
 def test_missing_java_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shutil, "which", lambda name: None)
+    monkeypatch.setattr(shutil, "which", lambda *_, **__: None)
     java.meteor_process.cache_clear()
     for metric in ("meteor", "spice"):
-        with pytest.raises(MetricError, match="need java, which is not on the PATH; install"):
+        with pytest.raises(MetricError, match="need java, which is neither on the PATH nor in JAVA_HOME; install"):
             score(PREDICTIONS, REFERENCES, **{metric: True})
 
 
@@ -62,3 +109,31 @@ def test_without_pycocoevalcap_the_error_names_the_extra(monkeypatch: pytest.Mon
     for metric in ("meteor", "spice"):
         with pytest.raises(MissingExtra, match=r'pip install "looksay\[metrics\]"'):
             score(PREDICTIONS, REFERENCES, **{metric: True})
+
+
+@needs_java
+@pytest.mark.slow
+def test_meteor_does_not_depend_on_the_users_language(monkeypatch: pytest.MonkeyPatch) -> None:
+    """METEOR reads its tables with Java's locale; where that has a decimal comma it would fail."""
+    monkeypatch.setenv("JAVA_TOOL_OPTIONS", "-Duser.language=de -Duser.country=DE -Dfile.encoding=US-ASCII")
+    java.meteor_process.cache_clear()
+    captions, references = ["a café ||| grass", ""], [["the café on grass"], ["a dog"]]
+    german = score(captions, references, meteor=True)["METEOR"]
+    java.meteor_process().close()
+    java.meteor_process.cache_clear()
+    monkeypatch.delenv("JAVA_TOOL_OPTIONS")
+    assert german == score(captions, references, meteor=True)["METEOR"] > 0.1
+    java.meteor_process().close()
+    java.meteor_process.cache_clear()
+
+
+@needs_scripts
+def test_a_java_that_cannot_start_is_an_error_with_its_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """macOS has such a program in place of Java."""
+    program = tmp_path / "java"
+    program.write_text("#!/bin/sh\necho 'Picked up OPTIONS' >&2\necho 'Unable to locate a Java Runtime.' >&2\nexit 1\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(shutil, "which", lambda *_, **__: str(program))
+    java.meteor_process.cache_clear()
+    with pytest.raises(MetricError, match=r"METEOR's Java process ended: Unable to locate a Java Runtime\.$"):
+        score(PREDICTIONS, REFERENCES, meteor=True)

@@ -7,6 +7,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from looksay import DataError, data
@@ -53,6 +54,12 @@ def test_dicts_by_image_are_scored_in_any_order() -> None:
         score(predictions, REFERENCES)
 
 
+def test_ids_may_be_numbers_on_one_side_and_texts_on_the_other() -> None:
+    """COCO's annotations have numbers, and the keys of a JSON object are always texts."""
+    predictions = {str(number): caption for number, caption in enumerate(PREDICTIONS)}
+    assert score(predictions, dict(enumerate(REFERENCES))) == pytest.approx(WITHOUT_JAVA, abs=1e-9)
+
+
 def test_cider_d_of_one_image_is_undefined() -> None:
     scores = score(["a dog runs"], [["a dog runs", "a dog"]])
     assert math.isnan(scores["CIDEr-D"])
@@ -71,6 +78,9 @@ def test_cider_d_of_one_image_is_undefined() -> None:
         ([None], [["a dog"]]),
         ([[]], [["a dog"]]),
         (["a dog"], [[None]]),
+        (["a dog"], [None]),
+        (["a dog"], None),
+        (None, [["a dog"]]),
         (["a"], {"x": ["a"]}),
         ({"x": ["a dog"]}, {"x": ["a dog"]}),
     ],
@@ -78,6 +88,13 @@ def test_cider_d_of_one_image_is_undefined() -> None:
 def test_invalid_captions_and_references_are_refused(predictions: Any, references: Any) -> None:
     with pytest.raises(DataError):
         score(predictions, references)
+
+
+def test_captions_may_come_from_arrays_and_generators() -> None:
+    predictions, references = ["a dog runs", "a cat"], [["a dog", "the dog runs"], ["the cat", "a black cat"]]
+    expected = score(predictions, references)
+    assert score(np.array(predictions), np.array(references)) == expected
+    assert score(iter(predictions), (iter(captions) for captions in references)) == expected
 
 
 def test_empty_captions_score_nothing_and_do_not_crash() -> None:

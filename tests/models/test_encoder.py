@@ -47,7 +47,7 @@ def test_any_cnn_gives_a_feature_grid(name: str) -> None:
     [("vgg11", 64, 4096), ("inception_v3", 128, 2048), ("legacy_xception", 96, 2048), ("resnet50", 64, 2048)],
 )
 def test_pooled_features_are_the_input_of_the_classifier(name: str, size: int, channels: int) -> None:
-    encoder = Encoder(name, ImageSpec(size=size), RANDOM, pooled=True)
+    encoder = Encoder(name, ImageSpec(size=size), RANDOM, features="pooled")
     assert encoder(torch.zeros(2, 3, size, size)).shape == (2, 1, channels)
     assert (encoder.grid, encoder.channels) == ((1, 1), channels)
 
@@ -58,7 +58,7 @@ def test_pooled_features_without_dense_layers_are_the_mean_of_the_grid() -> None
     torch.manual_seed(1)
     grid = Encoder("resnet18", SMALL, RANDOM)(pixels)
     torch.manual_seed(1)
-    pooled = Encoder("resnet18", SMALL, RANDOM, pooled=True)(pixels)
+    pooled = Encoder("resnet18", SMALL, RANDOM, features="pooled")(pixels)
     torch.testing.assert_close(pooled[:, 0], grid.mean(dim=1))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ import looksay
 from looksay import Bundle, Captioner
 from looksay.runtime.bundle import DECODER, seal
 from looksay.runtime.hub import locate
+from looksay.runtime.onnx_model import available_cores
 from looksay.text.vocabulary import Vocabulary
 
 
@@ -82,3 +84,30 @@ def test_a_graph_that_cannot_be_loaded_is_named(tmp_path: Path) -> None:
     seal(folder, Bundle.open(locate()).spec)
     with pytest.raises(looksay.BundleError, match="cannot load"):
         looksay.load(folder)
+
+
+def write_cgroup(folder: Path, **files: str) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in files.items():
+        (folder / name.replace("_max", ".max").replace("cpu_cfs", "cpu.cfs")).write_text(text + "\n")
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system has no CPU affinity")
+def test_threads_follow_the_cores_of_a_container(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(16)))
+    own = tmp_path / "own"
+    own.write_text("0::/kubepods/pod1\n")
+    two = tmp_path / "two"
+    write_cgroup(two / "kubepods/pod1", cpu_max="max 100000")
+    assert available_cores(two, own) == 16
+    write_cgroup(two / "kubepods", cpu_max="250000 100000")  # the quota of a group holds for the groups below it
+    assert available_cores(two, own) == 3
+    write_cgroup(two / "kubepods/pod1", cpu_max="50000 100000")
+    assert available_cores(two, own) == 1
+    own.write_text("12:memory:/docker/1\n4:cpu,cpuacct:/docker/1\n")
+    one = tmp_path / "one"
+    write_cgroup(one / "cpu,cpuacct", cpu_cfs_quota_us="400000", cpu_cfs_period_us="100000")  # of the container itself
+    assert available_cores(one, own) == 4
+    write_cgroup(one / "cpu,cpuacct", cpu_cfs_quota_us="-1", cpu_cfs_period_us="100000")
+    assert available_cores(one, own) == 16
+    assert available_cores(tmp_path / "none", tmp_path / "nothing") == 16

@@ -69,7 +69,7 @@ def bomb(width: int, height: int) -> bytes:
 
 
 @pytest.mark.parametrize(("content", "problem"), [
-    (BOATS.read_bytes()[:20_000], "truncated"),
+    (BOATS.read_bytes()[:10_000], "truncated"),
     (b"", "not an image"),
     (b"GIF89a/*<script>alert(1)</script>*/=1;", "not an image"),
     (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not an image"),
@@ -246,6 +246,7 @@ def test_captioning_that_takes_too_long_is_stopped(tmp_path: Path) -> None:
         response = httpx.post(
             f"{slow.url}{CAPTIONS}", files=images(*[BOATS] * 32), params={"num_beams": 10}, timeout=30
         )
+        assert "Traceback" not in slow.log
     assert response.status_code == 504
     assert "not captioned within 0.3 seconds" in response.json()["detail"]
 

@@ -27,6 +27,8 @@ from looksay.server.settings import DECODING_LIMITS, MAX_WORD_LENGTH, ServerSett
     ({"timeout": 0.0}, "timeout 0.0 is out of range"),
     ({"max_bytes": "many"}, "max_bytes 'many' is not a whole number"),
     ({"queue": 8}, "queue 8 is too small: use at least max_images (32)"),
+    ({"root_path": "captions"}, "root_path captions is not a path"),
+    ({"root_path": "/captions/"}, "root_path /captions/ is not a path"),
     ({"token": "schlüssel"}, "token has other characters than ASCII"),
 ])  # fmt: skip
 def test_a_setting_out_of_range_is_refused(settings: dict[str, Any], problem: str) -> None:

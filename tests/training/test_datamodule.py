@@ -137,7 +137,7 @@ def test_a_run_continues_on_a_mixture_and_its_bundle_mentions_detected_objects(
         f"training.start={small_run}", "vocabulary.extend=true", "vocabulary.concepts=true",
         f"embedding.vectors={glove}",
         "training.epochs=2", "training.batch_size=8", f"training.run={tmp_path / 'run'}",
-        "self_critical.samples=2",  # in a batch in which an image stands twice
+        "self_critical.samples=2",  # in a batch that has an image twice
     )  # fmt: skip
     with pytest.raises(RecipeError, match="has another vocabulary"):
         run.train(
@@ -147,13 +147,13 @@ def test_a_run_continues_on_a_mixture_and_its_bundle_mentions_detected_objects(
     rows = checkpoint.read(tmp_path / "run")
     of_sets = [rows[-1][f"val_{name}_CIDEr-D"] for name in ("flickr8k", "beside")]
     assert rows[-1]["val_CIDEr-D"] == pytest.approx(sum(of_sets) / 2, abs=1e-5)
-    before, after = (Vocabulary.load(each / "vocabulary.json") for each in (small_run, tmp_path / "run"))
+    before, after = (Vocabulary.load(folder / "vocabulary.json") for folder in (small_run, tmp_path / "run"))
     assert after.tokens[: len(before)] == before.tokens
     assert {"purple", "zebra"} <= set(after.tokens)
 
     bundle = export.export(tmp_path / "run", tmp_path / "bundle", int8=True)
     assert bundle.spec.scores["also"]["beside"]["images"] == 6
-    assert "| beside, 6 images |" in (bundle.folder / "CARD.md").read_text(encoding="utf-8")
+    assert "| 6 of beside |" in (bundle.folder / "CARD.md").read_text(encoding="utf-8")
     assert bundle.tags is not None
     assert "zebra" in bundle.tags.rare_words
     assert "purple" not in bundle.tags.rare_words
@@ -177,14 +177,16 @@ def _mentions_detected_objects(folder: Path) -> None:
         looksay.Captioner(replace(captioner.bundle, tags=ConceptTable((replace(zebra, classes=(1000,)),))))
     captioner.bundle = replace(captioner.bundle, tags=ConceptTable((zebra,), rare_words=("zebra",)))
     photo = EXAMPLES / "boats.jpg"
-    told = captioner(photo)
-    assert "zebra" in told.tokens
-    assert [(tag.name, tag.in_caption) for tag in told.tags] == [("zebra", True)]
+    caption = captioner(photo)
+    assert "zebra" in caption.tokens
+    assert [(tag.name, tag.in_caption) for tag in caption.tags] == [("zebra", True)]
     off = captioner(photo, tags=False)
     assert "zebra" not in off.tokens
     assert [(tag.name, tag.in_caption) for tag in off.tags] == [("zebra", False)]
     assert captioner(photo, bad_words=("zebra", "zebras")).text == off.text
-    assert captioner(photo, prefix="two zebra").text.startswith("two zebra")  # a word that it would not say by itself
+    assert captioner(photo, prefix="two zebra").text.startswith(
+        "two zebra"
+    )  # a word that it would not generate by itself
     assert captioner(photo, prefix="two zebra", tags=False).text.startswith("two zebra")
     with_beam = captioner(photo, num_captions=3)
     assert all({"zebra", "zebras"} & set(candidate.tokens) for candidate in with_beam)
@@ -206,7 +208,7 @@ def test_two_sets_of_one_name_are_refused(changes: list[str], small_data: Path) 
     ("change", "message"),
     [
         ("mixture.x.weight=2", "mixture.x.folder '' is empty: name the folder"),
-        ("mixture.x=2", r"mixture.x 2 is not a section: write \[mixture.x\]"),
+        ("mixture.x=2", r"mixture.x 2 is not a section: write \[mixture.NAME\]"),
         ("mixture.other.weight=0", "mixture.other.weight 0 is out of range: use a value above 0 and at most 100"),
         ("mixture.other.wieght=2", "did you mean mixture.other.weight"),
         ("mixture.other.split=test", "use one of own, train, val"),

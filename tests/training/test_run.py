@@ -365,7 +365,7 @@ def test_the_encoder_is_unfrozen_after_its_frozen_epochs(small_data: Path, tmp_p
 
 
 @pytest.mark.slow
-def test_a_compiled_decoder_learns_the_same(small_data: Path, tmp_path: Path) -> None:
+def test_a_compiled_decoder_has_the_same_losses(small_data: Path, tmp_path: Path) -> None:
     options = ("training.epochs=1", "training.batch_size=8", "decoder.dropout=0", "training.length_buckets=8")
     rows = []
     for compiled in ("false", "true"):

@@ -22,7 +22,7 @@ Weights = dict[str, Tensor]
 
 
 def trained(data: Path, folder: Path, *more: str) -> Weights:
-    """The best weights after one epoch of four steps, or as `more` says."""
+    """The best weights after one epoch of four steps, or after the training that `more` configures."""
     changes = [
         *TINY,
         f"data.folder={data}",
@@ -36,29 +36,27 @@ def trained(data: Path, folder: Path, *more: str) -> Weights:
 
 
 def last_checkpoint(folder: Path) -> dict[str, Weights]:
-    found: dict[str, Weights] = torch.load(folder / checkpoint.LAST, weights_only=True)
-    return found
+    weights: dict[str, Weights] = torch.load(folder / checkpoint.LAST, weights_only=True)
+    return weights
 
 
 def changed(before: Weights, after: Weights) -> set[str]:
     return {name for name in before if not torch.equal(before[name], after[name])}
 
 
-def test_the_weights_kept_are_the_moving_average_and_learning_goes_on_as_without_it(
-    small_data: Path, tmp_path: Path
-) -> None:
+def test_the_best_weights_are_the_moving_average_and_training_is_unchanged(small_data: Path, tmp_path: Path) -> None:
     with_batch_norm = "encoder.name=test_resnet"
     plain = trained(small_data, tmp_path / "plain", with_batch_norm)
     averaged = trained(small_data, tmp_path / "averaged", with_batch_norm, "training.ema_decay=0.9")
-    left = last_checkpoint(tmp_path / "averaged")
-    assert changed({f"model.{name}": value for name, value in plain.items()}, left["current_model_state"]) == set()
-    assert changed({f"model.{name}": value for name, value in averaged.items()}, left["state_dict"]) == set()
-    learning = changed(plain, averaged)
-    assert learning
-    assert all(name.startswith("decoder.") for name in learning)
+    last = last_checkpoint(tmp_path / "averaged")
+    assert changed({f"model.{name}": value for name, value in plain.items()}, last["current_model_state"]) == set()
+    assert changed({f"model.{name}": value for name, value in averaged.items()}, last["state_dict"]) == set()
+    averaged_names = changed(plain, averaged)
+    assert averaged_names
+    assert all(name.startswith("decoder.") for name in averaged_names)
 
 
-def test_stages_wait_for_their_turn() -> None:
+def test_stages_are_unfrozen_one_after_another() -> None:
     options = EncoderOptions(trainable=True, frozen_epochs=2, stage_epochs=3, stages=2)
     assert [options.unfrozen_stages(epoch) for epoch in range(10)] == [0, 0, 1, 1, 1, 2, 2, 2, 2, 2]
     at_once = EncoderOptions(trainable=True, frozen_epochs=1)
@@ -71,7 +69,7 @@ ENCODERS = ("vgg16", "inception_v3", "legacy_xception", "resnet50", "tf_efficien
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ENCODERS)
-def test_the_last_stages_learn_and_gradients_reach_no_other(name: str) -> None:
+def test_the_last_stages_get_gradients_and_no_other(name: str) -> None:
     encoder = Encoder(name, image_spec(name, 96, "squash"), "random", trainable=True)
     stages = encoder.stages()
     assert len(stages) >= 3
@@ -81,14 +79,14 @@ def test_the_last_stages_learn_and_gradients_reach_no_other(name: str) -> None:
     assert reached == [{place >= len(stages) - 2} for place in range(len(stages))]
 
 
-def test_norms_are_no_stage_of_their_own() -> None:
+def test_normalisation_layers_are_no_stages() -> None:
     encoder = Encoder("vgg11_bn", image_spec("vgg11_bn", 64, "squash"), "random", trainable=True)
     stages = encoder.stages()
     assert len(stages) == 8  # its convolutions
     assert all(any(parameter.ndim > 1 for parameter in stage) for stage in stages)
 
 
-def test_only_the_last_stage_learns_and_batch_statistics_are_kept(small_data: Path, tmp_path: Path) -> None:
+def test_only_the_last_stage_is_trained_and_batch_statistics_are_kept(small_data: Path, tmp_path: Path) -> None:
     options = ("encoder.name=test_resnet", "encoder.trainable=true", "encoder.learning_rate=1e-2")
     before = trained(small_data, tmp_path / "before", *options, "encoder.frozen_epochs=1")
     after = trained(small_data, tmp_path / "after", *options, "encoder.stages=1")
@@ -98,7 +96,7 @@ def test_only_the_last_stage_learns_and_batch_statistics_are_kept(small_data: Pa
     assert not any("running" in name or "tracked" in name for name in moved)
 
 
-def test_earlier_stages_learn_at_lower_rates(small_data: Path, tmp_path: Path) -> None:
+def test_earlier_stages_have_lower_learning_rates(small_data: Path, tmp_path: Path) -> None:
     """AdamW's first step is as long as the rate, so one step shows the rate of each stage."""
     options = (
         "encoder.name=test_resnet",
@@ -118,65 +116,67 @@ def test_earlier_stages_learn_at_lower_rates(small_data: Path, tmp_path: Path) -
     assert steps == pytest.approx([1e-3, 5e-4, 2.5e-4, 1.25e-4], rel=0.02)
 
 
-def test_dropout_and_own_words_make_learning_harder_and_validation_does_not_feel_them(
+def test_dropout_and_scheduled_sampling_change_the_training_loss_and_not_the_validation_loss(
     small_data: Path, tmp_path: Path
 ) -> None:
-    """One epoch at a learning rate of next to nothing: the same model, looked at under each option."""
+    """The learning rate is almost zero, so the model is the same under each option."""
     rows = {}
     for name, option in {
         "plain": "training.seed=0",
         "dropout": "decoder.dropout=0.9",
-        "own words": "training.scheduled_sampling=0.9",
+        "sampling": "training.scheduled_sampling=0.9",
     }.items():
         folder = tmp_path / name
         trained(small_data, folder, "training.learning_rate=1e-9", "training.epochs=2", option)
         rows[name] = checkpoint.read(folder)[-1]
     assert rows["dropout"]["train_loss"] > rows["plain"]["train_loss"] + 0.05
-    assert rows["own words"]["train_loss"] != pytest.approx(rows["plain"]["train_loss"], abs=1e-5)
+    assert rows["sampling"]["train_loss"] != pytest.approx(rows["plain"]["train_loss"], abs=1e-5)
     for row in rows.values():
         assert row["val_loss"] == pytest.approx(rows["plain"]["val_loss"], abs=1e-5)
 
 
-def test_smoothed_labels_keep_the_model_less_sure(small_data: Path, tmp_path: Path) -> None:
+def test_label_smoothing_lowers_the_highest_probability(small_data: Path, tmp_path: Path) -> None:
     from looksay import data
 
-    sure = {}
+    highest = {}
     for smoothing in ("0.0", "0.3"):
         folder = tmp_path / smoothing
         trained(
             small_data, folder, "training.epochs=6", "training.batch_size=1", "training.learning_rate=3e-3",
             f"training.label_smoothing={smoothing}",
         )  # fmt: skip
-        left = load(folder)
-        images = caption_dataset(data.read(small_data).split("val"), left.recipe, left.vocabulary, left.model)
+        trained_run = load(folder)
+        images = caption_dataset(
+            data.read(small_data).split("val"), trained_run.recipe, trained_run.vocabulary, trained_run.model
+        )
         batch = images.batch(range(4), 2)
         with torch.no_grad():
-            outputs, _ = left.model.decoder(left.model.encode(batch.images), batch.tokens)
-            likely = left.model.decoder.output_head(batch.words_of(outputs)).softmax(dim=-1).amax(dim=-1)
-        sure[smoothing] = float(likely.mean())
-    assert sure["0.3"] < sure["0.0"] - 0.1
+            outputs, _ = trained_run.model.decoder(trained_run.model.encode(batch.images), batch.tokens)
+            probabilities = trained_run.model.decoder.output_head(batch.words_of(outputs)).softmax(dim=-1).amax(dim=-1)
+        highest[smoothing] = float(probabilities.mean())
+    assert highest["0.3"] < highest["0.0"] - 0.1
 
 
-def test_a_run_goes_on_from_another_and_learns_from_its_own_captions(
+def test_self_critical_training_starts_from_another_run_and_raises_the_reward(
     small_run: Path, small_data: Path, tmp_path: Path
 ) -> None:
-    """At a rate of next to nothing it is the model it started from; at a real one its captions gain in worth."""
-    begun = load_file(small_run / checkpoint.BEST)
+    """With a learning rate of almost zero the weights are those of the start."""
+    initial = load_file(small_run / checkpoint.BEST)
     start = (f"training.start={small_run}", "self_critical.samples=4", "self_critical.cross_entropy=0")
-    still = trained(small_data, tmp_path / "still", *start, "training.learning_rate=1e-9")
-    assert all(torch.allclose(begun[name], still[name], atol=1e-6) for name in begun)
-    trained(small_data, tmp_path / "learned", *start, "training.learning_rate=1e-3", "training.epochs=12")
-    rewards = [row["train_reward"] for row in checkpoint.read(tmp_path / "learned")]
+    unchanged = trained(small_data, tmp_path / "unchanged", *start, "training.learning_rate=1e-9")
+    assert all(torch.allclose(initial[name], unchanged[name], atol=1e-6) for name in initial)
+    trained(small_data, tmp_path / "rewarded", *start, "training.learning_rate=1e-3", "training.epochs=12")
+    rewards = [row["train_reward"] for row in checkpoint.read(tmp_path / "rewarded")]
     assert sum(rewards[-3:]) > 1.1 * sum(rewards[:3])
 
 
 def test_a_run_starts_from_the_mean_of_several(small_run: Path, small_data: Path, tmp_path: Path) -> None:
     other = trained(small_data, tmp_path / "other", f"training.start={small_run}", "training.epochs=1")
-    begun = load_file(small_run / checkpoint.BEST)
+    initial = load_file(small_run / checkpoint.BEST)
     both = f'training.start=["{small_run}", "{tmp_path / "other"}"]'
     mean = trained(small_data, tmp_path / "mean", both, "training.epochs=0")
-    assert changed(begun, other)
-    assert all(torch.allclose((begun[name] + other[name]) / 2, mean[name], atol=1e-7) for name in begun)
+    assert changed(initial, other)
+    assert all(torch.allclose((initial[name] + other[name]) / 2, mean[name], atol=1e-7) for name in initial)
     (row,) = checkpoint.read(tmp_path / "mean")
     assert row["epoch"] == 0
     assert row["val_CIDEr-D"] > 0
@@ -185,13 +185,13 @@ def test_a_run_starts_from_the_mean_of_several(small_run: Path, small_data: Path
     assert [run.folder.name for run in history(tmp_path / "mean")] == [small_run.name, "other", "mean"]
 
 
-def test_runs_of_other_words_are_no_start_together(small_run: Path, small_data: Path, tmp_path: Path) -> None:
+def test_runs_with_different_vocabularies_cannot_be_averaged(small_run: Path, small_data: Path, tmp_path: Path) -> None:
     trained(small_data, tmp_path / "fewer", "vocabulary.min_count=9", "training.epochs=1")
     with pytest.raises(RecipeError, match=r"fewer has another vocabulary than"):
         trained(small_data, tmp_path / "both", f'training.start=["{small_run}", "{tmp_path / "fewer"}"]')
 
 
-def test_a_run_of_another_model_is_no_start(small_run: Path, small_data: Path, tmp_path: Path) -> None:
+def test_a_run_of_another_model_is_refused_as_a_start(small_run: Path, small_data: Path, tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="is another model"):
         trained(small_data, tmp_path / "other", f"training.start={small_run}", "decoder.name=merge")
     with pytest.raises(RunError, match="is not a run"):

@@ -65,8 +65,8 @@ BY_NAME = {noun.name: noun for noun in TABLE}
 
 def lemmas() -> list[str]:
     info = Path(str(resources.files(timm.data))) / "_info"
-    told = dict(line.split("\t") for line in (info / "imagenet_synset_to_lemma.txt").read_text().splitlines())
-    return [told[synset] for synset in (info / "imagenet_synsets.txt").read_text().split()]
+    lemma_of = dict(line.split("\t") for line in (info / "imagenet_synset_to_lemma.txt").read_text().splitlines())
+    return [lemma_of[synset] for synset in (info / "imagenet_synsets.txt").read_text().split()]
 
 
 def test_each_class_is_called_one_thing_and_what_that_is() -> None:

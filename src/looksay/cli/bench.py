@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from looksay.images import ImageSource
 
 _MAX_IMAGES = 100
+_PERCENTILES = (50, 90, 99)
 _SIZE = (500, 375)  # width and height of the drawn image
 
 
@@ -35,14 +36,9 @@ _SIZE = (500, 375)  # width and height of the drawn image
 )
 @decoding_options
 def bench(
-    paths: Sequence[str],
-    models: Sequence[str],
-    device: Device,
-    threads: Sequence[int],
-    batches: Sequence[int],
-    seconds: float,
-    **options: Any,
-) -> None:
+    paths: Sequence[str], models: Sequence[str], device: Device, threads: Sequence[int], batches: Sequence[int],
+    seconds: float, **options: Any,
+) -> None:  # fmt: skip
     """Measure how fast a model captions on this machine.
 
     PATHS are images, folders or globs, of which the first 100 images are captioned repeatedly. Without PATHS a drawn
@@ -53,38 +49,39 @@ def bench(
     looksay bench holiday/ --model my-captioner --num-beams 5
     looksay bench --device cuda --batch 64 --batch 256
     """
-    import os
+    import numpy as np
 
     from looksay.captioner import load
     from looksay.evaluation import benchmark
+    from looksay.runtime.onnx_model import available_cores
 
-    sources, cores = _read_sources(paths), os.cpu_count() or 1
-    overrides = decoding_overrides(options)
-    captioner = load(*models, device=device)
-    decoding = captioner.options({**overrides})
+    sources, cores = _read_sources(paths), available_cores()
+    overrides, captioner = decoding_overrides(options), load(*models, device=device)
+    decoding = captioner.options(overrides)
     model = f"{captioner.name} on {device}, {plural(cores, 'core')}"
     click.echo(f"{model}; {plural(len(sources), 'image')}, {plural(decoding.num_beams, 'beam')}")
 
-    latency = benchmark.latency(captioner, sources, decoding, seconds)
-    percentiles = "".join(f"{f'p{percent}':>9}" for percent in benchmark.PERCENTILES)
-    click.echo(f"\none image, ms  {percentiles}   ({latency.images} times, {latency.words:.1f} words a caption)")
-    rows = {"whole": latency.whole} | {f"  {part}": times for part, times in latency.parts.items()}
-    for name, times in rows.items():
-        click.echo(f"{name:17}" + "".join(f"{1000 * time:9.1f}" for time in times))
+    times, words = benchmark.latency(captioner, sources, decoding, seconds)
+    percentiles = "".join(f"{f'p{percent}':>9}" for percent in _PERCENTILES)
+    click.echo(f"\none image, ms  {percentiles}   ({len(times)} times, {words:.1f} words a caption)")
+    for name, row in zip(("whole", *benchmark.PARTS), (times.sum(axis=1), *times.T), strict=True):
+        indented = name if name == "whole" else f"  {name}"
+        click.echo(f"{indented:17}" + "".join(f"{1000 * time:9.1f}" for time in np.percentile(row, _PERCENTILES)))
 
     rates: dict[tuple[int, int], float] = {}
     click.echo("\nimages a second" + "".join(f"{f'batch {batch}':>12}" for batch in batches))
     for count in threads or sorted({1, cores}):
         captioner = load(*models, threads=count, device=device)
-        for batch in batches:
-            rates[count, batch] = benchmark.throughput(captioner, sources, batch, {**overrides}, seconds)
+        rates |= {
+            (count, batch): benchmark.throughput(captioner, sources, batch, overrides, seconds) for batch in batches
+        }
         click.echo(f"{plural(count, 'thread'):17}" + "".join(f"{rates[count, batch]:12.1f}" for batch in batches))
     if memory := benchmark.peak_memory():
         click.echo(f"\nmemory           {memory:9.0f} MB at most, all of the above in one process")
     (count, batch), best = max(rates.items(), key=lambda item: item[1])
     click.echo(
         f"\nBest: {best:.1f} images a second, with {plural(count, 'thread')} and batches of {batch}. "
-        f"A million images take {_duration(1e6 / best)}."
+        f"A million images take {1e6 / best / 3600:.1f} hours."
     )
 
 
@@ -112,10 +109,3 @@ def _read_sources(paths: Sequence[str]) -> list[ImageSource]:
     if not sources:
         raise click.UsageError(f"no image in {', '.join(paths)} can be read")
     return sources
-
-
-def _duration(seconds: float) -> str:
-    for unit, length in (("days", 86_400), ("hours", 3600), ("minutes", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:.1f} {unit}"
-    return f"{seconds:.0f} seconds"

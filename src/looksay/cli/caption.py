@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,21 +14,7 @@ from looksay.cli import options as shared
 from looksay.cli.caption_io import STDIN, as_text, open_source, report_failures, warn, write_errors
 
 
-class _CaptionCommand(click.Command):
-    """Explains how to name an image that begins with a dash."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        names = [arg for arg in args if arg.startswith("-") and os.path.isfile(arg)]  # noqa: PTH113 (any text)
-        try:
-            return super().parse_args(ctx, args)
-        except click.UsageError as error:
-            if not names:
-                raise
-            hint = f"To caption the file {names[0]}, write ./{names[0]}, or -- before the paths."
-            raise click.UsageError(f"{error.format_message()} {hint}", ctx) from error
-
-
-@click.command(cls=_CaptionCommand)
+@click.command()
 @click.argument("paths", nargs=-1, required=True, metavar="PATHS...")
 @shared.model_option
 @shared.batch_option
@@ -92,9 +77,6 @@ def caption(paths: Sequence[str], engine: str, workers: int | None, **options: A
 
         caption_ray.run(paths, overrides, workers=workers, **options)
         return
-    from PIL import Image
-
-    warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # looksay refuses such images with an error
     if _is_plain(paths, **options):
         _print_captions(paths, overrides, **options)
     else:

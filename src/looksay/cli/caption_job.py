@@ -162,10 +162,8 @@ def _write_all(
                 add(row)
             else:
                 errors = _write_sidecars(Path(row.image), row.outcome[0], sidecars, counts)
-                if not is_resumable:
-                    add(row)
-                elif not errors:  # otherwise the next run captions the image again
-                    add(_rehashed(row, sidecars))
+                # Without its sha256, the next run captions the image again.
+                add(replace(row, sha256="") if errors else _rehashed(row, sidecars) if is_resumable else row)
             for error in errors:
                 warn(error)
             counts["failed"] += bool(errors)
@@ -179,7 +177,7 @@ def _write_all(
 def _rehashed(row: Row, sidecars: Sequence[SidecarWriter]) -> Row:
     """Return a row with the sha256 of an image that its caption was written into."""
     path = Path(row.image)
-    is_changed = any(sidecar.file(path) == path for sidecar in sidecars)
+    is_changed = any(path in sidecar.files(path) for sidecar in sidecars)
     return replace(row, sha256=folder_job.file_digest(path)) if is_changed else row
 
 
@@ -194,7 +192,7 @@ def _write_sidecars(
         except ImageError as error:
             errors.append(str(error))
         except OSError as error:
-            errors.append(f"{sidecar.file(image)} cannot be written: {error.strerror}")
+            errors.append(f"{error.filename} cannot be written: {error.strerror}")
     return errors
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from looksay.cli.caption_io import warn, write_errors
 from looksay.errors import MissingExtra
 
 
@@ -31,8 +32,6 @@ def compare(runs: Sequence[Path], output: Path) -> None:
     summaries = compare_runs.compare(runs)
     for line in compare_runs.table(summaries):
         click.echo(line)
-    try:
+    with write_errors(output):
         compare_runs.chart(summaries, output)
-    except OSError as error:
-        raise click.UsageError(f"{output} cannot be written: {error.strerror}; choose another --output") from error
-    click.echo(f"looksay: the chart is in {output}", err=True)
+    warn(f"the chart is in {output}")

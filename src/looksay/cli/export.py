@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from looksay.cli.caption_io import warn
 from looksay.cli.options import log_to_stderr
 from looksay.errors import MissingExtra
 
@@ -35,9 +36,15 @@ def export(run: Path, bundle: Path, int8: bool, data: Sequence[str]) -> None:
         from looksay.export import export
     except ModuleNotFoundError as error:
         raise MissingExtra("Export", "export") from error
-    folders = [Path(value) for value in data if "=" not in value]
-    named = {name: Path(path) for name, equals, path in (value.partition("=") for value in data) if equals and name}
+    folders: list[Path] = []
+    named: dict[str, Path] = {}
+    for value in data:
+        name, equals, path = value.partition("=")
+        if name and equals and not Path(value).exists():
+            named[name] = Path(path)
+        else:
+            folders.append(Path(value))
     if len(folders) > 1:
         raise click.UsageError("--data names two data sets: use NAME=PATH for those of a mixture.")
     export.export(run, bundle, int8=int8, data_folder=folders[0] if folders else None, mixture_folders=named)
-    click.echo(f"looksay: the model is in {bundle}; try: looksay PHOTO --model {bundle}", err=True)
+    warn(f"the model is in {bundle}; try: looksay PHOTO --model {bundle}")

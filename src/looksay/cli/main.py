@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib
 import io
+import os
 import sys
-from pathlib import Path
+import warnings
+from typing import NoReturn
 
 import click
 
@@ -14,8 +16,13 @@ from looksay.errors import LooksayError
 
 # Each command is the object of this name in the module looksay.cli.NAME, which is imported when the command runs.
 COMMANDS = (
-    "caption", "find", "data", "train", "compare", "evaluate", "score", "export", "serve", "bench", "models",
+    "caption", "find", "data", "train", "compare", "evaluate", "score", "export", "serve", "bench", "models", "weights",
 )  # fmt: skip
+
+
+def _fail(message: object) -> NoReturn:
+    click.echo(f"looksay: {message}", err=True)
+    sys.exit(2)
 
 
 class _LazyGroup(click.Group):
@@ -32,24 +39,33 @@ class _LazyGroup(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if args and args[0] not in ("--help", "-h", "--version", *COMMANDS):
-            if args[0].isidentifier() and not Path(args[0]).exists():
-                raise click.UsageError(f"there is no command and no image {args[0]!r}; see looksay --help", ctx)
+            if args[0].isidentifier() and not os.path.exists(args[0]):  # noqa: PTH110 (any text)
+                _fail(f"there is no command and no image {args[0]!r}; see looksay --help")
             args = ["caption", *args]
+        ctx.obj = tuple(args)
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> object:
         if isinstance(sys.stdout, io.TextIOWrapper):  # captions in any script, file names of any bytes
             sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
+        warnings.filterwarnings("ignore", module=r"PIL\.")  # of damaged metadata; broken images are errors of looksay
         try:
             return super().invoke(ctx)
+        except click.exceptions.NoArgsIsHelpError:
+            raise
+        except click.UsageError as error:
+            message = error.format_message()
+            if error.ctx and type(error) is not click.UsageError:  # click's own words do not say what to do
+                message += f" See {error.ctx.command_path} --help."
+            if name := next((arg for arg in ctx.obj if arg[0:1] == "-" and os.path.exists(arg)), ""):  # noqa: PTH110
+                message += f" To name the file {name}, write ./{name}, or -- before the paths."
+            _fail(message)
         except LooksayError as error:
-            click.echo(f"looksay: {error}", err=True)
-            sys.exit(2)
+            _fail(error)
         except BrokenPipeError:
             raise  # the reader has closed the pipe (as in `| head`): click exits without a message
         except OSError as error:
-            click.echo(f"looksay: {error.filename or 'a file'}: {error.strerror or error}", err=True)
-            sys.exit(2)
+            _fail(f"{error.filename or 'a file'}: {error.strerror or error}")
 
 
 @click.group(cls=_LazyGroup, no_args_is_help=True, context_settings={"help_option_names": ["-h", "--help"]})
@@ -69,5 +85,6 @@ def main() -> None:
     looksay export --help       export a run as an ONNX model
     looksay serve               caption in the browser and over HTTP
     looksay models --help       list, download and upload models
+    looksay weights --help      convert ImageNet weights of other libraries
     looksay bench               measure the speed on this machine
     """

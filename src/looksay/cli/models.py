@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from looksay.cli.caption_io import warn
+
 
 @click.group()
 def models() -> None:
@@ -42,7 +44,7 @@ def info(model: str) -> None:
     bundle = Bundle.open(folder)
     facts = bundle.spec.to_json() | {"words": len(bundle.vocabulary)}
     click.echo(json.dumps(facts, indent=2, ensure_ascii=False))
-    click.echo(f"looksay: {folder}, {_megabytes(folder):.1f} MB", err=True)
+    warn(f"{folder}, {_megabytes(folder):.1f} MB")
 
 
 @models.command()
@@ -57,10 +59,8 @@ def pull(hub_id: str, folder: Path | None, checkpoint: bool) -> None:
     from looksay.runtime import hub
 
     folder = folder or Path(hub_id.rpartition("/")[2])
-    if Path.cwd().is_relative_to(folder.resolve()):
-        raise click.UsageError(f"{folder} is the current folder or above it; name a new folder or leave FOLDER out")
     hub.pull(hub_id, folder, checkpoint=checkpoint)
-    click.echo(f"looksay: the model is in {folder}; try: looksay PHOTO --model {folder}", err=True)
+    warn(f"the model is in {folder}; try: looksay PHOTO --model {folder}")
 
 
 @models.command()
@@ -79,7 +79,7 @@ def push(bundle: Path, hub_id: str, private: bool, run: Path | None) -> None:
 
         files = run_loader.shared(run)
     url = hub.push(bundle, hub_id, private=private, checkpoint=files)
-    click.echo(f"looksay: {url}; try: looksay PHOTO --model hf://{hub_id.removeprefix(hub.SCHEME)}", err=True)
+    warn(f"{url}; try: looksay PHOTO --model hf://{hub_id.removeprefix(hub.SCHEME)}")
 
 
 def _megabytes(folder: Path) -> float:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from looksay.cli.caption_io import warn, write_errors
 from looksay.errors import MetricError, MissingExtra
 
 if TYPE_CHECKING:
@@ -16,6 +17,23 @@ if TYPE_CHECKING:
     from looksay.evaluation import Evaluation
 
 SCORES, PAGE, CAPTIONS = "scores.json", "report.html", "captions.jsonl"
+
+
+def _prepare_report(_: click.Context, __: click.Parameter, folder: Path | None) -> Path | None:
+    """Check before any captions are generated that the report can be written."""
+    if folder:
+        from looksay.evaluation import report
+
+        report.environment()
+        with write_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _check_output(_: click.Context, __: click.Parameter, file: Path | None) -> Path | None:
+    if file and not file.parent.is_dir():
+        raise click.BadParameter(f"folder {file.parent} does not exist; create it first")
+    return file
 
 
 def resolve_meteor(meteor: bool | None) -> bool:
@@ -27,83 +45,59 @@ def resolve_meteor(meteor: bool | None) -> bool:
     try:
         java.check(meteor=True)
     except (MissingExtra, MetricError) as error:
-        click.echo(f"looksay: without METEOR: {error}", err=True)
+        warn(f"without METEOR: {error}")
         return False
     return True
 
 
-def _prepare_report(_: click.Context, __: click.Parameter, folder: Path | None) -> Path | None:
-    """Check before any captions are generated that the report can be written."""
-    if folder is None:
-        return None
-    from looksay.evaluation import report
-
-    report.environment()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise click.BadParameter(f"folder {folder} cannot be created: {error.strerror}") from error
-    return folder
-
-
-def _check_output(_: click.Context, __: click.Parameter, file: Path | None) -> Path | None:
-    if file and not file.parent.is_dir():
-        raise click.BadParameter(f"folder {file.parent} does not exist; create it first")
-    return file
-
-
-_report = click.option(
-    "--report",
-    type=click.Path(path_type=Path, file_okay=False, writable=True),
-    callback=_prepare_report,
-    metavar="DIR",
-    help=f"Write a page with images ({PAGE}), {CAPTIONS} and {SCORES} into a folder.",
-)
-_output = click.option(
-    "--output",
-    type=click.Path(path_type=Path, dir_okay=False, writable=True),
-    callback=_check_output,
-    metavar="FILE",
-    help=f"Write the scores as JSON.  [default: {SCORES} of the report]",
-)
-_meteor = click.option(
-    "--meteor/--no-meteor",
-    default=None,
-    help="Compute METEOR 1.5 in Java.  [default: if Java and pycocoevalcap are installed]",
-)
-_spice = click.option("--spice", is_flag=True, help="Compute SPICE in Java; slow, needs Stanford CoreNLP.")
+_OPTIONS = (
+    click.option("--report", type=click.Path(path_type=Path, file_okay=False, writable=True), callback=_prepare_report,
+                 metavar="DIR", help=f"Write a page with images ({PAGE}), {CAPTIONS} and {SCORES} into a folder."),
+    click.option("--output", type=click.Path(path_type=Path, dir_okay=False, writable=True), callback=_check_output,
+                 metavar="FILE", help=f"Write the scores as JSON.  [default: {SCORES} of the report]"),
+    click.option("--meteor/--no-meteor", default=None,
+                 help="Compute METEOR 1.5 in Java.  [default: if Java and pycocoevalcap are installed]"),
+    click.option("--spice", is_flag=True, help="Compute SPICE in Java; slow, needs Stanford CoreNLP."),
+)  # fmt: skip
 
 
 def scoring_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the shared options to a command."""
-    return _report(_output(_meteor(_spice(command))))
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
 
 
 def publish(
     evaluation: Evaluation, report: Path | None, output: Path | None, captioner: Captioner | None = None
 ) -> None:
     """Print the table on standard output and write the requested files."""
-    from looksay.evaluation import report as reports
     from looksay.evaluation import text_table
 
     for problem in evaluation.problems:
-        click.echo(f"looksay: {problem}", err=True)
-    for line in text_table.table(evaluation):
-        click.echo(line)
+        warn(problem)
+    try:
+        for line in text_table.table(evaluation):
+            click.echo(line)
+    finally:  # the files are written even if nobody reads the table to its end, as in `| head`
+        _write_files(evaluation, report, output, captioner)
+
+
+def _write_files(evaluation: Evaluation, report: Path | None, output: Path | None, captioner: Captioner | None) -> None:
+    from looksay.evaluation import report as reports
+
     if report:
         pairs = zip(evaluation.records, evaluation.captions, strict=True)
         rows = [json.dumps({"image": str(r.image), "caption": text}, ensure_ascii=False) for r, text in pairs]
         _write(report / CAPTIONS, "".join(f"{row}\n" for row in rows))
         _write(report / PAGE, reports.page(evaluation, captioner))
-        click.echo(f"looksay: report written to {report / PAGE}", err=True)
+        warn(f"report written to {report / PAGE}")
         output = output or report / SCORES
     if output:
         _write(output, json.dumps(evaluation.to_json(), indent=2, ensure_ascii=False) + "\n")
-        click.echo(f"looksay: scores written to {output}", err=True)
+        warn(f"scores written to {output}")
 
 
 def _write(file: Path, text: str) -> None:
-    try:
+    with write_errors(file):
         file.write_text(text, encoding="utf-8", errors="backslashreplace")  # file names may contain any bytes
-    except OSError as error:
-        raise click.UsageError(f"{file} cannot be written: {error.strerror}") from error

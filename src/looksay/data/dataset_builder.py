@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -10,13 +9,12 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from looksay.data import splits, text_files
+from looksay.data.image_locations import is_file, locate
 from looksay.data.records import Dataset, ReadOptions, Record
 from looksay.errors import DataError
 from looksay.images import EXTENSIONS
 
 _EMPTY = "empty captions, left out"
-_SAMPLE_SIZE = 50  # images looked up to choose the folder of images
-_is_file = os.path.isfile  # unlike Path.is_file, False for names that no file can have
 
 
 @dataclass
@@ -104,7 +102,7 @@ class DatasetBuilder:
             reason = "; ".join(self._problem_lines()) or "it is empty"
             raise DataError(f"{self.folder} has no captions; {reason} [{self.layout}]")
         self._check_splits()
-        paths = self._locate(search_all=images)
+        paths = locate(self.folder, self._images)
         if images:
             self._check_images(paths)
         layout, drawn = text_files.printable(self.layout), {}
@@ -137,41 +135,22 @@ class DatasetBuilder:
                 f"{self._images[name].place}: {name} is in no split, but others are; assign every image or none"
             )
 
-    def _locate(self, *, search_all: bool) -> dict[str, Path]:
-        """Return the path of each image: in the folder that holds most of a sample, or, if `search_all`, any other."""
-        folders = _candidate_folders(self.folder)
-        relative = {name: name for name in self._images}
-        flat = {name: PurePosixPath(name).name for name in relative}  # x.jpg for Karpathy's val2014/x.jpg
-        if len(set(flat.values())) < len(flat):
-            flat = relative
-        sample = list(relative)[:: max(1, len(relative) // _SAMPLE_SIZE)]
-        candidates = [(names, folder) for names in (relative, flat) for folder in folders]
-        names, main_folder = max(candidates, key=lambda pair: sum(_is_file(pair[1] / pair[0][name]) for name in sample))
-        paths = {name: main_folder / names[name] for name in relative}
-        if search_all:
-            for name, path in paths.items():
-                if not _is_file(path):
-                    paths[name] = next(filter(_is_file, (folder / names[name] for folder in folders)), path)
-        return paths
-
     def _check_images(self, paths: dict[str, Path]) -> None:
         """Remove images that do not exist from `paths`; count images that exist and have no caption."""
-        for name in [name for name, path in paths.items() if not _is_file(path)]:
-            self.add_problem("missing images, left out", f"{self._images[name].place}: {name}")
-            del paths[name]
+        for name, path in list(paths.items()):
+            place = f"{self._images[name].place}: {name}"
+            if not is_file(path):
+                self.add_problem("missing images, left out", place)
+                del paths[name]
+            elif path.name != PurePosixPath(name).name:
+                self.add_problem("images found with another case or ending", f"{place} is {path.name}")
         if not paths:
-            folders = ", ".join(map(str, _candidate_folders(self.folder)))
             raise DataError(
-                f"none of the {len(self._images)} images exists, such as {next(iter(self._images))}; searched {folders}"
+                f"none of the {len(self._images)} images exists, such as {next(iter(self._images))}; "
+                f"searched {self.folder} and the folders below it"
             )
         known = {path.name for path in paths.values()} | {PurePosixPath(name).name for name in self._excluded}
         for folder in sorted({path.parent for path in paths.values()}):
             for file in sorted(folder.iterdir()):
                 if file.suffix.lower() in EXTENSIONS and file.name not in known:
                     self.add_problem("images without a caption", str(file.relative_to(self.folder)))
-
-
-def _candidate_folders(root: Path) -> list[Path]:
-    """Return the root, its folders, and their folders of the same name (Kaggle's images/images)."""
-    folders = sorted(path for path in root.glob("[!.]*") if path.is_dir())  # none if the root cannot be read
-    return [root, *(inner for folder in folders for inner in (folder, folder / folder.name) if inner.is_dir())]

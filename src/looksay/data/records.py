@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from looksay.option_fields import option
 
 SPLITS = ("train", "val", "test")
 ALL = "all"
+_NUMBER = re.compile(r"(?:COCO_\w+?_)?0*(\d+)(?:\.0+)?")
 
 
 @dataclass(frozen=True)
@@ -59,3 +61,9 @@ class ReadOptions:
         columns: Any = self.caption_column
         if isinstance(columns, str):
             object.__setattr__(self, "caption_column", (columns,) if columns else ())
+
+
+def number_of(image_id: str) -> str:
+    """Return the number in an id, ``42`` for 42.0, 000000000042 and COCO_val2014_000000000042; empty for other ids."""
+    match = _NUMBER.fullmatch(image_id)
+    return match[1] if match else ""

@@ -26,7 +26,7 @@ _DELIMITERS = {",": "comma", "\t": "tab", ";": "semicolon", "|": "|"}
 _IMAGE = "image imagename imagefile imagepath filename filepath file path img imgname imgpath photo image imageid id"
 _SPLIT = "split subset partition"
 _POSSIBLE_SPLIT = "set part phase fold"  # columns of splits only if the first row holds the name of a split
-_CAPTION_NUMBER = re.compile(r"#\d+$")  # in Flickr's own files: NAME.jpg#0
+_IMAGE_FILE = re.compile(rf"(.+({'|'.join(map(re.escape, EXTENSIONS))}))(#\d+)?", re.IGNORECASE)  # Flickr's: a.jpg#0
 
 Row = tuple[str, dict[str, Any]]  # place in the file, values by column
 
@@ -66,80 +66,87 @@ class TableRow(NamedTuple):
     values: dict[str, Any]  # by column
 
 
-class Table:
-    """The rows of a file, to be iterated once.
+class Table(NamedTuple):
+    """A table, whose rows can be iterated once."""
 
-    `header` holds all columns, `columns` those that the options name or that are guessed from the header and the first
-    row, `mended_rows` the places of rows with a known defect that was mended. Unknown columns, a table without rows and
-    broken rows are a `DataError`.
+    header: Sequence[str]
+    columns: Columns
+    rows: Iterator[TableRow]
+    mended_rows: list[str]  # places of the rows with a known defect that was mended
+
+
+def read(file: Path, options: ReadOptions, captions: CaptionNames = REFERENCES) -> Table:
+    """Read a table with the columns that the options name, or that are guessed from the header and the first row.
+
+    Unknown columns, a table without rows and broken rows are a `DataError`.
     """
+    mended_rows: list[str] = []
+    if file.suffix.lower() in (".json", *_JSON_LINES):
+        json_rows = list(_json_rows(file) if file.suffix.lower() == ".json" else _json_lines(file))
+        header: Sequence[str] = list(dict.fromkeys(name for _, row in json_rows for name in row))
+        rows = iter(json_rows)
+    else:
+        header, rows = _delimited(file, options, captions, mended_rows)
+    columns, problem = _find_columns(header, options, captions)
+    if problem and header:
+        raise DataError(f"{file}{problem}")
+    if (first := next(rows, None)) is None:
+        raise DataError(f"{file} has no rows")
+    possible_split = _guess(header, _POSSIBLE_SPLIT)
+    if not columns.split and splits.standard_name(str(first[1].get(possible_split, ""))):
+        columns = columns._replace(split=possible_split)
+    return Table(header, columns, (_row(*row, columns) for row in chain([first], rows)), mended_rows)
 
-    def __init__(self, file: Path, options: ReadOptions, captions: CaptionNames = REFERENCES) -> None:
-        self.file = file
-        self.mended_rows: list[str] = []
-        if file.suffix.lower() in (".json", *_JSON_LINES):
-            json_rows = list(_json_rows(file) if file.suffix.lower() == ".json" else _json_lines(file))
-            if not json_rows:
-                raise DataError(f"{file} has no rows")
-            self.header = tuple(dict.fromkeys(name for _, row in json_rows for name in row))
-            rows = iter(json_rows)
-        else:
-            text = text_files.read(file)
-            delimiter = _detect_delimiter(text, file, options, captions)
-            _, first_cells = next(_parse(text, delimiter, file), (0, []))
-            self._has_header = not _is_image_row(first_cells)
-            self.header = tuple(first_cells) if self._has_header else ("image", "caption")
-            rows = self._delimited_rows(text, delimiter)
-        self.columns, problem = _find_columns(self.header, options, captions)
-        if problem:
-            raise DataError(f"{file}{problem}")
-        first = next(rows, None)
-        if first is None:
-            raise DataError(f"{file} has no rows")
-        possible_split = _guess(self.header, _POSSIBLE_SPLIT)
-        if not self.columns.split and splits.standard_name(str(first[1].get(possible_split, ""))):
-            self.columns = self.columns._replace(split=possible_split)
-        self._rows = chain([first], rows)
 
-    def __iter__(self) -> Iterator[TableRow]:
-        for place, values in self._rows:
-            captions = [text for column in self.columns.captions for text in _captions(values.get(column), place)]
-            if len(self.columns.captions) > 1:  # an image may have fewer captions than there are columns
-                captions = [caption for caption in captions if caption.strip()]
-            image = values.get(self.columns.image)
-            if not isinstance(image, str | int | None):
-                raise DataError(f"{place}: expected the name of an image, got {image!r}")
-            split = values.get(self.columns.split) if self.columns.split else None
-            yield TableRow(place, "" if image is None else str(image).strip(), captions, str(split or ""), values)
+def _row(place: str, values: dict[str, Any], columns: Columns) -> TableRow:
+    captions = [text for column in columns.captions for text in _captions(values.get(column), place)]
+    if len(columns.captions) > 1:  # an image may have fewer captions than there are columns
+        captions = [caption for caption in captions if caption.strip()]
+    image = values.get(columns.image, "")
+    if isinstance(image, float) and image.is_integer():
+        image = int(image)
+    if not isinstance(image, str | int | None):
+        raise DataError(f"{place}: expected the name of an image, got {image!r}")
+    name = "" if image is None else str(image).strip()
+    file = _IMAGE_FILE.fullmatch(name)
+    return TableRow(place, file[1] if file else name, captions, str(values.get(columns.split) or ""), values)
 
-    def _delimited_rows(self, text: str, delimiter: str) -> Iterator[Row]:
-        for number, (line, cells) in enumerate(_parse(text, delimiter, self.file)):
-            place = f"{self.file.name}, line {line}"
-            if self._has_header and number == 0:
-                continue
-            if not self._has_header:
-                cells[0] = _CAPTION_NUMBER.sub("", cells[0])
-            lacks_one = delimiter == "|" and len(cells) == len(self.header) - 1
+
+def _delimited(
+    file: Path, options: ReadOptions, captions: CaptionNames, mended_rows: list[str]
+) -> tuple[Sequence[str], Iterator[Row]]:
+    """Return the header and the rows of a file with delimiters."""
+    text = text_files.read(file)
+    delimiter = _detect_delimiter(text, file, options, captions)
+    lines = _parse(text, delimiter, file)
+    first_line, header = next(lines, (0, []))
+    if _is_image_row(header):
+        lines, header = chain([(first_line, header)], lines), ["image", "caption"]
+
+    def rows() -> Iterator[Row]:
+        for number, cells in lines:
+            place = f"{file.name}, line {number}"
+            lacks_one = delimiter == "|" and len(cells) == len(header) - 1
             if lacks_one and (match := re.match(r"(\d+)\s+(.+)", cells[-1])):  # in one row of Kaggle's Flickr30k
-                self.mended_rows.append(place)
+                mended_rows.append(place)
                 cells[-1:] = match.groups()
-            if len(cells) != len(self.header):
+            if len(cells) != len(header):
                 name = _DELIMITERS[delimiter]
-                advice = f"; put captions that contain a {name} in double quotes" * (len(cells) > len(self.header))
+                advice = f"; put captions that contain a {name} in double quotes" * (len(cells) > len(header))
                 raise DataError(
-                    f"{self.file}, line {line}: {len(cells)} cells, separated by {name}, where the header has "
-                    f"{len(self.header)}: {cells}{advice}"
+                    f"{file}, line {number}: {len(cells)} cells, separated by {name}, where the header has "
+                    f"{len(header)}: {cells}{advice}"
                 )
-            yield place, dict(zip(self.header, cells, strict=True))
+            yield place, dict(zip(header, cells, strict=True))
+
+    return header, rows()
 
 
 def _parse(text: str, delimiter: str, file: Path) -> Iterator[tuple[int, list[str]]]:
     """Yield line numbers and cells of the rows that are not blank."""
+    quoting = csv.QUOTE_NONE if delimiter == "|" else csv.QUOTE_MINIMAL  # Kaggle's Flickr30k does not quote cells
     lines = io.StringIO(text, newline="")
-    if delimiter == "|":  # Kaggle's Flickr30k does not quote cells
-        rows = csv.reader(lines, strict=True, delimiter=delimiter, quoting=csv.QUOTE_NONE)
-    else:
-        rows = csv.reader(lines, strict=True, delimiter=delimiter, skipinitialspace=True)
+    rows = csv.reader(lines, strict=True, delimiter=delimiter, quoting=quoting, skipinitialspace=True)
     last_line = 0
     try:
         for row in rows:
@@ -189,21 +196,22 @@ def _captions(value: Any, place: str) -> Iterator[str]:
 
 
 def _detect_delimiter(text: str, file: Path, options: ReadOptions, captions: CaptionNames) -> str:
-    """Return the first delimiter that splits the first line into known columns, or else into the most cells."""
+    """Return the delimiter that splits the first line into known columns, or else into the most cells."""
     first = next((line for line in text.splitlines() if line.strip()), "")
     if not first:
         raise DataError(f"{file} is empty")
-    headers = {delimiter: [cell.strip(' "') for cell in first.split(delimiter)] for delimiter in _DELIMITERS}
-    for delimiter, header in headers.items():
+
+    def rank(delimiter: str) -> tuple[bool, int]:
+        header = [cell.strip(' "') for cell in first.split(delimiter)]
         _, problem = _find_columns(header, options, captions)
-        if len(header) > 1 and (_is_image_row(header) or not problem):
-            return delimiter
-    return max(headers, key=lambda delimiter: len(headers[delimiter]))
+        return len(header) > 1 and (_is_image_row(header) or not problem), len(header)
+
+    return max(_DELIMITERS, key=rank)
 
 
 def _is_image_row(cells: Sequence[str]) -> bool:
     """Return whether this is an image and a caption, the first row of a table without a header."""
-    return len(cells) == 2 and Path(_CAPTION_NUMBER.sub("", cells[0])).suffix.lower() in EXTENSIONS
+    return len(cells) == 2 and bool(_IMAGE_FILE.fullmatch(cells[0]))
 
 
 def _find_columns(header: Sequence[str], options: ReadOptions, captions: CaptionNames) -> tuple[Columns, str]:
@@ -222,11 +230,8 @@ def _find_columns(header: Sequence[str], options: ReadOptions, captions: Caption
     if columns.image and columns.captions:
         return columns, ""
     names, missing = (captions.names, "caption") if columns.image else (_IMAGE, "image")
-    expected = names.replace(" ", ", ")
-    return (
-        columns,
-        f": no column of {missing}s among {existing}; expected {expected}; {captions.advice.format(missing)}",
-    )
+    expected, advice = names.replace(" ", ", "), captions.advice.format(missing)
+    return columns, f": no column of {missing}s among {existing}; expected {expected}; {advice}"
 
 
 def _letters(name: str) -> str:

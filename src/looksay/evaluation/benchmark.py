@@ -5,32 +5,26 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import cycle, islice
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from looksay.captioner import Captioner
 from looksay.decoding.options import DecodingOptions
 from looksay.images import ImageSource
 
 PARTS = ("read", "encode", "decode")
-PERCENTILES = (50, 90, 99)
 
 
-@dataclass(frozen=True)
-class Latency:
-    """Latency without loading the model."""
+def latency(
+    captioner: Captioner, sources: Sequence[ImageSource], options: DecodingOptions, seconds: float
+) -> tuple[NDArray[np.float64], float]:
+    """Caption images one by one for some seconds, each at least once, without loading the model.
 
-    whole: tuple[float, ...]  # seconds for one image at `PERCENTILES`
-    parts: dict[str, tuple[float, ...]]  # the same for each of its `PARTS`
-    words: float  # mean number of words of a caption
-    images: int  # number of images measured
-
-
-def latency(captioner: Captioner, sources: Sequence[ImageSource], options: DecodingOptions, seconds: float) -> Latency:
-    """Caption images one by one for some seconds, each at least once."""
+    Return the seconds that the `PARTS` of each caption took, shape (captions, parts), and the mean length in words.
+    """
     times: list[list[float]] = []
     words: list[int] = []
     end, clock = 0.0, time.perf_counter
@@ -48,9 +42,7 @@ def latency(captioner: Captioner, sources: Sequence[ImageSource], options: Decod
         end = end or marks[-1] + seconds
         if marks[-1] > end and len(times) >= len(sources):
             break
-    rows = (np.sum(times, axis=1), *np.transpose(times))
-    whole, *parts = (tuple(np.percentile(row, PERCENTILES).tolist()) for row in rows)
-    return Latency(whole, dict(zip(PARTS, parts, strict=True)), float(np.mean(words)), len(times))
+    return np.array(times), float(np.mean(words))
 
 
 def throughput(

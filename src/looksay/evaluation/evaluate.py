@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
@@ -59,11 +59,7 @@ def evaluate(
     records, captions, forcing, problems = [], [], _TeacherForcing(), list(dataset.problems)
     split_records = dataset.split(split)
     with progress(split_records, len(split_records), "captioning") as bar:
-        remaining = iter(bar)
-        while group := list(islice(remaining, batch)):
-            prepared, readable = prepare_readable(captioner, group, problems)
-            if not readable:
-                continue
+        for prepared, readable in readable_batches(captioner, bar, batch, problems):
             state = captioner.encode(prepared)
             for record, hypotheses in zip(readable, captioner.decode(state, decoding), strict=True):
                 records.append(record)
@@ -78,18 +74,21 @@ def evaluate(
     return replace(evaluation, diversity=evaluation.diversity | forcing.measures())
 
 
-def prepare_readable(
-    captioner: Captioner, group: Sequence[Record], problems: list[str]
-) -> tuple[list[Prepared], list[Record]]:
-    """Return the prepared images that can be read and their records; append the errors of the others to `problems`."""
-    prepared, readable = [], []
-    for record in group:
-        try:
-            prepared.append(captioner.prepare(record.image))
-            readable.append(record)
-        except ImageError as error:
-            problems.append(f"not scored: {error}")
-    return prepared, readable
+def readable_batches(
+    captioner: Captioner, records: Iterable[Record], batch: int, problems: list[str]
+) -> Iterator[tuple[list[Prepared], list[Record]]]:
+    """Yield prepared images with their records; append the errors of images that cannot be read to `problems`."""
+    remaining = iter(records)
+    while group := list(islice(remaining, batch)):
+        prepared, readable = [], []
+        for record in group:
+            try:
+                prepared.append(captioner.prepare(record.image))
+                readable.append(record)
+            except ImageError as error:
+                problems.append(f"not scored: {error}")
+        if readable:
+            yield prepared, readable
 
 
 @dataclass

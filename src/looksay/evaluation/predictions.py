@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import re
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from looksay.data import Dataset, ReadOptions, Record, text_files
-from looksay.data.table_reader import PREDICTIONS, SUFFIXES, Table
+from looksay.data import Dataset, ReadOptions, Record, table_reader, text_files
+from looksay.data.records import number_of
+from looksay.data.table_reader import PREDICTIONS, SUFFIXES
 from looksay.errors import DataError
 
 _SUFFIXES = (*SUFFIXES, ".json", ".txt", ".token")
@@ -40,7 +41,7 @@ def read(file: Path, dataset: Dataset, split: str, column: str = "") -> Predicti
     Raises
     ------
     DataError
-        If the file is broken, if an image has two captions, or if no caption is of an image of the split.
+        If the file is broken, if an image has two different captions, or if no caption is of an image of the split.
     """
     records = dataset.split(split)
     matcher = _ImageMatcher(dataset.records, dataset.folder)
@@ -52,10 +53,8 @@ def read(file: Path, dataset: Dataset, split: str, column: str = "") -> Predicti
             unmatched.append(f"{place}: {image}")
         elif caption is None:
             without_caption.append(f"{place}: {image}")
-        elif record in caption_of:
+        elif caption_of.setdefault(record, caption) != caption:  # the same caption twice does not matter
             raise DataError(f"{place}: {image} has a second caption; keep one caption for each image")
-        else:
-            caption_of[record] = caption
     captioned = [record for record in records if record in caption_of]
     if not captioned:
         details = f"; {text_files.describe_problem('captions of unknown images', unmatched)}" if unmatched else ""
@@ -75,7 +74,7 @@ def read(file: Path, dataset: Dataset, split: str, column: str = "") -> Predicti
 
 
 class _ImageMatcher:
-    """Finds an image by the data set's own id, its path, its file name or its stem, in this order.
+    """Finds an image by its id in the data set, its path, file name or stem, or the number of its id, in this order.
 
     Ids come first so that a number in a file name is not mistaken for an id.
     """
@@ -87,8 +86,9 @@ class _ImageMatcher:
             path = record.image
             relative = PurePosixPath(path.relative_to(folder) if path.is_relative_to(folder) else path)
             keys = {("path", name) for name in (str(path), str(path.absolute()), str(relative))}
-            keys |= {("id", record.id or _coco_id(path.stem)), ("name", path.name), ("stem", path.stem)}
-            for key in keys:
+            keys |= {("id", record.id), ("name", path.name), ("stem", path.stem)}
+            keys |= {("number", number_of(record.id or path.stem))} - {("number", "")}
+            for key in map(_normalise, keys):
                 self._records[key] = record if self._records.get(key, record) is record else None
 
     def find(self, image: str, place: str) -> Record | None:
@@ -96,8 +96,8 @@ class _ImageMatcher:
         path = PurePosixPath(image.replace("\\", "/"))
         keys = [("id", image), ("path", image), ("path", str(Path(image).absolute()))]
         keys += [("path", str(PurePosixPath(*path.parts[start:]))) for start in range(1, len(path.parts) - 1)]
-        keys += [("name", path.name), ("stem", path.name)]
-        key = next((key for key in keys if key in self._records), None)
+        keys += [("name", path.name), ("stem", path.name), ("number", number_of(image))]
+        key = next((key for key in map(_normalise, keys) if key in self._records), None)
         if key is None:
             return None
         if (record := self._records[key]) is None:
@@ -107,10 +107,9 @@ class _ImageMatcher:
         return record
 
 
-def _coco_id(stem: str) -> str:
-    """Return the id in COCO's file names, ``COCO_val2014_000000391895`` or ``000000391895``; empty for others."""
-    match = re.fullmatch(r"(?:COCO_\w+_)?(\d{6,})", stem)
-    return str(int(match[1])) if match else ""
+def _normalise(key: tuple[str, str]) -> tuple[str, str]:
+    """Return a name with composed letters: macOS writes é as e and an accent."""
+    return key[0], unicodedata.normalize("NFC", key[1])
 
 
 def _rows(file: Path, column: str) -> Iterator[tuple[str, str, str | None]]:
@@ -119,7 +118,7 @@ def _rows(file: Path, column: str) -> Iterator[tuple[str, str, str | None]]:
         raise DataError(f"{file}: no such file; name the file of captions to score")
     if file.suffix.lower() not in _SUFFIXES:
         raise DataError(f"{file}: unknown file type; captions are scored from {', '.join(_SUFFIXES)} files")
-    for row in Table(file, ReadOptions(caption_column=(column,) if column else ()), PREDICTIONS):
+    for row in table_reader.read(file, ReadOptions(caption_column=(column,) if column else ()), PREDICTIONS).rows:
         if len(row.captions) > 1:
             raise DataError(f"{row.place}: {len(row.captions)} captions; keep one caption for each image")
         has_caption = row.captions and not row.values.get("error")  # looksay caption writes errors of images

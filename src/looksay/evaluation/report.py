@@ -8,7 +8,8 @@ import random
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,7 +17,7 @@ import looksay
 from looksay.captioner import Captioner
 from looksay.data import Record
 from looksay.errors import ImageError, MissingExtra
-from looksay.evaluation import charts, text_table
+from looksay.evaluation import text_table
 from looksay.evaluation.scoring import Evaluation
 from looksay.evaluation.thumbnails import STRIP_STYLE, attention_strip, thumbnail
 from looksay.metrics.diversity import MEANING, overused_and_underused_words
@@ -26,7 +27,19 @@ _GALLERY = 12  # images of a gallery
 _REPEATED = 6  # most frequent captions
 _STRIPS = 6  # images with attention maps
 _WORDS = 15  # overused and underused words
+_BINS = 20  # of a histogram of scores
 _LONGEST = 30  # words; longer captions share a bar
+
+
+class Histogram(NamedTuple):
+    """A histogram, drawn by ``templates/histogram.svg``."""
+
+    title: str
+    mean: float
+    mean_position: float  # on the axis, 0 to 1
+    bars: list[tuple[str, float]]  # labels and shares, 0 to 1
+    outline: list[float]  # shares of a second histogram, drawn as a line
+    ends: tuple[str, str]  # labels of the axis
 
 
 @functools.cache
@@ -54,48 +67,58 @@ def page(evaluation: Evaluation, captioner: Captioner | None = None) -> str:
     MissingExtra
         If Jinja2 is not installed.
     """
-    ranked = _rank(evaluation)
+    # Image indices from the lowest to the highest CIDEr-D; by ROUGE-L where it is equal or undefined.
+    scores = list(zip(*(np.nan_to_num(evaluation.by_image[name]) for name in ("CIDEr-D", "ROUGE-L")), strict=True))
+    ranked = sorted(range(len(scores)), key=scores.__getitem__)
     sample = random.Random(0).sample(ranked, min(_GALLERY, len(ranked)))  # noqa: S311 (the same in every report)
-    text: str = (
-        environment()
-        .get_template("report.html")
-        .render(
-            title=f"{evaluation.facts['model']} on {evaluation.facts['split']}",
-            version=looksay.__version__,
-            evaluation=evaluation,
-            table=text_table,
-            meaning=MEANING,
-            charts=_charts(evaluation),
-            chart_width=charts.WIDTH,
-            chart_height=charts.HEIGHT,
-            galleries=_galleries(evaluation, ranked, sample),
-            strips=_strips(evaluation, captioner, sample) if captioner else None,
-            strip_style=STRIP_STYLE,
-            repeated=_repeated_captions(evaluation),
-            word_tables=_word_tables(evaluation),
-            thumbnail=thumbnail,
-        )
-    )
+    captions = [tokenize(caption) for caption in evaluation.captions]
+    references = [[tokenize(caption) for caption in record.references] for record in evaluation.records]
+    words = overused_and_underused_words(captions, references, _WORDS)
+    content = {
+        "evaluation": evaluation,
+        "version": looksay.__version__,
+        "histograms": [*_score_histograms(evaluation), _length_histogram(captions, references)],
+        "galleries": _galleries(evaluation, ranked, sample),
+        "strips": _strips(evaluation, captioner, sample) if captioner else None,
+        "repeated": _repeated_captions(evaluation),
+        "word_tables": zip(("overused", "underused"), words, strict=True),
+    }
+    tools = {"table": text_table, "meaning": MEANING, "strip_style": STRIP_STYLE, "thumbnail": thumbnail}
+    text: str = environment().get_template("report.html").render(content | tools)
     return text
 
 
-def _rank(evaluation: Evaluation) -> list[int]:
-    """Return image indices from the lowest to the highest CIDEr-D; ROUGE-L where it is equal or undefined."""
-    cider = np.nan_to_num(evaluation.by_image["CIDEr-D"]).tolist()
-    scores = list(zip(cider, evaluation.by_image["ROUGE-L"], strict=True))
-    return sorted(range(len(scores)), key=scores.__getitem__)
-
-
-def _charts(evaluation: Evaluation) -> list[charts.Chart]:
+def _score_histograms(evaluation: Evaluation) -> list[Histogram]:
     histograms = []
     for name, values in evaluation.by_image.items():
         if not any(map(math.isnan, values)):
-            high = 100 * max(1, math.ceil(max(values)))
-            histograms.append(charts.score_histogram(f"{name} of a caption", [100 * value for value in values], high))
-    lengths = [len(tokenize(caption)) for caption in evaluation.captions]
-    human_lengths = [len(tokenize(caption)) for record in evaluation.records for caption in record.references]
-    title = "words per caption (outline: human captions)"
-    return [*histograms, charts.count_histogram(title, lengths, human_lengths, _LONGEST)]
+            high = 100.0 * max(1, math.ceil(max(values)))
+            edges = np.linspace(0, high, _BINS + 1).tolist()
+            labels = [f"{lower:g} to {upper:g}" for lower, upper in pairwise(edges)]
+            percentages = [100 * value for value in values]
+            title = f"{name} of a caption"
+            histograms.append(_histogram(title, percentages, edges, labels, ends=("0", f"{high:g}")))
+    return histograms
+
+
+def _length_histogram(captions: Sequence[Sequence[str]], references: Sequence[Sequence[Sequence[str]]]) -> Histogram:
+    lengths, human = list(map(len, captions)), [len(caption) for image in references for caption in image]
+    high = min(_LONGEST, max(*lengths, *human))
+    labels = [f"{number}{'+' if number == _LONGEST else ''}" for number in range(high + 1)]
+    title, edges = "words per caption (outline: human captions)", [number - 0.5 for number in range(high + 2)]
+    return _histogram(title, lengths, edges, labels, ends=(labels[0], labels[-1]), outlined=human)
+
+
+def _histogram(
+    title: str, values: Sequence[float], edges: Sequence[float], labels: Sequence[str], ends: tuple[str, str],
+    outlined: Sequence[float] = (),
+) -> Histogram:  # fmt: skip
+    """Return a histogram of values and, as its outline, of others; values past the ends count in the last bars."""
+    low, high, mean = edges[0], edges[-1], float(np.mean(values))
+    counts, others = (np.histogram(np.clip(numbers, low, high), edges)[0] for numbers in (values, outlined))
+    bars = list(zip(labels, (counts / len(values)).tolist(), strict=True))
+    outline = (others / len(outlined)).tolist() if outlined else []
+    return Histogram(title, mean, min(1.0, (mean - low) / (high - low)), bars, outline, ends)
 
 
 def _galleries(
@@ -116,7 +139,6 @@ def _galleries(
 def _strips(evaluation: Evaluation, captioner: Captioner, indices: Sequence[int]) -> list[tuple[str, str]]:
     """Return captions and their attention strips as HTML; only of captions that are decoded as they were scored."""
     options = asdict(evaluation.decoding) if evaluation.decoding else {}
-    options["num_captions"] = 1
     paths = {index: evaluation.records[index].image for index in indices[:_STRIPS]}
     strips = []
     for index, outcome in zip(paths, captioner.outcomes(paths.values(), attention=True, **options), strict=True):
@@ -135,10 +157,3 @@ def _repeated_captions(evaluation: Evaluation) -> list[tuple[str, list[Record]]]
         records_of[caption].append(record)
     ranked = sorted(records_of.items(), key=lambda item: (-len(item[1]), item[0]))
     return [(caption, records) for caption, records in ranked[:_REPEATED] if len(records) > 1]
-
-
-def _word_tables(evaluation: Evaluation) -> list[tuple[str, list[tuple[str, float, float]]]]:
-    captions = [tokenize(caption) for caption in evaluation.captions]
-    references = [[tokenize(caption) for caption in record.references] for record in evaluation.records]
-    tables = overused_and_underused_words(captions, references, _WORDS)
-    return list(zip(("overused", "underused"), tables, strict=True))

@@ -10,7 +10,7 @@ from typing import Any
 from looksay.data import ALL, Dataset, Record
 from looksay.decoding.options import DecodingOptions
 from looksay.metrics import Scorer
-from looksay.metrics.diversity import diversity
+from looksay.metrics.diversity import diversity, weaknesses
 from looksay.metrics.scores import HumanAgreement
 from looksay.text.tokenizer import tokenize
 
@@ -30,7 +30,9 @@ class Evaluation:
     human_diversity: dict[str, float]  # of the first reference of each image
     by_image: dict[str, list[float]]  # ROUGE-L and CIDEr-D of each caption
     decoding: DecodingOptions | None = None  # all options of decoding, if a model generated the captions
-    problems: list[str] = field(default_factory=list)  # images that were not scored, and why
+    problems: list[str] = field(
+        default_factory=list
+    )  # images that were not scored and why, and `weaknesses` of the captions
 
     @property
     def references(self) -> tuple[int, int]:
@@ -78,15 +80,16 @@ def score_captions(
     train = dataset.records if dataset and facts["split"] not in ("train", ALL) else ()
     training = [tokenize(caption) for record in train if record.split == "train" for caption in record.references]
     human_captions = [image[0] for image in scorer.references]
+    tokens = [tokenize(caption) for caption in captions]
     return Evaluation(
         facts=facts,
         records=list(records),
         captions=list(captions),
         scores=scorer.scores(captions),
         human_agreement=scorer.human_agreement,
-        diversity=diversity([tokenize(caption) for caption in captions], scorer.references, training),
+        diversity=diversity(tokens, scorer.references, training),
         human_diversity=diversity(human_captions, scorer.references, training) if scorer.human_agreement.scores else {},
         by_image=scorer.image_scores(captions),
         decoding=decoding,
-        problems=list(problems),
+        problems=[*problems, *weaknesses(tokens)],
     )

@@ -32,9 +32,9 @@ def table(evaluation: Evaluation) -> Iterator[str]:
 
 def headlines(evaluation: Evaluation) -> Iterator[str]:
     """Yield the lines above the table: model, data, references and decoding options."""
-    facts, (least, most) = evaluation.facts, evaluation.references
+    facts, (least, most), count = evaluation.facts, evaluation.references, len(evaluation.records)
     references = f"{least}" if least == most else f"{least} to {most}"
-    yield f"{facts.get('model', 'captions')}: {len(evaluation.records):,} images, split {facts['split']}"
+    yield f"{facts.get('model', 'captions')}: {count:,} image{'s' * (count > 1)}, split {facts['split']}"
     yield f"data: {facts['data']}"
     yield f"references: {references} per image; tokenizer: {TOKENIZER}"
     if evaluation.decoding:
@@ -59,8 +59,11 @@ def human_note(evaluation: Evaluation) -> str:
 
 def undefined(evaluation: Evaluation) -> list[str]:
     """Return a line for each score that is undefined."""
-    reason = "of one image is undefined: its weights come from comparing images"
-    return [f"{name} {reason}" for name, value in evaluation.scores.items() if math.isnan(value)]
+    reasons = {
+        "CIDEr-D": "of one image is undefined: its weights come from comparing images",
+        "SPICE": "is undefined: neither a caption nor its references name an object",
+    }
+    return [f"{name} {reasons[name]}" for name, value in evaluation.scores.items() if math.isnan(value)]
 
 
 def scaled(value: float) -> str:

@@ -14,7 +14,7 @@ from looksay.captioner import Captioner
 from looksay.data import Record
 from looksay.decoding.state import DecoderState
 from looksay.errors import DataError
-from looksay.evaluation.evaluate import prepare_readable
+from looksay.evaluation.evaluate import readable_batches
 from looksay.metrics import Scorer
 from looksay.runtime.onnx_model import SCORES
 from looksay.tagging.concepts import ConceptTable, logit
@@ -26,7 +26,8 @@ THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 _MAX_IMAGES = 3000  # of a split
 _BATCH = 8
 _MIN_SHARE = 0.005  # images with a smaller share of a concept's classes do not count for its bias
-_PRIOR_STD = 1.0  # standard deviation of a concept's bias around the mean bias
+_BIAS_STD = 1.0  # standard deviation of a concept's bias around the mean bias
+_WEAK = 1e-3  # penalty of the scale and the mean bias, so that few images have a solution too
 _TOLERANCE = 0.002  # CIDEr-D differences below this are noise: the highest threshold within it is chosen
 _NEWTON_STEPS = 30
 
@@ -46,7 +47,7 @@ def calibrate(captioner: Captioner, train: Sequence[Record], val: Sequence[Recor
     known_words = (word for concept in concepts for word in concept.words if word in vocabulary)
     rare_words = tuple(dict.fromkeys(word for word in known_words if counts[word] < min_count))
     scores, references = [], []
-    for state, records in _encoded(captioner, _sample(train)):
+    for state, records in _encode_batches(captioner, train):
         scores.append(state.memory[f"0.{SCORES}"])
         references += [record.references for record in records]
     if not scores:
@@ -64,24 +65,26 @@ def fit(table: ConceptTable, scores: NDArray[np.floating], references: Sequence[
     caption_words = [{word for text in texts for word in tokenize(text)} for texts in references]
     is_mentioned = np.array([[not words.isdisjoint(c.named_by) for c in table.concepts] for words in caption_words])
     image, concept = np.nonzero(shares >= _MIN_SHARE)
-    logits, labels = logit(shares[image, concept]), is_mentioned[image, concept].astype(float)
-    features = np.stack([logits, np.ones_like(logits)])
-    scale, mean_bias, bias = 1.0, 0.0, np.zeros(len(table.concepts))
-    for _ in range(_NEWTON_STEPS):  # of Newton's method, alternately for scale and mean bias and for each bias
-        probabilities = 1 / (1 + np.exp(-(scale * logits + bias[concept])))
-        residuals, weights = labels - probabilities, probabilities * (1 - probabilities) + 1e-6
-        step = np.linalg.solve((features * weights) @ features.T, features @ residuals)
-        scale, mean_bias, bias = scale + step[0], mean_bias + step[1], bias + step[1]
-        probabilities = 1 / (1 + np.exp(-(scale * logits + bias[concept])))
-        residuals, weights = labels - probabilities, probabilities * (1 - probabilities)
-        gradient = np.bincount(concept, residuals, len(bias)) - (bias - mean_bias) / _PRIOR_STD**2
-        bias = bias + gradient / (np.bincount(concept, weights, len(bias)) + 1 / _PRIOR_STD**2)
-    fitted = tuple(replace(c, bias=round(float(b), 4)) for c, b in zip(table.concepts, bias, strict=True))
-    return replace(table, concepts=fitted, scale=round(float(scale), 4))
+    labels = is_mentioned[image, concept].astype(float)
+    # Logistic regression by Newton's method. The parameters are the scale, the mean bias and the deviations from it.
+    of_concept = np.eye(len(table.concepts))[concept]
+    features = np.column_stack([logit(shares[image, concept]), np.ones(len(labels)), of_concept])
+    prior, penalty = np.zeros(features.shape[1]), np.full(features.shape[1], 1 / _BIAS_STD**2)
+    prior[0], penalty[:2] = 1, _WEAK
+    parameters = prior
+    for _ in range(_NEWTON_STEPS):
+        probabilities = 1 / (1 + np.exp(-features @ parameters))
+        gradient = (labels - probabilities) @ features - penalty * (parameters - prior)
+        weighted = features * (probabilities * (1 - probabilities))[:, None]
+        parameters = parameters + np.linalg.solve(weighted.T @ features + np.diag(penalty), gradient)
+    scale, mean_bias, *deviations = parameters.tolist()
+    pairs = zip(table.concepts, deviations, strict=True)
+    fitted = tuple(replace(concept, bias=round(mean_bias + deviation, 4)) for concept, deviation in pairs)
+    return replace(table, concepts=fitted, scale=round(scale, 4))
 
 
 def _choose_threshold(captioner: Captioner, table: ConceptTable, val: Sequence[Record]) -> float:
-    batches = list(_encoded(captioner, _sample(val)))
+    batches = list(_encode_batches(captioner, val))
     records = [record for _, batch in batches for record in batch]
     options, vocabulary = captioner.bundle.spec.decoding, captioner.bundle.vocabulary
     means: dict[float, float] = {}
@@ -94,12 +97,6 @@ def _choose_threshold(captioner: Captioner, table: ConceptTable, val: Sequence[R
     return max(threshold for threshold, mean in means.items() if mean >= max(means.values()) - _TOLERANCE)
 
 
-def _sample(records: Sequence[Record]) -> list[Record]:
-    """Return at most `_MAX_IMAGES` records, evenly spaced."""
-    rows = np.linspace(0, len(records) - 1, min(_MAX_IMAGES, len(records)))
-    return [records[row] for row in rows.astype(int)]
-
-
 def _score_by_source(records: Sequence[Record], captions: Sequence[str]) -> dict[str, float]:
     """Return CIDEr-D for each data set of a mixture."""
     scores = {}
@@ -110,9 +107,8 @@ def _score_by_source(records: Sequence[Record], captions: Sequence[str]) -> dict
     return scores
 
 
-def _encoded(captioner: Captioner, records: Sequence[Record]) -> Iterator[tuple[DecoderState, list[Record]]]:
-    """Encode the readable images batch by batch."""
-    for start in range(0, len(records), _BATCH):
-        images, readable = prepare_readable(captioner, records[start : start + _BATCH], [])
-        if images:
-            yield captioner.encode(images), readable
+def _encode_batches(captioner: Captioner, records: Sequence[Record]) -> Iterator[tuple[DecoderState, list[Record]]]:
+    """Encode at most `_MAX_IMAGES` images, evenly spaced, in batches; leave out those that cannot be read."""
+    rows = np.linspace(0, len(records) - 1, min(_MAX_IMAGES, len(records))).astype(int)
+    for prepared, readable in readable_batches(captioner, (records[row] for row in rows), _BATCH, []):
+        yield captioner.encode(prepared), readable

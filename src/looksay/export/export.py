@@ -62,21 +62,24 @@ def export(
     if folder.exists():
         raise RunError(f"{folder} exists already: choose a new folder for the bundle.")
     run = run_loader.load(run_folder)
+    options, has_concepts = run.recipe.encoder, run.recipe.vocabulary.concepts
+    classifier = encoder.classifier(options.name, options.weights) if has_concepts else None
     dataset = read_data(run.recipe, data_folder, mixture_folders)
     records = dataset.split(SPLIT)
-    photos = [record.image for record in records]
     spec = _model_spec(run, dataset)
     with _new_folder(folder) as building:
-        captioner = _export_graphs(run, spec, building)
-        result = parity.compare(run.model, captioner, photos)
+        onnx_graphs.write(run.model, spec.image.size, building, classifier)
+        run.vocabulary.save(building / VOCABULARY)
+        captioner = _open(building, spec)
+        result = parity.compare(run.model, captioner, records)
         if result.same != result.images:
             raise ParityError(f"{run_folder} was not exported: {result}; {result.first_difference}")
         report = str(result)
         if int8:
             quantize.quantize(building)
             captioner = _open(building, spec)
-            report += f"; then, in int8, {parity.compare(run.model, captioner, photos)}"
-        if run.recipe.vocabulary.concepts:
+            report += f"; then, in int8, {parity.compare(run.model, captioner, records)}"
+        if has_concepts:
             train, min_count = dataset.split("train"), run.recipe.vocabulary.min_count
             calibration.calibrate(captioner, train, records, min_count).save(building / TAGS)
             captioner = _open(building, spec)
@@ -120,14 +123,6 @@ def _model_spec(run: Run, dataset: Dataset) -> ModelSpec:
         licence=options.licence,
         training_data=training_data,
     )
-
-
-def _export_graphs(run: Run, spec: ModelSpec, folder: Path) -> Captioner:
-    options = run.recipe.encoder
-    classifier = encoder.classifier(options.name, options.weights) if run.recipe.vocabulary.concepts else None
-    onnx_graphs.write(run.model, spec.image.size, folder, classifier)
-    run.vocabulary.save(folder / VOCABULARY)
-    return _open(folder, spec)
 
 
 def _open(folder: Path, spec: ModelSpec) -> Captioner:

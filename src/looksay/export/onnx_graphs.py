@@ -12,8 +12,8 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-import onnx
 import torch
+from onnxscript.ir.passes.common import ClearMetadataAndDocStringPass
 from torch import Tensor, nn
 from torch.export import Dim
 
@@ -93,26 +93,16 @@ def _export(
         logging.getLogger(name).setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter warns of its own deprecated parts; `parity` verifies the result
-        torch.onnx.export(
+        program = torch.onnx.export(
             module.eval(),
             inputs,
-            file,
             dynamo=True,
             input_names=names,
             output_names=outputs,
             dynamic_shapes=shapes,
             opset_version=_OPSET,
-            external_data=False,
             verbose=False,
         )
-    strip_metadata(file)
-
-
-def strip_metadata(file: Path) -> None:
-    """Remove stack traces from an ONNX file: they name files of the machine that exported it."""
-    model = onnx.load(file)
-    graph = model.graph
-    for part in (model, graph, *graph.node, *graph.value_info, *graph.input, *graph.output, *graph.initializer):
-        del part.metadata_props[:]
-        part.doc_string = ""
-    onnx.save(model, file)
+    assert program is not None  # noqa: S101 (with dynamo=True)
+    ClearMetadataAndDocStringPass()(program.model)  # stack traces name files of the machine that exports
+    program.save(file)

@@ -4,34 +4,32 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from looksay import images
 from looksay.captioner import Captioner
+from looksay.data import Record
 from looksay.decoding.state import DecoderState
-from looksay.errors import ImageError, ParityError
+from looksay.errors import ParityError
+from looksay.evaluation.evaluate import readable_batches
 from looksay.models.caption_model import CaptionModel
 
 IMAGES = 200
-_BATCH = 16
+_BATCH = 8
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Parity:
     """The result of a comparison."""
 
-    images: int
-    same: int  # images with the same caption, token for token
-    first_step: float  # largest absolute difference between log-probabilities of the first token
-    caption: float  # the same, of equal captions
+    images: int = 0
+    same: int = 0  # images with the same caption, token for token
+    first_step: float = 0.0  # largest absolute difference between log-probabilities of the first token
+    caption: float = 0.0  # the same, of equal captions
     first_difference: str = ""  # the first pair of captions that differ
 
     def __str__(self) -> str:
@@ -42,38 +40,31 @@ class Parity:
 
 
 @torch.no_grad()
-def compare(model: CaptionModel, captioner: Captioner, paths: Sequence[Path]) -> Parity:
-    """Caption the first `IMAGES` readable images with both models and the captioner's decoding options.
+def compare(model: CaptionModel, captioner: Captioner, records: Sequence[Record]) -> Parity:
+    """Caption the first `IMAGES` images with both models and the captioner's decoding options.
 
-    `model` is in evaluation mode, in fp32 and on the CPU; `captioner` has the exported model.
+    `model` is in evaluation mode, in fp32 and on the CPU; `captioner` has the exported model. Images that cannot be
+    read are left out.
     """
-    spec, vocabulary = captioner.bundle.spec, captioner.bundle.vocabulary
-    pixels: list[NDArray[np.float32]] = []
-    for path in paths:
-        with suppress(ImageError):
-            pixels.append(images.prepare(path, spec.image))
-        if len(pixels) == IMAGES:
-            break
-    if not pixels:
-        raise ParityError("no image of the val split can be read, so the export cannot be verified: check --data.")
-    same, first_step, caption, first_difference = 0, 0.0, 0.0, ""
-    for start in range(0, len(pixels), _BATCH):
-        batch = np.stack(pixels[start : start + _BATCH])
-        grid = model.encoder(torch.from_numpy(batch))
-        state = captioner.encode([(image,) for image in batch])
-        tokens = np.full(len(batch), vocabulary.start)
-        expected, _ = model.step(tokens, DecoderState.begin(*model.decoder.begin(grid)))
+    options, vocabulary = captioner.bundle.spec.decoding, captioner.bundle.vocabulary
+    result = Parity()
+    for prepared, _ in readable_batches(captioner, records[:IMAGES], _BATCH, []):
+        state = captioner.encode(prepared)
+        features = model.encoder(torch.from_numpy(np.stack([pixels for (pixels,) in prepared])))
+        tokens = np.full(len(prepared), vocabulary.start)
+        expected, _ = model.step(tokens, DecoderState.begin(*model.decoder.begin(features)))
         actual, _ = captioner.step(tokens, state)
-        first_step = max(first_step, float(np.abs(expected - actual).max()))
-        trained = model.captions(grid, vocabulary, spec.decoding)
-        exported = captioner.decode(state, spec.decoding)
+        result.first_step = max(result.first_step, float(np.abs(expected - actual).max()))
+        result.images += len(prepared)
+        trained, exported = model.captions(features, vocabulary, options), captioner.decode(state, options)
         for (expected_best, *_), (actual_best, *_) in zip(trained, exported, strict=True):
             if expected_best.tokens == actual_best.tokens:
-                same += 1
-                caption = max(caption, abs(expected_best.log_prob - actual_best.log_prob))
-            elif not first_difference:
+                result.same += 1
+                result.caption = max(result.caption, abs(expected_best.log_prob - actual_best.log_prob))
+            elif not result.first_difference:
                 texts = vocabulary.decode(expected_best.tokens), vocabulary.decode(actual_best.tokens)
-                first_difference = "trained: {!r}, exported: {!r}".format(*texts)
-    result = Parity(len(pixels), same, first_step, caption, first_difference)
+                result.first_difference = "trained: {!r}, exported: {!r}".format(*texts)
+    if not result.images:
+        raise ParityError("no image of the val split can be read, so the export cannot be verified: check --data.")
     log.info("%s", result)
     return result

@@ -39,6 +39,7 @@ def _quantize_products(model: onnx.ModelProto) -> onnx.ModelProto:
     _untie_weights(model)
     del model.graph.value_info[:]  # the recorded shapes would contradict the transposed weights
     wrapped = ONNXModel(model)
+    wrapped.clean_initializers()
     wrapped.replace_gemm_with_matmul()
     logging.getLogger("onnxruntime.quantization").setLevel(logging.WARNING)
     quantizer = MatMulNBitsQuantizer(
@@ -57,10 +58,6 @@ def _untie_weights(model: onnx.ModelProto) -> None:
             copy.CopyFrom(weights[node.input[1]])
             copy.name = node.input[1] = f"{node.name}.weight"
             model.graph.initializer.append(copy)
-    used = {name for node in model.graph.node for name in node.input}
-    kept = [weight for weight in model.graph.initializer if weight.name in used]
-    del model.graph.initializer[:]
-    model.graph.initializer.extend(kept)
 
 
 def _store_as_float16(model: onnx.ModelProto) -> None:

@@ -7,9 +7,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
+from looksay.decoding.logits_processors import DANGLING
 from looksay.errors import JobError
 from looksay.jobs.sqlite_writer import connect, read_provenance_id, sqlite_errors
-from looksay.text.stopwords import DANGLING
 
 _STOPWORDS = DANGLING | {"is", "are", "his", "her", "their", "its"}
 _SELECT = (

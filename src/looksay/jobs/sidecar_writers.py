@@ -1,15 +1,21 @@
-"""Writers of a file for each image: its caption as text or XMP metadata, or its attention maps."""
+"""Writers of files for each image: its caption as text or XMP metadata, or its attention maps."""
 
 from __future__ import annotations
 
+import errno
+import io
+import os
+import struct
+import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from looksay.atomic_files import replacing
-from looksay.errors import OptionError
-from looksay.jobs import xmp
+from looksay.atomic_files import copy_attributes, replacing
+from looksay.errors import ImageError, OptionError
+from looksay.images import EXTENSIONS
+from looksay.jobs import existing_captions, image_containers, xmp
 from looksay.jobs.disk_set import DiskSet
 from looksay.runtime import attention_map
 from looksay.types import Caption
@@ -17,73 +23,124 @@ from looksay.types import Caption
 
 @dataclass(frozen=True)
 class SidecarWriter(ABC):
-    """Writes a file for each image."""
+    """Writes files for each image."""
 
-    overwrite: bool  # whether existing files are replaced instead of kept
-
-    @abstractmethod
-    def file(self, image: Path) -> Path:
-        """Return the file that is written for an image."""
+    overwrite: bool  # whether what exists is replaced instead of kept
 
     @abstractmethod
+    def files(self, image: Path) -> list[Path]:
+        """Return the files that are written for an image, the most important one first."""
+
+    @abstractmethod
+    def content(self, file: Path, image: Path, caption: Caption) -> bytes:
+        """Return the new content of one of these files."""
+
+    def exists(self, image: Path) -> bool:
+        """Return whether an image already has what this writer writes."""
+        return any(file.exists() for file in self.files(image))
+
     def write(self, image: Path, caption: Caption) -> bool:
-        """Write the file; return False if an existing one is kept.
+        """Write the files of an image, each whole or not at all; return False if what exists is kept.
 
-        Raises `ImageError` if the image cannot be read again, and `OSError` if the file cannot be written.
+        Raises `ImageError` if the image or its metadata cannot be read, and `OSError` with the name of a file that
+        cannot be written.
         """
-
-
-class _NewFileWriter(SidecarWriter):
-    """Writes a file of its own, whole or not at all."""
-
-    def write(self, image: Path, caption: Caption) -> bool:
-        """See `SidecarWriter`."""
-        file = self.file(image)
-        if file.exists() and not self.overwrite:
+        if not self.overwrite and self.exists(image):
             return False
-        with replacing(file) as new:
-            self._save(new, image, caption)
+        contents = {file: self.content(file, image, caption) for file in self.files(image)}
+        for file, content in contents.items():
+            try:
+                _replace(file, content, keep_times=file == image)
+            except OSError as error:
+                raise OSError(error.errno, error.strerror, str(file)) from error
         return True
 
-    @abstractmethod
-    def _save(self, new: Path, image: Path, caption: Caption) -> None: ...
+
+def _replace(file: Path, content: bytes, *, keep_times: bool) -> None:
+    """Write a file, which keeps its owner, group, mode and extended attributes.
+
+    A photo also keeps its times, which are often its date; of a sidecar file, they tell photo managers of the change.
+    """
+    is_new = not file.exists()
+    if not is_new and not os.access(file, os.W_OK):  # replacing it would be possible, but is not what its owner wants
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    with replacing(file, durable=not is_new) as new:
+        new.write_bytes(content)
+        if not is_new:
+            copy_attributes(file, new, times=keep_times)
 
 
-class TextWriter(_NewFileWriter):
+class TextWriter(SidecarWriter):
     """Writes the caption to ``NAME.txt``."""
 
-    def file(self, image: Path) -> Path:
+    def files(self, image: Path) -> list[Path]:
         """See `SidecarWriter`."""
-        return image.with_suffix(".txt")
+        return [image.with_suffix(".txt")]
 
-    def _save(self, new: Path, image: Path, caption: Caption) -> None:  # noqa: ARG002
-        new.write_text(f"{caption.text}\n", encoding="utf-8")
+    def content(self, file: Path, image: Path, caption: Caption) -> bytes:  # noqa: ARG002
+        """See `SidecarWriter`."""
+        return f"{caption.text}\n".encode()
 
 
 @dataclass(frozen=True)
-class AttentionWriter(_NewFileWriter):
+class AttentionWriter(SidecarWriter):
     """Draws the attention maps of the caption to ``FOLDER/NAME.png``."""
 
     folder: Path
 
-    def file(self, image: Path) -> Path:
+    def files(self, image: Path) -> list[Path]:
         """See `SidecarWriter`."""
-        return self.folder / f"{image.stem}.png"
+        return [self.folder / f"{image.stem}.png"]
 
-    def _save(self, new: Path, image: Path, caption: Caption) -> None:
-        attention_map.draw(image, caption).save(new, "PNG")
+    def content(self, file: Path, image: Path, caption: Caption) -> bytes:  # noqa: ARG002
+        """See `SidecarWriter`."""
+        drawing = io.BytesIO()
+        attention_map.draw(image, caption).save(drawing, "PNG")
+        return drawing.getvalue()
 
 
 class XmpWriter(SidecarWriter):
-    """Writes the caption as XMP metadata, into a JPEG or PNG and next to any other image."""
+    """Writes the caption wherever the image has XMP metadata.
 
-    def file(self, image: Path) -> Path:
+    That is a JPEG or PNG itself, and an existing sidecar file ``NAME.SUFFIX.xmp`` (darktable, digiKam) or ``NAME.xmp``
+    (Lightroom). An image that has none of them gets ``NAME.xmp``. Existing captions are kept wherever they stand.
+    """
+
+    def files(self, image: Path) -> list[Path]:
         """See `SidecarWriter`."""
-        return xmp.target(image)
+        is_embedded, shared = image_containers.is_supported(image), image.with_suffix(".xmp")
+        # photo.xmp beside photo.jpg and photo.avif is that of photo.avif, which has no other place.
+        others = (image.with_suffix(suffix) for suffix in EXTENSIONS if suffix != image.suffix.lower())
+        sidecars = [
+            file
+            for file in (image.with_name(f"{image.name}.xmp"), shared)
+            if file.exists() and not (file == shared and is_embedded and any(map(Path.exists, others)))
+        ]
+        return [image] * is_embedded + sidecars or [shared]
+
+    def content(self, file: Path, image: Path, caption: Caption) -> bytes:
+        """See `SidecarWriter`."""
+        data = file.read_bytes() if file.exists() else b""
+        if file != image:
+            return xmp.with_caption(data, caption.text)
+        parts = image_containers.read(data)
+        packet = next((part.content for part in parts if part.kind == "xmp"), b"")
+        return image_containers.with_xmp(data, parts, xmp.with_caption(packet, caption.text))
+
+    def exists(self, image: Path) -> bool:
+        """See `SidecarWriter`."""
+        files = self.files(image)
+        parts = image_containers.read(image.read_bytes()) if image in files else []
+        sidecars = [file for file in files if file != image and file.exists()]
+        texts = (text for file in sidecars for text in xmp.captions(file.read_bytes()))
+        return bool(existing_captions.find(image, parts)) or any(map(existing_captions.is_caption, texts))
 
     def write(self, image: Path, caption: Caption) -> bool:
-        """See `SidecarWriter`; without `overwrite` only an existing description is kept."""
-        return xmp.write(image, caption.text, overwrite=self.overwrite)
+        """See `SidecarWriter`."""
+        try:
+            return super().write(image, caption)
+        except (ValueError, LookupError, struct.error, zlib.error) as error:
+            raise ImageError(f"{image}: cannot write a caption into its metadata: {error}") from error
 
 
 def check(writers: Sequence[SidecarWriter], images: Callable[[], Iterable[Path]]) -> None:
@@ -92,14 +149,14 @@ def check(writers: Sequence[SidecarWriter], images: Callable[[], Iterable[Path]]
         return
     sources = DiskSet(image.resolve() for image in images())
     for writer in writers:
-        files = DiskSet()
+        written = DiskSet()
         for image in images():
-            file = writer.file(image)
-            if file == image and isinstance(writer, XmpWriter):
-                continue  # it keeps the rest of the image
-            if not files.add(file):
-                raise OptionError(f"{file} would be written for 2 images; caption them in separate runs")
-            if file.resolve() in sources:
-                raise OptionError(f"{file} is one of the images; name another folder")
-        files.close()
+            for file in writer.files(image):
+                if file == image and isinstance(writer, XmpWriter):
+                    continue  # it keeps the rest of the image
+                if not written.add(file):
+                    raise OptionError(f"{file} would be written for 2 images; caption them in separate runs")
+                if file.resolve() in sources:
+                    raise OptionError(f"{file} is one of the images; name another folder")
+        written.close()
     sources.close()

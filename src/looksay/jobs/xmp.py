@@ -1,168 +1,123 @@
-"""Captions in the XMP metadata of images, which catalogues, browsers and screen readers show.
+"""XMP packets: the captions in a packet, and the same packet with another caption.
 
-The caption is the description (``dc:description``) and alt text (``Iptc4xmpCore:AltTextAccessibility``). A JPEG or PNG
-holds its XMP itself; the XMP of any other image is a sidecar file ``NAME.xmp``. All other bytes of the image are kept.
+A caption is written as the description (``dc:description``) and alt text (``Iptc4xmpCore:AltTextAccessibility``). All
+other bytes of a packet are kept: properties are cut out and inserted by position; the XML is not written anew.
 """
 
 from __future__ import annotations
 
 import re
-import shutil
-import struct
-import zlib
-from collections.abc import Iterator
-from pathlib import Path
 from typing import NamedTuple
-from xml.etree import ElementTree
+from xml.parsers import expat
+from xml.sax.saxutils import escape
 
-from looksay.atomic_files import replacing
-from looksay.errors import ImageError
-
-_NAMESPACES = {
-    "x": "adobe:ns:meta/",
-    "rdf": "http://www.w3.org/1999/02/22-rdf-syntax-ns#",
-    "dc": "http://purl.org/dc/elements/1.1/",
-    "Iptc4xmpCore": "http://iptc.org/std/Iptc4xmpCore/1.0/xmlns/",
+_URI = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
+_RDF, _DESCRIPTION, _VALUE, _RESOURCE = (f"{_URI} {name}" for name in ("RDF", "Description", "value", "resource"))
+_WRITTEN = {
+    "http://purl.org/dc/elements/1.1/ description": "dc:description",
+    "http://iptc.org/std/Iptc4xmpCore/1.0/xmlns/ AltTextAccessibility": "Iptc4xmpCore:AltTextAccessibility",
 }
-_RDF, _DC, _IPTC = (
-    f"{{{_NAMESPACES[prefix]}}}" for prefix in ("rdf", "dc", "Iptc4xmpCore")
-)  # as ElementTree qualifies names
-_PROPERTIES = (f"{_DC}description", f"{_IPTC}AltTextAccessibility")
-_LANGUAGE = "{http://www.w3.org/XML/1998/namespace}lang"
+_CAPTIONS = {*_WRITTEN, "http://ns.adobe.com/tiff/1.0/ ImageDescription", "http://ns.adobe.com/exif/1.0/ UserComment"}
 _EMPTY = (
-    f'<x:xmpmeta xmlns:x="{_NAMESPACES["x"]}"><rdf:RDF xmlns:rdf="{_NAMESPACES["rdf"]}">'
-    '<rdf:Description rdf:about=""/></rdf:RDF></x:xmpmeta>'
-)
-_PACKET = '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>\n{}\n<?xpacket end="w"?>'
+    '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>\n'
+    f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="{_URI}"><rdf:Description rdf:about=""/></rdf:RDF>'
+    '</x:xmpmeta>\n<?xpacket end="w"?>'
+).encode()
+_ATTRIBUTE = re.compile(rb"""\s+([^\s=>]+)\s*=\s*(?:"[^"]*"|'[^']*')""")
+_START_TAG = re.compile(rb"<([^\s/>]+)(?:%s)*\s*/?>" % _ATTRIBUTE.pattern)
+_PADDING = re.compile(rb"\s*(?=<\?xpacket end)")
 
-_JPEG, _JPEG_XMP = b"\xff\xd8", b"http://ns.adobe.com/xap/1.0/\0"
-_PNG, _PNG_XMP = b"\x89PNG\r\n\x1a\n", b"XML:com.adobe.xmp\0"
 
+class _Property(NamedTuple):
+    """A property that may hold the caption, and its place in the packet."""
 
-class Part(NamedTuple):
-    """A segment of a JPEG or a chunk of a PNG: its first byte, the byte after it, and its XMP packet if it has one."""
-
+    name: str  # URI and local name, as expat gives them
+    value: str
     start: int
     end: int
-    xmp: bytes | None
 
 
-def target(image: Path) -> Path:
-    """Return the file that holds the XMP of an image: a JPEG or PNG itself, or the sidecar file of any other."""
-    try:
-        with image.open("rb") as file:
-            signature = file.read(len(_PNG))
-    except (OSError, ValueError):  # ValueError: a null character in the name
-        signature = b""
-    return image if signature.startswith(_JPEG) or signature == _PNG else image.with_suffix(".xmp")
+class _Parser:
+    """Finds the properties of the image itself; those of its regions and ingredients are nested in other properties."""
+
+    def __init__(self, packet: bytes) -> None:
+        self.packet = packet.rstrip(b"\0") if packet.strip(b"\0 \r\n\t") else _EMPTY
+        self.properties: list[_Property] = []
+        self.description: re.Match[bytes] | None = None  # the start tag of the first rdf:Description
+        self._path: list[str] = []  # the elements that are open
+        self._property: tuple[re.Match[bytes], list[str]] | None = None  # start tag and texts of the one that is open
+        self._expat = expat.ParserCreate("utf-8", " ")
+        self._expat.ordered_attributes = True
+        self._expat.StartDoctypeDeclHandler = self._refuse
+        self._expat.StartElementHandler, self._expat.EndElementHandler = self._start, self._end
+        self._expat.CharacterDataHandler = self._add_text
+        try:
+            self._expat.Parse(self.packet, True)
+        except expat.ExpatError as error:
+            raise ValueError(f"its XMP is broken: {error}") from error
+
+    def _refuse(self, *_: object) -> None:
+        raise ValueError("its XMP has a document type, which may define entities")
+
+    def _start(self, element: str, attributes: list[str]) -> None:
+        self._path.append(element)
+        tag = _START_TAG.match(self.packet, self._expat.CurrentByteIndex)
+        assert tag  # noqa: S101 (expat has found one)
+        is_description = self._path[-2:] == [_RDF, _DESCRIPTION]
+        if is_description:
+            self.description = self.description or tag
+        elif self._path[-3:-1] == [_RDF, _DESCRIPTION] and element in _CAPTIONS:
+            self._property = tag, []
+        places = (place for place in _ATTRIBUTE.finditer(self.packet, *tag.span()) if not place[1].startswith(b"xmlns"))
+        for name, value, place in zip(attributes[::2], attributes[1::2], places, strict=True):
+            if is_description and name in _CAPTIONS:  # RDF's short form
+                self.properties.append(_Property(name, value, *place.span()))
+            elif name in (_VALUE, _RESOURCE):
+                self._add_text(value)
+
+    def _add_text(self, text: str) -> None:
+        if self._property:
+            self._property[1].append(text)
+
+    def _end(self, element: str) -> None:
+        self._path.pop()
+        if self._property and self._path[-2:] == [_RDF, _DESCRIPTION]:
+            tag, texts = self._property
+            is_empty = tag[0].endswith(b"/>")
+            end = tag.end() if is_empty else self.packet.index(b">", self._expat.CurrentByteIndex) + 1
+            self.properties.append(_Property(element, "".join(texts), tag.start(), end))
+            self._property = None
 
 
-def write(image: Path, text: str, *, overwrite: bool = False) -> bool:
-    """Write a caption into the XMP of an image, replacing the file in one step.
+def captions(packet: bytes) -> list[str]:
+    """Return the captions in a packet; some may be blank. Raises `ValueError` if it cannot be parsed."""
+    return [found.value for found in _Parser(packet).properties]
 
-    Returns False if an existing description or alt text is kept. Raises `ImageError` if the parts of the file or its
-    XMP cannot be parsed, and `OSError` if the file cannot be read or written.
+
+def with_caption(packet: bytes, text: str) -> bytes:
+    """Return a packet, which may be empty, with a text as the description and alt text.
+
+    Its padding is used up or extended, so that the bytes that follow it in a file need not move if possible. Raises
+    `ValueError` if it cannot be parsed.
     """
-    file = target(image)
-    if file == image:
-        file = file.resolve()  # a symbolic link is kept
-    data = file.read_bytes() if file.exists() else None
-    try:
-        new_data = _new_data(data, text, is_sidecar=file.suffix == ".xmp", overwrite=overwrite)
-    except (ValueError, IndexError, struct.error, ElementTree.ParseError, RecursionError) as error:
-        raise ImageError(f"{image}: cannot write a caption into it: {error}") from error
-    if new_data is None:
-        return False
-    with replacing(file, durable=True) as new:
-        new.write_bytes(new_data)
-        if data is not None:
-            shutil.copymode(file, new)
-    return True
-
-
-def _new_data(data: bytes | None, text: str, *, is_sidecar: bool, overwrite: bool) -> bytes | None:
-    """Return the file with a packet in place of its own one, or after its first part."""
-    if data is None or is_sidecar:
-        return _packet(data, text, overwrite=overwrite)
-    read, wrap = (_jpeg_segments, _jpeg_segment) if data.startswith(_JPEG) else (_png_chunks, _png_chunk)
-    parts = list(read(data))
-    part = next((part for part in parts if part.xmp is not None), Part(parts[0].end, parts[0].end, None))
-    packet = _packet(part.xmp, text, overwrite=overwrite)
-    return packet and data[: part.start] + wrap(packet) + data[part.end :]
-
-
-def _packet(existing: bytes | None, text: str, *, overwrite: bool) -> bytes | None:
-    """Return a packet with the content of the existing one and both properties; None if a property is to be kept."""
-    source = existing.decode("utf-8").strip("\0 \n\ufeff") if existing else _EMPTY
-    if "<!DOCTYPE" in source or "<!ENTITY" in source:
-        raise ValueError("its XMP defines entities")
-    for prefix, uri in (dict(re.findall(r'xmlns:([\w.-]+)\s*=\s*["\']([^"\']+)', source)) | _NAMESPACES).items():
-        if not re.fullmatch(r"ns\d+", prefix):  # reserved by ElementTree
-            ElementTree.register_namespace(prefix, uri)
-    parser = ElementTree.XMLParser(target=ElementTree.TreeBuilder(insert_comments=True))  # noqa: S314 (no entities)
-    parser.feed(re.sub(r"<\?xpacket.*?\?>", "", source).strip())
-    root = parser.close()
-    descriptions = list(root.iter(f"{_RDF}Description"))
-    if not descriptions:
+    parser = _Parser(packet)
+    tag = parser.description
+    if not tag:
         raise ValueError("its XMP has no rdf:Description")
-    for name in _PROPERTIES:
-        for description in descriptions:  # a property is an element, or an attribute in the abbreviated form
-            elements = description.findall(name)
-            values = [description.get(name, ""), *("".join(element.itertext()) for element in elements)]
-            if not overwrite and any(value.strip() for value in values):
-                return None
-            description.attrib.pop(name, None)
-            for element in elements:
-                description.remove(element)
-        alternatives = ElementTree.SubElement(ElementTree.SubElement(descriptions[0], name), f"{_RDF}Alt")
-        ElementTree.SubElement(alternatives, f"{_RDF}li", {_LANGUAGE: "x-default"}).text = text
-    return _PACKET.format(ElementTree.tostring(root, encoding="unicode")).encode()
-
-
-def _jpeg_segments(data: bytes) -> Iterator[Part]:
-    """Yield the segments before the scan; the first one is the JFIF or Exif header, or empty if there is none."""
-    start, is_first = 2, True
-    while True:
-        if data[start] != 0xFF:
-            raise ValueError("it has data between its segments")
-        while data[start + 1] == 0xFF:  # fill bytes
-            start += 1
-        marker = data[start + 1]
-        if marker == 0xDA:  # start of scan
-            return
-        end = start + 2 + struct.unpack_from(">H", data, start + 2)[0]
-        body = data[start + 4 : end]
-        is_xmp = marker == 0xE1 and body.startswith(_JPEG_XMP)
-        if is_first and (is_xmp or marker not in (0xE0, 0xE1)):
-            yield Part(2, 2, None)
-        is_first = False
-        yield Part(start, end, body[len(_JPEG_XMP) :] if is_xmp else None)
-        start = end
-
-
-def _jpeg_segment(packet: bytes) -> bytes:
-    body = _JPEG_XMP + packet
-    if len(body) > 0xFFFF - 2:
-        raise ValueError("its XMP would not fit into a JPEG segment")
-    return b"\xff\xe1" + struct.pack(">H", len(body) + 2) + body
-
-
-def _png_chunks(data: bytes) -> Iterator[Part]:
-    """Yield the chunks; the first one is the header."""
-    start = len(_PNG)
-    while start < len(data):
-        length, kind = struct.unpack_from(">I4s", data, start)
-        body = data[start + 8 : start + 8 + length]
-        packet = None
-        if kind == b"iTXt" and body.startswith(_PNG_XMP):
-            if body[len(_PNG_XMP)]:
-                raise ValueError("its XMP is compressed")
-            # Two flags, the language and the translated keyword come before the text.
-            packet = body[len(_PNG_XMP) + 2 :].split(b"\0", 2)[2]
-        yield Part(start, start + 12 + length, packet)
-        start += 12 + length
-
-
-def _png_chunk(packet: bytes) -> bytes:
-    body = b"iTXt" + _PNG_XMP + b"\0\0\0\0" + packet
-    return struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
+    rdf = tag[1].decode().removesuffix("Description")  # the prefix
+    value = f'<{rdf}Alt><{rdf}li xml:lang="x-default">{escape(text)}</{rdf}li></{rdf}Alt>'
+    added = "".join(
+        f'<{name} xmlns:{name.split(":")[0]}="{key.split()[0]}">{value}</{name}>' for key, name in _WRITTEN.items()
+    ).encode()
+    edits = [(found.start, found.end, b"") for found in parser.properties if found.name in _WRITTEN]
+    if tag[0].endswith(b"/>"):
+        edits.append((tag.end() - 2, tag.end(), b">%s</%s>" % (added, tag[1])))
+    else:
+        edits.append((tag.end(), tag.end(), added))
+    new = parser.packet
+    for start, end, replacement in sorted(edits, reverse=True):
+        new = new[:start] + replacement + new[end:]
+    if packet and (padding := _PADDING.search(new)):
+        length = max(len(padding[0]) + len(packet) - len(new), 1)
+        new = new[: padding.start()] + padding[0][:length].ljust(length) + new[padding.end() :]
+    return new

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
 
-from looksay.text.stopwords import DANGLING
+from looksay.decoding.logits_processors import DANGLING
 
 _Tokens = Sequence[str]
+_SAMPLE = 10  # captions whose form is judged
 MEANING = {
     "mean length": "words per caption",
     "distinct-1": "different words divided by all words (Li et al. 2016), 0 to 1",
@@ -34,6 +35,10 @@ def diversity(
     `novel captions %`, which is left out without them.
     """
     captions = [tuple(caption) for caption in captions]
+
+    def percentage(condition: Callable[[_Tokens], bool]) -> float:
+        return 100 * sum(map(condition, captions)) / len(captions)
+
     words = Counter(word for caption in captions for word in caption)
     pairs = Counter(pair for caption in captions for pair in pairwise(caption))
     known = {tuple(caption) for caption in training}
@@ -45,17 +50,29 @@ def diversity(
         "distinct words": len(words),
         "words never used": sum(count >= 2 and word not in words for word, count in image_counts.items()),
         "unique captions %": 100 * len(set(captions)) / len(captions),
-        "dangling endings %": _percentage(bool(caption) and caption[-1] in DANGLING for caption in captions),
-        "repeated words %": _percentage(any(a == b for a, b in pairwise(caption)) for caption in captions),
+        "dangling endings %": percentage(lambda caption: bool(caption) and caption[-1] in DANGLING),
+        "repeated words %": percentage(lambda caption: any(a == b for a, b in pairwise(caption))),
     }
     if known:
-        measures["novel captions %"] = _percentage(caption not in known for caption in captions)
+        measures["novel captions %"] = percentage(lambda caption: caption not in known)
     return measures
 
 
-def _percentage(conditions: Iterable[bool]) -> float:
-    values = list(conditions)
-    return 100 * sum(values) / len(values)
+def weaknesses(captions: Sequence[_Tokens]) -> Iterator[str]:
+    """Yield what is wrong with the form of captions, if there are enough, and what helps; human captions have none."""
+    if len(captions) < _SAMPLE:
+        return
+    measures = diversity(captions, [])
+    dangling, repeated, unique = (
+        measures[f"{name} %"] for name in ("dangling endings", "repeated words", "unique captions")
+    )
+    training = "train with more images, more epochs or a larger vocabulary.min_count"
+    if dangling > 10:
+        yield f"{dangling:.0f} % of the captions end abruptly: decode with no_dangling, or {training}"
+    if repeated > 5:
+        yield f"{repeated:.0f} % of the captions repeat a word: decode with no_repeat_ngram_size=2, or {training}"
+    if unique < 20:
+        yield f"only {unique:.0f} % of the captions are different: {training}"
 
 
 def overused_and_underused_words(

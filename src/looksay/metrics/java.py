@@ -10,9 +10,11 @@ stream.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import functools
 import importlib.util
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -24,8 +26,12 @@ from looksay.errors import MetricError, MissingExtra
 from looksay.metrics.ngrams import Caption
 
 _SEPARATOR = " ||| "
-_METEOR = "-Xmx2G -Dfile.encoding=UTF-8 -jar meteor-1.5.jar - - -stdio -l en -norm".split()
-_SPICE = "-Xmx8G -jar spice-1.0.jar in.json -cache . -out out.json -subset -silent".split()
+# METEOR cannot read its own numbers where the user's language writes a decimal comma.
+_PLAIN = (
+    "-Dfile.encoding=UTF-8 -Duser.language=en -Duser.language.format=en -Duser.country=US -Duser.country.format=US"
+).split()
+_METEOR = ["-Xmx2G", *_PLAIN, *"-jar meteor-1.5.jar - - -stdio -l en -norm".split()]
+_SPICE = ["-Xmx8G", *_PLAIN, *"-jar spice-1.0.jar".split()]
 _CORENLP = ("stanford-corenlp-3.6.0.jar", "stanford-corenlp-3.6.0-models.jar")
 # SPICE uses classes that Java 16 and later close by default; Java 8 ignores this variable.
 _OPEN_MODULES = " ".join(
@@ -41,7 +47,7 @@ class Meteor:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (open as long as the process)
         self._process = subprocess.Popen(  # noqa: S603
             [java, *_METEOR], cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors,
-            encoding="utf-8",
+            encoding="utf-8", errors="replace",
         )  # fmt: skip
         atexit.register(self.close)
 
@@ -49,42 +55,34 @@ class Meteor:
         self, predictions: Sequence[Caption], references: Sequence[Sequence[Caption]]
     ) -> tuple[float, list[float]]:
         """Return the score of a corpus of tokens, which is not the mean, and the scores of its images; 0 to 1."""
-        statistics = []
-        for caption, captions in zip(predictions, references, strict=True):
-            self._write(["SCORE", *map(_text, captions), _text(caption)])
-            statistics.append(self._read())
-        self._write(["EVAL", *statistics])
-        image_scores = [float(self._read()) for _ in statistics]
-        return float(self._read()), image_scores
+        try:
+            pairs = zip(predictions, references, strict=True)
+            statistics = [self._ask("SCORE", *map(_text, captions), _text(caption)) for caption, captions in pairs]
+            answers = [self._ask("EVAL", *statistics), *(self._read() for _ in statistics)]
+            *image_scores, corpus = map(float, answers)
+        except (OSError, ValueError) as error:
+            meteor_process.cache_clear()
+            self._process.kill()
+            code = self._process.wait()
+            self._errors.seek(0)
+            output = self._errors.read().decode(errors="replace")
+            self.close()
+            raise MetricError(f"METEOR's Java process ended: {_reason(output, code)}") from error
+        return corpus, image_scores
 
     def close(self) -> None:
         """End the process."""
-        self._process.kill()
-        self._process.wait()
-        for stream in (self._process.stdin, self._process.stdout, self._errors):
-            if stream:
-                stream.close()
+        atexit.unregister(self.close)
+        with contextlib.suppress(BrokenPipeError), self._errors, self._process:  # the pipe may hold unread text
+            self._process.kill()
 
-    def _write(self, fields: Sequence[str]) -> None:
-        assert self._process.stdin  # noqa: S101 (a pipe)
-        try:
-            self._process.stdin.write(_SEPARATOR.join(fields) + "\n")
-            self._process.stdin.flush()
-        except OSError as error:
-            raise self._end_error() from error
+    def _ask(self, *fields: str) -> str:
+        print(*fields, sep=_SEPARATOR, file=self._process.stdin, flush=True)
+        return self._read()
 
     def _read(self) -> str:
         assert self._process.stdout  # noqa: S101 (a pipe)
-        if not (line := self._process.stdout.readline().strip()):
-            raise self._end_error()
-        return line
-
-    def _end_error(self) -> MetricError:
-        self._process.wait()
-        self._errors.seek(0)
-        output = self._errors.read().decode(errors="replace").strip()
-        meteor_process.cache_clear()
-        return MetricError(f"METEOR's Java process ended: {output[-500:] or f'exit code {self._process.returncode}'}")
+        return self._process.stdout.readline().strip()
 
 
 @functools.cache
@@ -112,17 +110,18 @@ def spice(predictions: Sequence[Caption], references: Sequence[Sequence[Caption]
         for index, (caption, captions) in enumerate(zip(predictions, references, strict=True))
     ]
     with tempfile.TemporaryDirectory() as temporary:
-        paths = {".": temporary, "in.json": f"{temporary}/in.json", "out.json": f"{temporary}/out.json"}
-        Path(paths["in.json"]).write_text(json.dumps(rows), encoding="utf-8")
+        given, output = Path(temporary, "in.json"), Path(temporary, "out.json")
+        given.write_text(json.dumps(rows), encoding="utf-8")
         result = subprocess.run(  # noqa: S603
-            [java, *(paths.get(argument, argument) for argument in _SPICE)], cwd=folder,
-            env=os.environ | {"JDK_JAVA_OPTIONS": _OPEN_MODULES}, capture_output=True, text=True, check=False,
+            [java, *_SPICE, given, "-out", output, "-subset", "-silent"], cwd=folder, check=False,
+            env=os.environ | {"JDK_JAVA_OPTIONS": _OPEN_MODULES}, capture_output=True, encoding="utf-8",
+            errors="replace",
         )  # fmt: skip
-        output = Path(paths["out.json"])
         if result.returncode or not output.is_file():
-            raise MetricError(f"SPICE failed: {(result.stderr or result.stdout).strip()[-500:]}")
+            raise MetricError(f"SPICE failed: {_reason(result.stderr or result.stdout, result.returncode)}")
         results = sorted(json.loads(output.read_text(encoding="utf-8")), key=lambda row: int(row["image_id"]))
-    scores = [float(row["scores"]["All"]["f"]) for row in results]
+    values = [row["scores"]["All"]["f"] for row in results]
+    scores = [math.nan if value is None else float(value) for value in values]  # None: 0 / 0, without any object
     return sum(scores) / len(scores), scores
 
 
@@ -146,10 +145,18 @@ def _spice_folder() -> Path:
 
 
 def _java() -> str:
-    java = shutil.which("java")
+    java = shutil.which("java") or shutil.which("java", path=Path(os.environ.get("JAVA_HOME", ""), "bin"))
     if java is None:
-        raise MetricError("METEOR and SPICE need java, which is not on the PATH; install a Java runtime (JRE)")
+        raise MetricError(
+            "METEOR and SPICE need java, which is neither on the PATH nor in JAVA_HOME; install a Java runtime (JRE)"
+        )
     return java
+
+
+def _reason(output: str, code: int) -> str:
+    """Return Java's messages without notes and stack traces."""
+    lines = [line for line in output.splitlines() if line.strip() and not line.startswith(("\t", "Picked up", "NOTE"))]
+    return " ".join(lines)[:500] or f"exit code {code}"
 
 
 def _text(caption: Caption) -> str:

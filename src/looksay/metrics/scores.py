@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import NamedTuple
+from itertools import chain
+from typing import Any, NamedTuple
 
 from looksay.errors import DataError
-from looksay.metrics.bleu import Bleu
+from looksay.metrics.bleu import bleu
 from looksay.metrics.cider import CiderD
 from looksay.metrics.ngrams import Caption, References
-from looksay.metrics.rouge import RougeL
+from looksay.metrics.rouge import rouge_l
 from looksay.text.tokenizer import tokenize
 
 UNDEFINED = float("nan")
@@ -39,16 +40,15 @@ class Scorer:
         If there is no image, or if one has no reference.
     """
 
-    def __init__(self, references: Sequence[Sequence[str]], *, meteor: bool = False, spice: bool = False) -> None:
-        check_references(references)
-        self.references = [[tokenize(caption) for caption in captions] for captions in references]
+    def __init__(self, references: Iterable[Iterable[str]], *, meteor: bool = False, spice: bool = False) -> None:
+        self.references = [[tokenize(caption) for caption in image] for image in check_references(references)]
         self._metrics = _Metrics(self.references, meteor=meteor, spice=spice)
 
-    def scores(self, predictions: Sequence[str]) -> dict[str, float]:
+    def scores(self, predictions: Iterable[str]) -> dict[str, float]:
         """Score one caption for each image, in the order of the references; see `score`."""
         return self._metrics.scores(self._tokenize(predictions))
 
-    def image_scores(self, predictions: Sequence[str]) -> dict[str, list[float]]:
+    def image_scores(self, predictions: Iterable[str]) -> dict[str, list[float]]:
         """Return ``ROUGE-L`` and ``CIDEr-D`` of each caption."""
         return self._metrics.image_scores(self._tokenize(predictions))
 
@@ -72,33 +72,38 @@ class Scorer:
                 means[name] = means.get(name, 0.0) + value / rounds
         return HumanAgreement(means, rounds - 1, len(images))
 
-    def _tokenize(self, predictions: Sequence[str]) -> list[list[str]]:
-        check_predictions(predictions, len(self.references))
-        return [tokenize(caption) for caption in predictions]
+    def _tokenize(self, predictions: Iterable[str]) -> list[list[str]]:
+        return [tokenize(caption) for caption in check_predictions(predictions, len(self.references))]
 
 
-def check_references(references: Sequence[Sequence[str]]) -> None:
-    """Raise `DataError` unless there is a list of captions for every image."""
-    if isinstance(references, str | Mapping):
-        raise DataError("references must be a list with the captions of each image, in order")
-    if any(isinstance(captions, str) for captions in references):
-        raise DataError("references must be a list of captions for each image, even if it has one caption")
-    if not references or not all(references):
+def check_references(references: Iterable[Iterable[str]]) -> list[list[str]]:
+    """Return the references as lists; raise a `DataError` unless there are captions of every image."""
+    if not _is_list(references) or not all(map(_is_list, images := list(references))):
+        raise DataError("references must be a list with a list of captions for each image, even if it has one caption")
+    captions = [list(image) for image in images]
+    if not captions or not all(captions):
         raise DataError("nothing to score: every image needs at least one reference")
-    for caption in (caption for captions in references for caption in captions):
+    for caption in chain.from_iterable(captions):
         if not isinstance(caption, str):
             raise DataError(f"reference {caption!r} is not a text")
+    return captions
 
 
-def check_predictions(predictions: Sequence[str], images: int) -> None:
-    """Raise `DataError` unless there is one caption for every image."""
-    if isinstance(predictions, str):
+def check_predictions(predictions: Iterable[str], images: int) -> list[str]:
+    """Return the captions as a list; raise a `DataError` unless there is one for every image."""
+    if not _is_list(predictions):
         raise DataError("captions must be a list, even if there is one caption")
-    if len(predictions) != images:
-        raise DataError(f"{len(predictions)} captions cannot be scored against {images} sets of references")
-    for caption in predictions:
+    captions = list(predictions)
+    if len(captions) != images:
+        raise DataError(f"{len(captions)} captions cannot be scored against {images} sets of references")
+    for caption in captions:
         if not isinstance(caption, str):
             raise DataError(f"caption {caption!r} is not a text; pass one for each image")
+    return captions
+
+
+def _is_list(value: object) -> bool:
+    return isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping)
 
 
 class _Metrics:
@@ -108,15 +113,14 @@ class _Metrics:
         self.meteor, self.spice = meteor, spice
         self._tokens = references
         self._references = References(references)
-        self._bleu = Bleu(self._references)
-        self._rouge = RougeL(references)
         self._cider = CiderD(self._references)
 
     def scores(self, captions: Sequence[Caption]) -> dict[str, float]:
-        bleu = self._bleu.scores(self._references.count(captions))
-        scores = {f"BLEU-{n}": value for n, value in enumerate(bleu, 1)}
+        ngrams = self._references.count(captions)
+        scores = {f"BLEU-{n}": value for n, value in enumerate(bleu(ngrams, self._references), 1)}
         if self.meteor or self.spice:
             from looksay.metrics import java
+
         if self.meteor:
             scores["METEOR"] = java.meteor_process().scores(captions, self._tokens)[0]
         scores |= {name: sum(values) / len(values) for name, values in self.image_scores(captions).items()}
@@ -127,14 +131,14 @@ class _Metrics:
     def image_scores(self, captions: Sequence[Caption]) -> dict[str, list[float]]:
         is_single = len(self._tokens) == 1
         return {
-            "ROUGE-L": self._rouge.image_scores(captions),
+            "ROUGE-L": rouge_l(captions, self._tokens),
             "CIDEr-D": [UNDEFINED] if is_single else self._cider.image_scores(self._references.count(captions)),
         }
 
 
 def score(
-    predictions: Sequence[str] | Mapping[str, str],
-    references: Sequence[Sequence[str]] | Mapping[str, Sequence[str]],
+    predictions: Iterable[str] | Mapping[Any, str],
+    references: Iterable[Iterable[str]] | Mapping[Any, Iterable[str]],
     *,
     meteor: bool = False,
     spice: bool = False,
@@ -143,9 +147,9 @@ def score(
 
     Parameters
     ----------
-    predictions : sequence of str, or dict of image to str
+    predictions : iterable of str, or dict of image to str
         One caption for each image.
-    references : sequence of sequence of str, or dict of image to sequence of str
+    references : iterable of iterables of str, or dict of image to iterable of str
         Reference captions of each image.
     meteor, spice : bool
         Add these scores (they need ``looksay[metrics]`` and Java).
@@ -164,6 +168,8 @@ def score(
         If METEOR or SPICE cannot run.
     """
     if isinstance(predictions, Mapping) and isinstance(references, Mapping):
+        predictions = {str(image): caption for image, caption in predictions.items()}  # an id may be a number or a text
+        references = {str(image): captions for image, captions in references.items()}
         if unmatched := predictions.keys() ^ references.keys():
             raise DataError(
                 f"{len(unmatched)} images have a caption or references but not both, such as {next(iter(unmatched))!r}"

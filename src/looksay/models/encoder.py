@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import timm
 import torch
@@ -15,11 +15,14 @@ from timm.models import group_parameters
 from torch import Tensor, nn
 
 from looksay.errors import RecipeError
+from looksay.models import resnet_v1  # noqa: F401  # timm learns of the network
 from looksay.types import ImageSpec, ResizeRule
 
 HUB, RANDOM = "hub", "random"
 IMAGENET = 1000
 """Number of classes."""
+
+Features = Literal["grid", "pooled", "mean"]
 
 _PATIENCE = 2.0  # seconds for the hub to answer
 
@@ -36,8 +39,9 @@ class Encoder(nn.Module):
     weights : str
         ``hub``: timm's pretrained weights; ``random``: none; otherwise a safetensors file with timm's parameter
         names, of any floating-point type, with or without the classifier.
-    pooled : bool
-        Return the vector that the classifier would get (including VGG's dense layers) in place of a grid.
+    features : {"grid", "pooled", "mean"}
+        A feature grid; the vector that the classifier would get (VGG: after its dense layers); or the grid's mean,
+        which differs from that only for networks with dense layers, and needs none of their weights.
     trainable : bool
         Whether gradients reach the CNN. BatchNorm statistics are never updated.
 
@@ -58,12 +62,11 @@ class Encoder(nn.Module):
     _shift: Tensor
 
     def __init__(
-        self, name: str, image: ImageSpec, weights: str = HUB, *, pooled: bool = False, trainable: bool = False
+        self, name: str, image: ImageSpec, weights: str = HUB, *, features: Features = "grid", trainable: bool = False
     ) -> None:
         super().__init__()
-        cnn = _create(name, weights)
-        if not pooled and hasattr(cnn, "pre_logits"):
-            cnn.pre_logits = nn.Identity()  # VGG's dense layers: most of its weights, unused for a grid
+        pooled = features != "grid"
+        cnn = _create(name, weights, dense=features == "pooled")
         self.cnn = cnn.to(memory_format=torch.channels_last).requires_grad_(trainable)
         self.name, self.image, self.pooled, self.trainable = name, image, pooled, trainable
         mean, std = (torch.tensor(values, dtype=torch.float32)[:, None, None] for values in (image.mean, image.std))
@@ -72,18 +75,16 @@ class Encoder(nn.Module):
         self.train()
         try:
             with torch.no_grad():
-                features = cnn.forward_features(torch.zeros(1, 3, image.size, image.size))
+                grid = cnn.forward_features(torch.zeros(1, 3, image.size, image.size))
         except Exception as error:  # each network objects in its own way to a size it cannot take
             raise RecipeError(f"encoder.name={name} does not take image.size={image.size} pixels: {error}") from error
-        if features.ndim != 4:
-            raise RecipeError(
-                f"encoder.name={name} gives features of shape {tuple(features.shape)}, not a grid: use a CNN"
-            )
+        if grid.ndim != 4:
+            raise RecipeError(f"encoder.name={name} gives features of shape {tuple(grid.shape)}, not a grid: use a CNN")
         # A few of timm's CNNs return the channels last, which their number shows.
-        self._channels_last = features.shape[1] != cnn.num_features == features.shape[3]
-        features = features.movedim(-1, 1) if self._channels_last else features
-        self.channels: int = features.shape[1]
-        self.grid: tuple[int, int] = (features.shape[2], features.shape[3])
+        self._channels_last = grid.shape[1] != cnn.num_features == grid.shape[3]
+        grid = grid.movedim(-1, 1) if self._channels_last else grid
+        self.channels: int = grid.shape[1]
+        self.grid: tuple[int, int] = (grid.shape[2], grid.shape[3])
         if pooled:
             with torch.no_grad():
                 self.channels = self(torch.zeros(1, 3, image.size, image.size)).shape[-1]
@@ -207,8 +208,8 @@ def check_weights(name: str, weights: str) -> None:
         ) from error
 
 
-def _create(name: str, weights: str, *, classes: bool = False) -> Any:
-    """Create a timm network, with its classifier if `classes`."""
+def _create(name: str, weights: str, *, classes: bool = False, dense: bool = True) -> Any:
+    """Create a timm network, with its classifier if `classes`; VGG's dense layers are left out unless `dense`."""
     check_weights(name, weights)
     options: dict[str, Any] = {} if classes else {"num_classes": 0}
     try:
@@ -218,6 +219,8 @@ def _create(name: str, weights: str, *, classes: bool = False) -> Any:
             f"encoder.name={name}, encoder.weights={weights}: {str(error).rstrip('.')}. "
             "timm.list_models() lists the networks; encoder.weights=FILE reads a safetensors file"
         ) from error
+    if not dense and hasattr(cnn, "pre_logits"):
+        cnn.pre_logits = nn.Identity()  # most of VGG's weights
     if weights not in (HUB, RANDOM):
         _load(cnn, Path(weights), classes=classes)
     return cnn
@@ -231,6 +234,8 @@ def _load(cnn: Any, file: Path, *, classes: bool) -> None:
     heads = cnn.pretrained_cfg.get("classifier") or ()
     heads = (heads,) if isinstance(heads, str) else tuple(heads)
     ignored = () if classes else tuple(f"{head}." for head in heads)
+    if isinstance(getattr(cnn, "pre_logits", None), nn.Identity):
+        ignored += ("pre_logits.",)
     try:
         cnn.load_state_dict({k: v.float() for k, v in weights.items() if not k.startswith(ignored)})
     except RuntimeError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 from collections.abc import Mapping
@@ -11,7 +10,6 @@ from typing import Any
 
 from looksay.errors import BundleError, MissingExtra
 from looksay.runtime.bundle import CARD, DECODER, DEFAULT, ENCODER, MODEL, SHIPPED, TAGS, VOCABULARY, Bundle
-from looksay.types import ModelSpec
 
 SCHEME = "hf://"
 """Optional before a hub id; needed if a folder has the same name."""
@@ -47,12 +45,23 @@ def shipped() -> dict[str, Path]:
     return {path.name: path for path in sorted(SHIPPED.iterdir())}
 
 
+def _check_id(text: str) -> str:
+    """Return a hub id without its scheme."""
+    hub_id = text.removeprefix(SCHEME)
+    if not _HUB_ID.fullmatch(hub_id):
+        raise BundleError(f"{text!r} is not a hub id: use owner/name")
+    return hub_id
+
+
 def _download(hub_id: str, *more_files: str) -> Path:
     hub = _import_client(f"There is no folder {hub_id}; loading it from the hub")
     try:
         return Path(hub.snapshot_download(hub_id, allow_patterns=[*_FILES, *more_files]))
     except Exception as error:  # the hub's client raises errors of many libraries
-        raise BundleError(f"no folder {hub_id}, and the hub has no model of that name: {error}") from error
+        reason = str(error).partition("\n")[0]
+        raise BundleError(
+            f"no folder {hub_id}, and the hub has no model of that name or cannot be reached: {reason}"
+        ) from error
 
 
 def pull(hub_id: str, folder: Path, *, checkpoint: bool = False) -> None:
@@ -60,20 +69,22 @@ def pull(hub_id: str, folder: Path, *, checkpoint: bool = False) -> None:
 
     Raises a `BundleError` if the hub has no such model, if it is damaged, or if the folder holds other files.
     """
-    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+    hub_id, folder = _check_id(hub_id), folder.absolute()  # "." has no name
+    exists = folder.is_dir()  # and is not replaced then: it may be the current one, or a mounted one
+    partial = folder / ".looksay.partial" if exists else folder.with_name(f".{folder.name}.partial")
+    if folder.is_file() or (exists and any(path != partial for path in folder.iterdir())):
         raise BundleError(f"{folder} is there already; name a new folder")
-    snapshot = _download(hub_id.removeprefix(SCHEME), *([f"{CHECKPOINT}/*"] if checkpoint else []))
+    shutil.rmtree(partial, ignore_errors=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)  # an error of the disk shows before the download
+    snapshot = _download(hub_id, *([f"{CHECKPOINT}/*"] if checkpoint else []))
     Bundle.open(snapshot)
     if checkpoint and not (snapshot / CHECKPOINT).is_dir():
         raise BundleError(f"{hub_id} has no checkpoint to start training from; pull the model alone")
-    folder = folder.absolute()  # "." has no name
-    partial = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
     shutil.copytree(snapshot, partial, ignore=None if checkpoint else shutil.ignore_patterns(CHECKPOINT))
-    if not folder.exists():
+    if not exists:
         partial.rename(folder)
         return
-    for path in partial.iterdir():  # the folder itself is not replaced: it may be the current one
+    for path in partial.iterdir():
         path.rename(folder / path.name)
     partial.rmdir()
 
@@ -84,17 +95,23 @@ def push(folder: Path, hub_id: str, *, private: bool = False, checkpoint: Mappin
     A missing repository is created. `checkpoint` are files of the model's run, by name
     (`looksay.training.run_loader.shared`). Raises a `BundleError` if the bundle is damaged or the upload fails.
     """
-    hub = _import_client("Uploading to the hub")
-    hub_id = hub_id.removeprefix(SCHEME)
+    hub_id, hub = _check_id(hub_id), _import_client("Uploading to the hub")
     bundle = Bundle.open(folder)
     card = folder / CARD
-    text = _metadata(bundle.spec) + (card.read_text(encoding="utf-8") if card.is_file() else f"# {bundle.spec.name}\n")
+    text = card.read_text(encoding="utf-8") if card.is_file() else f"# {bundle.spec.name}\n"
+    tags = ["image-captioning", "cnn", "lstm", "onnx", bundle.spec.encoder, bundle.spec.decoder]
+    licence = bundle.spec.licence
+    is_identifier = re.fullmatch(r"[a-z0-9.-]+", licence.lower())  # the form of the licences that the hub knows
+    metadata = hub.ModelCardData(
+        library_name="looksay", pipeline_tag="image-to-text", tags=tags,
+        license=licence.lower() if is_identifier else "other", license_name=None if is_identifier else licence,
+    )  # fmt: skip
     api = hub.HfApi()
     try:
         address = api.create_repo(hub_id, private=private, exist_ok=True)
         files = [path for path in sorted(folder.iterdir()) if path.name in _FILES or path.suffix == ".md"]
         operations = [hub.CommitOperationAdd(path.name, path) for path in files]
-        operations.append(hub.CommitOperationAdd("README.md", text.encode()))
+        operations.append(hub.CommitOperationAdd("README.md", f"---\n{metadata}\n---\n\n{text}".encode()))
         operations += [hub.CommitOperationAdd(f"{CHECKPOINT}/{name}", file) for name, file in checkpoint.items()]
         api.create_commit(hub_id, operations, commit_message=f"{bundle.spec.name}, by looksay")
     except Exception as error:  # as above
@@ -108,16 +125,3 @@ def _import_client(doing: str) -> Any:
     except ImportError as error:
         raise MissingExtra(doing, "hub") from error
     return huggingface_hub
-
-
-def _metadata(spec: ModelSpec) -> str:
-    """Return the YAML metadata at the beginning of a hub card; JSON values are valid YAML."""
-    metadata: dict[str, Any] = {
-        "library_name": "looksay",
-        "pipeline_tag": "image-to-text",
-        "tags": ["image-captioning", "cnn", "lstm", "onnx", spec.encoder, spec.decoder],
-    }
-    is_identifier = re.fullmatch(r"[a-z0-9.-]+", spec.licence.lower())  # the form of the licences that the hub knows
-    licence = {"license": spec.licence.lower()} if is_identifier else {"license": "other", "license_name": spec.licence}
-    lines = "".join(f"{key}: {json.dumps(value, ensure_ascii=False)}\n" for key, value in (metadata | licence).items())
-    return f"---\n{lines}---\n\n"

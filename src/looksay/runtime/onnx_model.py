@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import os
+from pathlib import Path, PurePosixPath
+
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
@@ -41,7 +45,9 @@ class OnnxModel:
         providers = _providers(device)
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3  # errors only: standard error belongs to the user
-        options.intra_op_num_threads = threads or 0
+        cores = available_cores()
+        # 0: ONNX Runtime counts the host's cores and places its threads on them.
+        options.intra_op_num_threads = threads or (cores if cores < (os.cpu_count() or 1) else 0)
         # Threads that keep spinning after a run take cores from the other session.
         options.add_session_config_entry("session.force_spinning_stop", "1")
         try:
@@ -98,3 +104,36 @@ def _providers(device: Device) -> list[str]:
             f"pip uninstall onnxruntime, then pip install {wheel}"
         )
     return list(dict.fromkeys([provider, _PROVIDERS["cpu"][0]]))
+
+
+def available_cores(cgroups: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> int:
+    """Return the number of cores that the process may use: of its CPU affinity and its cgroups' quotas (Linux).
+
+    A quota of 1.5 cores counts as two. Of nested cgroups, of version 1 or 2, the smallest quota counts.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        lines = own.read_text().split()
+    except OSError:
+        return cores
+    for line in lines:  # ID:CONTROLLERS:PATH; version 2 has no controllers
+        _, _, rest = line.partition(":")
+        controllers, _, name = rest.partition(":")
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        for root in (cgroups / controllers, cgroups / "cpu") if controllers else (cgroups, cgroups / "unified"):
+            group = PurePosixPath(name.lstrip("/"))
+            for folder in (group, *group.parents):
+                cores = min(cores, _quota(root / folder) or cores)
+    return cores
+
+
+def _quota(cgroup: Path) -> int | None:
+    """Return the CPU quota of a cgroup in whole cores, None if it has none."""
+    for names in (("cpu.max",), ("cpu.cfs_quota_us", "cpu.cfs_period_us")):
+        try:
+            quota, period = " ".join((cgroup / name).read_text() for name in names).split()
+            return math.ceil(int(quota) / int(period)) if int(quota) > 0 else None
+        except (OSError, ValueError, ZeroDivisionError):  # "max" of version 2, or another version
+            continue
+    return None

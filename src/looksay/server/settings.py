@@ -12,7 +12,7 @@ from looksay.errors import require
 from looksay.option_fields import check, option
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-ENVIRONMENT = {"token": "LOOKSAY_TOKEN"}
+ENVIRONMENT = {"token": "LOOKSAY_TOKEN", "forwarded_allow_ips": "FORWARDED_ALLOW_IPS"}
 """Environment variables that set an option of ``looksay serve``."""
 
 DECODING_LIMITS: dict[str, dict[str, int]] = {
@@ -36,6 +36,7 @@ MAX_FORM_FIELDS = 20  # a form should have files only; with a few fields the err
 MAX_JPEG_SCANS = 200  # cameras and editors write about 10; decoding each takes as long as decoding the image
 READER_THREADS = 2  # a large image takes half a gigabyte while it is decoded
 BATCH_WAIT = 0.003  # seconds that an image waits for others of its batch
+STALLED_AFTER = 10.0  # seconds without progress after which /readyz reports that the server is not ready
 RETRY_AFTER = 1  # seconds after which a client should repeat a request that was answered 503
 DISCARDED_BYTES = 32_000_000  # of an upload, read after it was refused so that the client receives the response
 
@@ -55,6 +56,10 @@ class ServerSettings:
     allowed_hosts: tuple[str, ...] = option(
         (), "Host name that requests may use besides the loopback names. Without it, any if --host is not loopback."
     )
+    root_path: str = option("", "URL path under which a reverse proxy serves the page and the API, such as /captions.")
+    forwarded_allow_ips: str = option(
+        "127.0.0.1,::1", "Proxies whose X-Forwarded-For and X-Forwarded-Proto are trusted: addresses or networks, or *."
+    )
     token: str = option("", "Bearer token that requests must carry; empty for none.")
     max_bytes: int = option(32_000_000, "Maximum upload size in bytes.", ge=1)
     max_pixels: int = option(50_000_000, "Maximum number of pixels in an image.", ge=1, le=89_478_485)
@@ -71,6 +76,10 @@ class ServerSettings:
         require(
             self.queue >= self.max_images,
             f"queue {self.queue} is too small: use at least max_images ({self.max_images})",
+        )
+        require(
+            not self.root_path or (self.root_path.startswith("/") and not self.root_path.endswith("/")),
+            f"root_path {self.root_path} is not a path: use one that starts with a slash and does not end with one",
         )
         require(self.token.isascii(), "token has other characters than ASCII: use letters, digits and punctuation")
 

@@ -41,13 +41,14 @@ _OPENERS = (
 _ACRONYM = rf"{_L}(?:\.{_L})+\.(?!{_LD})"
 _SUFFIX = rf"{_A}(?:s|m|d|re|ve|ll)(?!{_LD})"  # dog|'s  we|'re
 _SENTENCES = rf"{_L}{_LD}*(?:[.!?]{_L}{_LD}*)+"  # no space between two sentences: one token
-_THING = rf"(?:[dol]{_A}{_L})?{_LD}+(?:[-_‑](?:[dol]{_A}{_L})?{_LD}+)*"  # t-shirt  o'clock  1990
+_THING = rf"(?:[dol]{_A}{_L})?{_LD}+(?:[-_‐‑](?:[dol]{_A}{_L})?{_LD}+)*"  # t-shirt  o'clock  1990
 _HOST = r"""[^\s"`'<>|.!?(){},_$-]{1,63}"""  # bounded: a long text without spaces would take quadratic time
 # The first alternative that matches wins, so their order matters.
 _TOKEN = re.compile(
     rf"""
       (?!(?:cannot|gonna|gotta|wanna|lemme|gimme)\b)[a-z]+(?!\S)        # nearly every word
-    | </?[a-z][\w:.@-]*\s*/?>                                            # <b>
+    | </?[a-z][\w:.@-]*/?>                                               # <b>
+    | &(?:amp|lt|gt|quot|nbsp|[mn]dash|\#\d+); | c\+\+ | [cf]\# | \^_\^
     | https?://[^\s"<>|()]+[^\s"<>|.!?(){{}},-]
     | (?:www\.(?:{_HOST}\.){{1,8}}[a-z]{{2,4}}|(?:{_HOST}\.){{1,8}}(?:com|net|org|edu)(?!{_LD}))
       (?:/[^\s"<>|()]+[^\s"<>|.!?(){{}},-])?
@@ -58,17 +59,20 @@ _TOKEN = re.compile(
     | {_L}\.(?!{_LD}|\s*$|\s+(?-i:{_OPENERS})(?!\S))                    # j. r.
     | (?:{_LD}+-)?{_ACRONYM}(?:-(?:{_ACRONYM}|{_LD}+))*                 # u.s.  p.m.
     | {_L}{_LD}*\.(?=[,;:]) | {_SENTENCES}\.(?=[,;:])
-    | \d{{1,4}}/\d{{1,4}}(?!/?{_LD}|-) | \d{{1,2}}[-/]\d{{1,2}}[-/]\d{{2,4}}(?!{_LD})
+    | (?:\d{{1,4}}-)?\d{{1,4}}/\d{{1,4}}(?!/?{_LD}|-) | \d{{1,2}}[-/]\d{{1,2}}[-/]\d{{2,4}}(?!{_LD})
     | [a-z0-9][a-z0-9.,]{{0,63}}(?:-[a-z0-9]+)+(?![\w/-])                      # 3.5-meter
     | {_L}*(?!n){_L}(?=n['’`]t) | n['’`]t{_LD}*                         # is|n't
     | can(?=not(?!{_LD})) | (?:gon|wan)(?=na(?!{_LD})) | got(?=ta(?!{_LD})) | (?:lem|gim)(?=me(?!{_LD}))
     | (?-i:[A-Z]+(?:[&+][A-Z]+)+)                                       # AT&T
     | [a-z0-9]+(?:-[a-z]+){{0,2}}(?:/[a-z0-9]+(?:-[a-z]+){{0,2}}){{1,2}}   # and/or
     | {_SUFFIX}
-    | {_A}t(?=(?:is|was)(?!{_LD})) | {_A}(?:em|till?|cause|[2-9]0s)(?!{_LD}) | y{_A}(?={_L}) | (?:ol{_A})(?!{_LD})
+    | {_A}t(?=(?:is|was)(?!{_LD})) | {_A}(?:em|till?|cause|[2-9]0s)(?!{_LD})
+    | (?:y|(?-i:j)){_A}(?={_L}) | ol{_A}(?!{_LD})                       # y'all
     | {_A}n{_A} | {_A}n(?!{_LD})                                        # rock 'n' roll
     | (?-i:[A-Z]+)\$
-    | c'mon | e'er | ev'ry | li'l | {_L}+[aeiouy]{_A}(?-i:[aeiouA-Z]){_L}*     # ma'am
+    | (?-i:[A-HJ-XZn])(?!{_SUFFIX}){_A}{_L}{{2,}}                          # K'nex
+    | c'est | s'mores | nor'easter | nat'l | c'mon | e'er | ev'ry | li'l
+    | {_L}+[aeiouy](?!{_SUFFIX}){_A}(?-i:[aeiouA-Z]){_L}*               # ma'am
     | {_SENTENCES}
     | [-+]?\d*(?:[.:,]\d+)+ | [-+]\d+                                   # 1,000  10:30  .5
     | {_THING}
@@ -79,12 +83,14 @@ _TOKEN = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 _DROPPED = frozenset(
-    "' ` . ? ! , : - ; \" “ ” ‘ ’ … – — ‐ 。 ， 、 ！ ？ ； ： 「 」 『 』 （ ） 《 》 । ॥ ؟ ، ؛ ۔".split()
+    "&quot; &nbsp; &mdash; &ndash; "
+    "' ` . ? ! , : - ; \" “ ” ‘ ’ ‛ « » ‹ › … – — ‐ 。 ， 、 ！ ？ ； ： 「 」 『 』 （ ） 《 》 । ॥ ؟ ، ؛ ۔".split()
 )
 # PTBTokenizer's spellings; coco-caption lowers their case before it drops brackets in capitals, so they remain.
 _BRACKETS = {"(": "-lrb-", ")": "-rrb-", "[": "-lsb-", "]": "-rsb-", "{": "-lcb-", "}": "-rcb-"}
 _BRACKETS_BACK = {word: bracket for bracket, word in _BRACKETS.items()}
 _SPELLING = str.maketrans(_BRACKETS)
+_ENTITIES = {"&amp;": "&", "&lt;": "<", "&gt;": ">"}
 _REWRITTEN = str.maketrans({"½": " 1/2 ", "¼": " 1/4 ", "¾": " 3/4 ", "€": " $ ", "£": " # ", "¢": " cents "})
 _OWNED = re.compile(_SUFFIX)
 
@@ -122,7 +128,7 @@ def _normalise(token: str) -> str:
         return token
     if token.startswith(("’", "n’")):
         token = token.replace("’", "'")
-    return token.translate(_SPELLING)
+    return _ENTITIES.get(token, token.translate(_SPELLING))
 
 
 def join(tokens: Sequence[str]) -> str:

@@ -115,7 +115,7 @@ def caption_model(recipe: Recipe, vocabulary: Vocabulary, *, pretrained: bool = 
         recipe.encoder.name,
         image_spec(recipe.encoder.name, recipe.image.size or None, recipe.image.resize),
         recipe.encoder.weights if pretrained else RANDOM,
-        pooled=recipe.encoder.features == "pooled",
+        features=recipe.encoder.features,
         trainable=recipe.encoder.trainable,
     )
     decoder, embedding = recipe.decoder, recipe.embedding

@@ -41,11 +41,10 @@ class CaptionScores(Metric):
 
     def update(self, predictions: Sequence[str], references: Sequence[Sequence[str]]) -> None:
         """Add captions and their references; other numbers of them, or an image without one, raise a DataError."""
-        check_predictions(predictions, len(references))
-        if len(predictions) == 0:  # the last batch of a process may be empty
+        captions = check_predictions(predictions, len(references))
+        if not captions:  # the last batch of a process may be empty
             return
-        check_references(references)
-        rows = zip(predictions, map(list, references), strict=True)
+        rows = zip(captions, check_references(references), strict=True)
         text = "".join(json.dumps(row) + "\n" for row in rows)
         assert isinstance(self.rows, list)  # noqa: S101
         self.rows.append(torch.frombuffer(bytearray(text.encode()), dtype=torch.uint8).to(self.device))

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from looksay.data.memmap_store import is_writer, new_rows, progress, wait_for
+from looksay.data.memmap_store import new_rows, progress, write_once
 from looksay.errors import DataError, RecipeError
 from looksay.training import run_loader
 from looksay.training.caption_dataset import Batch, CaptionDataset, caption_dataset
@@ -54,9 +54,7 @@ class SoftTargets:
         ends = iter(np.cumsum([length for captions in lengths for length in captions]).tolist())
         self._slices = [[slice((end := next(ends)) - length, end) for length in captions] for captions in lengths]
         self._file = student.cache.folder.with_name(f"soft-{key.hexdigest()[:16]}.npy")
-        if not self._file.is_file() and is_writer():
-            _write(self._file, self._slices, runs, student, recipe)
-        wait_for(self._file)
+        write_once([self._file], lambda _: _write(self._file, self._slices, runs, student, recipe))
         self._rows = np.load(self._file, mmap_mode="r")
 
     def __getstate__(self) -> dict[str, Any]:

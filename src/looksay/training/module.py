@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Sequence
 from functools import cached_property
@@ -16,6 +17,7 @@ from torch import Tensor, distributed
 
 from looksay.errors import RunError
 from looksay.metrics import Scorer
+from looksay.metrics.diversity import weaknesses
 from looksay.models.caption_model import CaptionModel
 from looksay.models.decoder import PADDING
 from looksay.text.vocabulary import Vocabulary
@@ -32,6 +34,8 @@ MONITOR = "val_CIDEr-D"
 """The metric that selects the best checkpoint, of decoded captions; of several val sets, their mean."""
 
 _SAMPLES = 24
+
+log = logging.getLogger(__name__)
 
 
 class CaptionModule(lightning.LightningModule):
@@ -128,6 +132,11 @@ class CaptionModule(lightning.LightningModule):
         scores = self._scores() if not self.global_rank else {}
         for name, value in self.trainer.strategy.broadcast(scores).items():
             self.log(f"val_{name}", value, prog_bar=f"val_{name}" == MONITOR, sync_dist=True)
+
+    def on_fit_end(self) -> None:
+        """Say what is wrong with the form of the captions, in the log."""
+        for weakness in weaknesses([caption.tokens for caption in self.captions.values()]):
+            log.warning("val captions of the last epoch: %s", weakness)
 
     def _scores(self) -> dict[str, float]:
         """Return the scores of the captions; of a mixture the mean over its data sets, and each set's by name."""

@@ -122,7 +122,9 @@ class EncoderOptions:
 
     name: str = key("tf_efficientnet_lite1", "Any CNN of timm (transformers have no feature map).")
     weights: str = key("hub", "Weights: hub, random, or a safetensors file with timm's names.")
-    features: Literal["grid", "pooled"] = key("grid", "The feature map, or one pooled vector an image.")
+    features: Literal["grid", "pooled", "mean"] = key(
+        "grid", "The feature map, the vector that the classifier reads (VGG: of its dense layers), or the map's mean."
+    )
     trainable: bool = key(False, "Fine-tune the CNN; its BatchNorm statistics stay fixed.")
     frozen_epochs: int = key(0, "Epochs before fine-tuning starts; until then features are cached.", ge=0)
     stages: int = key(0, "Number of last stages that are fine-tuned; 0 for all.", ge=0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from conftest import COPIES, PHOTOS, SAID, write_flickr8k
+from conftest import COPIES, PHOTOS, REFERENCES, write_flickr8k
 
 from looksay import DataError, data
 
@@ -15,7 +15,7 @@ def test_the_original_layout_has_the_official_splits(small_data: Path) -> None:
     assert dataset.layout == "Flickr8k, original layout"
     assert len(dataset.split("train")) == COPIES * len(PHOTOS)
     assert [record.image.name for record in dataset.split("val")] == [f"val-{photo}" for photo in PHOTOS]
-    assert dataset.split("val")[0].references == (SAID["alps.jpg"],) * 2
+    assert dataset.split("val")[0].references == (REFERENCES["alps.jpg"],) * 2
     assert dataset.split("val")[0].image.is_file()
     with pytest.raises(DataError, match=r"has no test split; it has train \(16 images\), val \(4 images\)"):
         dataset.split("test")
@@ -35,7 +35,7 @@ def test_windows_line_ends_bom_and_the_copy_mark_are_read(tmp_path: Path) -> Non
     tokens = folder / "Flickr8k.token.txt"
     text = tokens.read_text(encoding="utf-8").replace("val-alps.jpg#", "val-alps.jpg.1#")
     tokens.write_bytes(b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode())
-    assert data.read(folder).split("val")[0].references == (SAID["alps.jpg"],) * 2
+    assert data.read(folder).split("val")[0].references == (REFERENCES["alps.jpg"],) * 2
 
 
 def test_captions_of_unlisted_images_are_counted(tmp_path: Path) -> None:

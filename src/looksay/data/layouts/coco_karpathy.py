@@ -8,6 +8,7 @@ from typing import Any
 
 from looksay.data import splits, text_files
 from looksay.data.dataset_builder import DatasetBuilder
+from looksay.data.records import number_of
 from looksay.errors import DataError
 
 KARPATHY_FILES, COCO_FILES = "dataset*.json", "captions_*.json"
@@ -75,23 +76,35 @@ def _add_coco(builder: DatasetBuilder, file: Path, content: dict[str, Any], spli
     if not (isinstance(content.get("images"), list) and isinstance(content.get("annotations"), list)):
         raise DataError(f'{file}: expected {{"images": […], "annotations": […]}} (COCO\'s captions)')
     prefix = _image_folder(builder.folder, file)
-    names: dict[Any, str] = {}
+    names: dict[str, str] = {}
+    numbers = {"": ""}  # names by the number in their id; empty where there is none or several images have it
     try:
         for number, image in enumerate(content["images"]):
             place = f"{file.name}, images[{number}]"
-            if image["id"] in names:
-                builder.add_problem("images listed twice", f"{place}: id {image['id']}")
-                continue
-            names[image["id"]] = prefix + image["file_name"]
-            builder.add(names[image["id"]], [], place, split, str(image["id"]))
-        for number, annotation in enumerate(content["annotations"]):
-            place, image_id = f"{file.name}, annotations[{number}]", annotation["image_id"]
+            image_id = _id_text(image["id"])
             if image_id in names:
-                builder.add(names[image_id], [annotation["caption"]], place, split)
+                builder.add_problem("images listed twice", f"{place}: id {image_id}")
+                continue
+            name = names[image_id] = prefix + image["file_name"]
+            numbers[number_of(image_id)] = "" if number_of(image_id) in numbers else name
+            builder.add(name, [], place, split, image_id)
+        for number, annotation in enumerate(content["annotations"]):
+            place = f"{file.name}, annotations[{number}]"
+            image_id = _id_text(annotation["image_id"])
+            if name := names.get(image_id) or numbers.get(number_of(image_id)):
+                builder.add(name, [annotation["caption"]], place, split)
             else:
                 builder.add_problem("captions without an image, left out", f"{place}: image_id {image_id}")
     except (AttributeError, KeyError, TypeError) as error:
         raise DataError(f"{place}: missing key or wrong type in COCO's format: {error}") from error
+
+
+def _id_text(image_id: Any) -> str:
+    """Return an id as text: files of other tools have 42, 42.0 or "42"."""
+    if isinstance(image_id, bool) or not isinstance(image_id, str | int | float):
+        raise TypeError(f"the id {image_id!r} is no number and no text")
+    is_whole = isinstance(image_id, float) and image_id.is_integer()
+    return str(int(image_id) if is_whole else image_id).strip()
 
 
 def _image_folder(folder: Path, file: Path) -> str:

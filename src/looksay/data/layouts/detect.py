@@ -39,7 +39,7 @@ def read(source: Path, options: ReadOptions | None = None, *, images: bool = Tru
     if not source.is_dir():
         raise DataError(f"{source}: no such folder or file; name the data set")
     readers = (  # those with official splits first
-        flickr.read_with_lists, coco_karpathy.read_karpathy, coco_karpathy.read_coco, flickr.read_tokens,
+        partial(flickr.read, with_lists=True), coco_karpathy.read_karpathy, coco_karpathy.read_coco, flickr.read,
         partial(table.read, options=options), sidecars.read,
     )  # fmt: skip
     for read_layout in readers:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from collections.abc import Container
 from pathlib import Path
 
 from looksay.data import text_files
@@ -18,43 +19,40 @@ _TEXT_FOLDERS = (".", "Flickr8k_text", "flickr30k")
 _COPY_NUMBER = re.compile(r"\.\d+$")  # the official file names one image 2258277193_586949ec62.jpg.1
 
 
-def read_with_lists(folder: Path) -> DatasetBuilder | None:
-    """Read Flickr8k's token file and its official lists of images; return None if they do not exist."""
+def read(folder: Path, *, with_lists: bool = False) -> DatasetBuilder | None:
+    """Read a token file; return None if there is none, or none beside Flickr8k's official lists of images."""
     file = _token_file(folder)
-    if file is None or not (file.parent / LISTS["train"]).is_file():
+    if file is None or (with_lists and not (file.parent / LISTS["train"]).is_file()):
         return None
-    builder = DatasetBuilder(folder, "Flickr8k, original layout")
+    return read_file(file, folder)
+
+
+def read_file(file: Path, folder: Path) -> DatasetBuilder:
+    """Read a token file, with the splits of the lists beside it."""
     captions = _captions(file)
-    listed = set()
+    split_of = _listed_splits(file, captions)
+    tokens = f"{TOKENS.get(file.name, 'Flickr')} tokens {file.name}"
+    builder = DatasetBuilder(folder, "Flickr8k, original layout" if split_of else tokens)
+    for name in split_of or captions:
+        for line, caption in captions[name]:
+            builder.add(name, [caption], f"{file.name}, line {line}", split_of.get(name, ""))
+    if split_of:
+        builder.exclude("images with captions in none of the existing lists", sorted(captions.keys() - split_of))
+    return builder
+
+
+def _listed_splits(file: Path, captions: Container[str]) -> dict[str, str]:
+    """Return the split of each image in the lists beside a token file."""
+    split_of: dict[str, str] = {}
     for split, name in LISTS.items():
         list_file = file.parent / name
         for number, image in text_files.lines(list_file) if list_file.is_file() else []:
             place = f"{list_file}, line {number}"
             if image not in captions:
                 raise DataError(f"{place}: {image} has no caption in {file.name}")
-            if image in listed:
-                builder.add(image, [], place, split)  # raises if the other list is of another split
-                continue
-            listed.add(image)
-            for line, caption in captions[image]:
-                builder.add(image, [caption], f"{file.name}, line {line}", split)
-    builder.exclude("images with captions in none of the existing lists", sorted(captions.keys() - listed))
-    return builder
-
-
-def read_tokens(folder: Path) -> DatasetBuilder | None:
-    """Read a token file without lists; return None if there is none."""
-    file = _token_file(folder)
-    return None if file is None else read_file(file, folder)
-
-
-def read_file(file: Path, folder: Path) -> DatasetBuilder:
-    """Read a token file."""
-    builder = DatasetBuilder(folder, f"{TOKENS.get(file.name, 'Flickr')} tokens {file.name}")
-    for name, captions in _captions(file).items():
-        for line, caption in captions:
-            builder.add(name, [caption], f"{file.name}, line {line}")
-    return builder
+            if (known := split_of.setdefault(image, split)) != split:
+                raise DataError(f"{place}: {image} is in the {split} split, and in the {known} split")
+    return split_of
 
 
 def _token_file(folder: Path) -> Path | None:

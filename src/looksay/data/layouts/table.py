@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from looksay.data import splits
+from looksay.data import splits, table_reader
 from looksay.data.dataset_builder import DatasetBuilder
 from looksay.data.records import ReadOptions
-from looksay.data.table_reader import SUFFIXES, Table
+from looksay.data.table_reader import SUFFIXES
 from looksay.errors import DataError
 
 _KAGGLE = {  # headers and layouts by file
@@ -47,11 +47,11 @@ def read_file(file: Path, folder: Path, options: ReadOptions) -> DatasetBuilder:
 
 def _add(builder: DatasetBuilder, file: Path, options: ReadOptions, split: str) -> None:
     prefix = "" if file.parent == builder.folder else f"{file.parent.name}/"
-    table = Table(file, options)
-    for row in table:
+    table = table_reader.read(file, options)
+    for row in table.rows:
         builder.add(prefix + row.image if row.image else "", row.captions, row.place, row.split or split)
     for place in table.mended_rows:
         builder.add_problem("rows without one |, mended", place)
     columns = ", ".join(filter(None, (table.columns.image, *table.columns.captions, table.columns.split)))
     header, layout = _KAGGLE.get(file.name, ((), ""))
-    builder.layout = layout if table.header == header else f"{builder.layout}, columns {columns}"
+    builder.layout = layout if tuple(table.header) == header else f"{builder.layout}, columns {columns}"

@@ -5,7 +5,9 @@ import { Card } from "./card.js";
 import { download, toCsv, toJsonl } from "./files.js";
 
 const byId = (id) => document.getElementById(id);
+const IMAGE_ENDINGS = /\.(jpe?g?|jfif|mpo|png|apng|webp|gif|bmp|tiff?|jp2|avif|hei[cf])$/i; // of files without a type
 const cards = new Set();
+let lengthPenalty = 1;
 let maxBytes = Infinity; // of an upload
 let statusTimer = null;
 let thumbnails = Promise.resolve(); // made one after another, so that the page stays responsive
@@ -16,16 +18,19 @@ function notify(text) {
 }
 
 function addFiles(files) {
-  const images = [...files].filter((file) => file.type.startsWith("image/") || /\.(jpe?g|png|webp|gif|bmp|tiff?|jp2|avif)$/i.test(file.name));
-  const skipped = files.length - images.length;
-  for (const file of images) {
+  const refused = [];
+  for (const file of files) {
+    if (!file.type.startsWith("image/") && !IMAGE_ENDINGS.test(file.name)) {
+      refused.push(`${file.name} is ${file.type || "of an unknown type"}`);
+      continue;
+    }
     const card = new Card(file, { remove: removeCard, retry: captionCard, notify });
     cards.add(card);
     byId("gallery").append(card.element);
     thumbnails = thumbnails.then(() => cards.has(card) && card.showThumbnail());
     captionCard(card);
   }
-  if (skipped) notify(skipped === 1 ? "1 file is not an image" : `${skipped} files are not images`);
+  if (refused.length) notify(`Not captioned, because they are not images: ${refused.join("; ")}`);
 }
 
 async function captionCard(card) {
@@ -34,7 +39,7 @@ async function captionCard(card) {
   try {
     if (card.file.size > maxBytes) throw new Error(`the file has ${card.file.size.toLocaleString()} bytes: the server accepts at most ${maxBytes.toLocaleString()}`);
     const options = Object.fromEntries(new FormData(byId("controls")));
-    card.showCaptions(await caption(card.file, options, card.abort.signal), Number(options.temperature) > 0);
+    card.showCaptions(await caption(card.file, options, card.abort.signal), Number(options.temperature) > 0, lengthPenalty);
   } catch (error) {
     if (error.name === "AbortError") return;
     card.showError(error.message);
@@ -117,6 +122,7 @@ byId("jsonl").addEventListener("click", () => download("captions.jsonl", "applic
 getModels()
   .then(({ models, limits }) => {
     maxBytes = limits.max_bytes;
+    lengthPenalty = models[0].decoding.length_penalty;
     for (const id of ["num_beams", "temperature"]) {
       byId(id).value = models[0].decoding[id];
       byId(id).dispatchEvent(new Event("input"));

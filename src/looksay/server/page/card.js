@@ -73,11 +73,11 @@ export class Card {
     this.unpin();
   }
 
-  /** Show captions; `sampled` ones have no share of the probability. */
-  showCaptions(image, sampled) {
+  /** Show captions; `sampled` ones are not ranked and have no score. */
+  showCaptions(image, sampled, lengthPenalty) {
     this.element.setAttribute("aria-busy", "false");
     this.captions = image.captions;
-    this.sampled = sampled;
+    this.scores = sampled ? [] : image.captions.map((caption) => score(caption, lengthPenalty));
     this.find(".copy").hidden = this.find(".alt").hidden = false;
     this.select(0);
   }
@@ -178,24 +178,24 @@ export class Card {
     next.focus();
   }
 
-  /** List all captions, each with its share of their total probability. */
+  /** List all captions, each with the score by which they are ranked. */
   showAlternatives() {
     if (this.captions.length < 2) return;
-    const ratios = this.captions.map((caption) => Math.exp(caption.log_prob - this.captions[0].log_prob));
-    const total = ratios.reduce((sum, ratio) => sum + ratio);
     this.find(".others").replaceChildren(
       ...this.captions.map((caption, index) => {
-        const share = ratios[index] / total;
-        const percent = `${Math.round(100 * share)} %`;
         const button = document.createElement("button");
         button.type = "button";
         button.className = "other";
-        button.title = `log-probability ${caption.log_prob}`;
         button.setAttribute("aria-pressed", String(index === this.selected));
-        const text = Object.assign(document.createElement("span"), { textContent: caption.text });
-        const figure = Object.assign(document.createElement("span"), { textContent: percent, className: "share" });
-        const meter = Object.assign(document.createElement("meter"), { max: 1, value: share, ariaHidden: "true" });
-        button.append(text, ...(this.sampled ? [] : [figure, meter]));
+        button.append(Object.assign(document.createElement("span"), { textContent: caption.text }));
+        if (this.scores.length) {
+          const value = this.scores[index];
+          button.title = `mean probability of a word; the log-probability of the caption is ${caption.log_prob}`;
+          button.append(
+            Object.assign(document.createElement("span"), { textContent: `${(100 * value).toFixed(1)} %`, className: "score" }),
+            Object.assign(document.createElement("meter"), { max: 1, value, ariaHidden: "true" }),
+          );
+        }
         button.addEventListener("click", () => {
           this.select(index);
           this.element.querySelectorAll(".other")[index].focus();
@@ -212,6 +212,11 @@ export class Card {
     URL.revokeObjectURL(this.find("img")?.src ?? "");
     this.element.remove();
   }
+}
+
+/** The score that ranks captions, as a probability: with a length penalty of 1, the geometric mean over all tokens. */
+function score({ tokens, log_prob }, lengthPenalty) {
+  return Math.exp(log_prob / (tokens.length + 1) ** lengthPenalty);
 }
 
 /** Describe where an attention map has its maximum. */

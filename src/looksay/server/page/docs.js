@@ -53,7 +53,7 @@ function describeRoute(path, method, operation, origin) {
 const main = document.getElementById("routes");
 try {
   const { paths, components } = await (await fetch("openapi.json")).json();
-  const origin = location.href.replace(/\/docs.*$/, "");
+  const origin = new URL(".", location.href).href.slice(0, -1);
   const routes = Object.entries(paths).flatMap(([path, methods]) =>
     Object.entries(methods).map(([method, operation]) => describeRoute(path, method, operation, origin)),
   );

@@ -11,8 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from looksay import DecodingOptions
-from looksay.tagging.concepts import Concept, ConceptTable
-from looksay.tagging.mention_decoding import decode_with_mentions
+from looksay.tagging.concepts import Concept, ConceptTable, decode_with_mentions
 from looksay.text.vocabulary import SPECIAL, Vocabulary
 
 VOCABULARY = Vocabulary((*SPECIAL, "a", "an", "dog", "cat", "owl", "runs"))
