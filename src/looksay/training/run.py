@@ -66,7 +66,9 @@ def train(recipe: Recipe, *, resume: bool = False) -> Path:
     elif is_first():
         _check_new(folder)
     dataset = read_data(recipe)
-    for warning in recipe.idle():
+    options = recipe.training
+    advice = "" if options.start else dataset.advice(options.batch_size, options.epochs)
+    for warning in filter(None, (*recipe.idle(), advice)):
         log.warning("%s", warning)
     vocabulary = Vocabulary.load(folder / VOCABULARY) if resume else build_vocabulary(dataset.split("train"), recipe)
     model = build_model(recipe, vocabulary)
