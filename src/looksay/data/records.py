@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import re
 import math
+import re
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
