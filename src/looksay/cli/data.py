@@ -62,6 +62,8 @@ def _statistics(dataset: Dataset, *, check: bool) -> Iterator[str]:
     yield f"most frequent: {', '.join(list(summary.words)[:15])}"
     yield ""
     yield from [*dataset.problems, *(find_broken_images(dataset) if check else ())] or ["no problems found"]
+    if advice := dataset.advice():
+        yield advice
 
 
 def _histogram(lengths: dict[int, int]) -> Iterator[str]:
