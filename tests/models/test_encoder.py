@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import timm
 import torch
+from huggingface_hub import constants
 from safetensors.torch import save_file
 
 from looksay import RecipeError
@@ -130,9 +132,16 @@ def test_errors_name_the_key(tmp_path: Path, weights: Path) -> None:
         image_spec("resnet5000", None, "squash")
 
 
-def test_without_internet_the_error_says_how_to_use_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    from huggingface_hub import constants
-
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    with pytest.raises(RecipeError, match=r"encoder\.weights=FILE"):
-        Encoder("test_resnet", SMALL)
+def test_without_internet_one_error_names_a_file_and_where_to_get_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The hub's downloader itself retries for a minute and logs each try."""
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")  # nothing listens there
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    start = time.monotonic()
+    for offline in (False, True):
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", offline)
+        with pytest.raises(RecipeError, match=r"encoder\.weights=FILE.*https://huggingface\.co/timm/resnet50\.a1_in1k"):
+            Encoder("resnet50", SMALL)
+    assert time.monotonic() - start < 20  # far less, but the machine may be busy
+    assert not caplog.records

@@ -264,6 +264,14 @@ def test_a_mistake_in_a_later_phase_is_an_error_before_the_first_starts(
     assert not (tmp_path / "run").exists()
 
 
+def test_missing_weights_are_an_error_before_any_data_is_read(tmp_path: Path) -> None:
+    recipe = recipe_file.load(
+        RECIPE, [f"data.folder={tmp_path}/none", f"training.run={tmp_path}/run", "encoder.weights=no.file"]
+    )
+    with pytest.raises(looksay.RecipeError, match=r"encoder\.weights=no\.file: there is no such file"):
+        run.train_phases([recipe])
+
+
 def test_loading_the_folder_of_phases_names_them(small_data: Path, tmp_path: Path) -> None:
     (tmp_path / "phased" / "read").mkdir(parents=True)
     (tmp_path / "phased" / "read" / "recipe.toml").touch()

@@ -15,7 +15,8 @@ from looksay.errors import MissingExtra
 @click.argument("recipe", type=click.Path(path_type=Path))
 @click.argument("changes", nargs=-1, metavar="[SECTION.KEY=VALUE]...")
 @click.option("--resume", is_flag=True, help="Resume the run from its last completed epoch.")
-def train(recipe: Path, changes: Sequence[str], resume: bool) -> None:
+@click.option("--dry-run", is_flag=True, help="Print parameters, memory, cache size, steps and time; train nothing.")
+def train(recipe: Path, changes: Sequence[str], resume: bool, dry_run: bool) -> None:
     """Train a captioner from a recipe.
 
     RECIPE is a TOML file, or the name of one that ships with looksay: flickr8k, show-and-tell, show-attend-and-tell, …
@@ -24,6 +25,7 @@ def train(recipe: Path, changes: Sequence[str], resume: bool) -> None:
     \b
     looksay train recipes/flickr8k.toml data.folder=flickr8k
     looksay train show-and-tell data.folder=flickr8k encoder.name=resnet50 training.run=runs/resnet50
+    looksay train small data.folder=photos --dry-run
     looksay train my-recipe.toml data.folder=products.csv --resume
 
     The folder of the run (training.run) holds metrics.jsonl, curves.png, samples/ with a page for each epoch, the log
@@ -36,6 +38,12 @@ def train(recipe: Path, changes: Sequence[str], resume: bool) -> None:
         from looksay.training import recipe_file
 
         phases = recipe_file.phases(recipe, changes)  # before torch is imported: an error in a recipe shows at once
+        if dry_run:
+            from looksay.training import plan
+
+            for line in plan.plans(phases):
+                click.echo(line)
+            return
         from looksay.training import run, trainer
     except ModuleNotFoundError as error:
         raise MissingExtra("Training", "train") from error

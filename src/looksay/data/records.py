@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from looksay.option_fields import option
 SPLITS = ("train", "val", "test")
 ALL = "all"
 _NUMBER = re.compile(r"(?:COCO_\w+?_)?0*(\d+)(?:\.0+)?")
+
+_STEPS = 500  # with fewer steps of training, captions are hardly sentences
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,17 @@ class Dataset:
             splits = ", ".join(f"{split} ({counts[split]:,} images)" for split in SPLITS if counts[split])
             raise DataError(f"{self.folder} has no {name} split; it has {splits} [{self.layout}]")
         return records
+
+    def advice(self, batch_size: int = 32, epochs: int = 10) -> str:
+        """Return what to do if training on this data, by default with the usual recipe, makes too few steps."""
+        images = sum(record.split == "train" for record in self.records)
+        steps = math.ceil(images / batch_size) * epochs
+        if steps >= _STEPS:
+            return ""
+        return (
+            f"{images:,} train images make {steps:,} steps in {epochs} epochs of batches of {batch_size}: too few; "
+            "use the recipe small, a smaller training.batch_size or more training.epochs, or mix in a large data set"
+        )
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from looksay.captioner import Captioner
-from looksay.data import Dataset
+from looksay.data import Dataset, Record
 from looksay.errors import DataError, ParityError, RunError
 from looksay.evaluation import Evaluation, evaluate
 from looksay.export import calibration, model_card, onnx_graphs, parity, quantize
@@ -108,11 +108,6 @@ def _model_spec(run: Run, dataset: Dataset) -> ModelSpec:
     options = run.recipe.model
     if options.licence == UNSTATED:
         log.warning("the model's licence is unstated: set model.licence in %s.", run.folder / RECIPE)
-    training_data = options.training_data
-    if training_data == UNSTATED:
-        records = dataset.split("train")
-        captions = sum(len(record.references) for record in records)
-        training_data = f"{dataset.folder.name} ({dataset.layout}): {len(records):,} images with {captions:,} captions"
     return ModelSpec(
         name=options.name,
         encoder=run.recipe.encoder.name,
@@ -121,8 +116,20 @@ def _model_spec(run: Run, dataset: Dataset) -> ModelSpec:
         grid=run.model.encoder.grid,
         decoding=run.recipe.decoding,
         licence=options.licence,
-        training_data=training_data,
+        training_data=_training_data(dataset, options.training_data),
     )
+
+
+def _training_data(dataset: Dataset, terms: str) -> str:
+    """Return what was read for training, set by set, and the recipe's words on it."""
+    sets: dict[str, list[Record]] = {}
+    for record in dataset.split("train"):
+        sets.setdefault(record.source or f"{dataset.folder.name} ({dataset.layout})", []).append(record)
+    parts = [
+        f"{name}: {len(records):,} images with {sum(len(record.references) for record in records):,} captions"
+        for name, records in sets.items()
+    ]
+    return "; ".join([*parts, *([] if terms == UNSTATED else [terms])])
 
 
 def _open(folder: Path, spec: ModelSpec) -> Captioner:

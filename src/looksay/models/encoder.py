@@ -8,6 +8,8 @@ from typing import Any, Literal, Self
 
 import timm
 import torch
+from huggingface_hub import get_hf_file_metadata, hf_hub_url, try_to_load_from_cache
+from huggingface_hub.errors import EntryNotFoundError
 from safetensors.torch import load_file
 from timm.models import group_parameters
 from torch import Tensor, nn
@@ -21,6 +23,8 @@ IMAGENET = 1000
 """Number of classes."""
 
 Features = Literal["grid", "pooled", "mean"]
+
+_PATIENCE = 2.0  # seconds for the hub to answer
 
 
 class Encoder(nn.Module):
@@ -159,10 +163,7 @@ def classifier(name: str, weights: str = HUB) -> nn.Linear:
 
 def image_spec(name: str, size: int | None, resize: ResizeRule) -> ImageSpec:
     """Return the `ImageSpec` that a network's weights were trained with; `size`, if given, replaces its own."""
-    try:
-        known: dict[str, Any] = timm.get_pretrained_cfg(name, allow_unregistered=False).to_dict()  # type: ignore[union-attr]
-    except Exception as error:  # timm raises an error of its own for an unknown name, or returns None
-        raise RecipeError(f"encoder.name={name}: timm has no such network; timm.list_models() lists them") from error
+    known = _pretrained_config(name)
     interpolation = known["interpolation"]
     return ImageSpec(
         size=size or known["input_size"][-1],
@@ -173,15 +174,50 @@ def image_spec(name: str, size: int | None, resize: ResizeRule) -> ImageSpec:
     )
 
 
+def _pretrained_config(name: str) -> dict[str, Any]:
+    try:
+        known: dict[str, Any] = timm.get_pretrained_cfg(name, allow_unregistered=False).to_dict()  # type: ignore[union-attr]
+    except Exception as error:  # timm raises an error of its own for an unknown name, or returns None
+        raise RecipeError(f"encoder.name={name}: timm has no such network; timm.list_models() lists them") from error
+    return known
+
+
+def check_weights(name: str, weights: str) -> None:
+    """Raise a RecipeError if a file of weights does not exist, or if timm's are neither cached nor within reach.
+
+    The hub's own downloader would first retry for a minute.
+    """
+    if weights not in (HUB, RANDOM) and not Path(weights).is_file():
+        raise RecipeError(f"encoder.weights={weights}: there is no such file")
+    hub_id = _pretrained_config(name).get("hf_hub_id")
+    if weights != HUB or not hub_id:
+        return
+    repository, _, revision = hub_id.partition("@")
+    address = {"repo_id": repository, "filename": "model.safetensors", "revision": revision or None}
+    if isinstance(try_to_load_from_cache(**address), str):
+        return
+    try:
+        get_hf_file_metadata(hf_hub_url(**address), timeout=_PATIENCE)
+    except EntryNotFoundError:  # the hub answers, and timm knows other files
+        return
+    except Exception as error:  # the hub's HTTP client has errors of many kinds
+        raise RecipeError(
+            f"encoder.name={name}: its weights are not on this machine, and the hub cannot be reached ({error}): use "
+            f"encoder.weights=FILE. Download model.safetensors from https://huggingface.co/{repository} on a machine "
+            "with internet, or make FILE from Keras, ONNX or torch weights with looksay weights convert"
+        ) from error
+
+
 def _create(name: str, weights: str, *, classes: bool = False, dense: bool = True) -> Any:
     """Create a timm network, with its classifier if `classes`; VGG's dense layers are left out unless `dense`."""
+    check_weights(name, weights)
     options: dict[str, Any] = {} if classes else {"num_classes": 0}
     try:
         cnn = timm.create_model(name, pretrained=weights == HUB, **options)
     except Exception as error:  # timm, its hub and its networks raise errors of many kinds
         raise RecipeError(
             f"encoder.name={name}, encoder.weights={weights}: {str(error).rstrip('.')}. "
-            "timm.list_models() lists the networks; without internet, use encoder.weights=FILE with a safetensors file"
+            "timm.list_models() lists the networks; encoder.weights=FILE reads a safetensors file"
         ) from error
     if not dense and hasattr(cnn, "pre_logits"):
         cnn.pre_logits = nn.Identity()  # most of VGG's weights
@@ -193,8 +229,6 @@ def _create(name: str, weights: str, *, classes: bool = False, dense: bool = Tru
 def _load(cnn: Any, file: Path, *, classes: bool) -> None:
     try:
         weights = load_file(file)
-    except FileNotFoundError as error:
-        raise RecipeError(f"encoder.weights={file}: there is no such file") from error
     except Exception as error:  # safetensors' error has no public base class
         raise RecipeError(f"encoder.weights={file} is not a safetensors file: {error}") from error
     heads = cnn.pretrained_cfg.get("classifier") or ()

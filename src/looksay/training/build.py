@@ -14,9 +14,8 @@ from torch import Tensor
 
 from looksay.data import Record
 from looksay.errors import RecipeError, RunError
-from looksay.models import encoder
 from looksay.models.caption_model import CaptionModel, build_decoder
-from looksay.models.encoder import RANDOM, Encoder, image_spec
+from looksay.models.encoder import RANDOM, Encoder, classifier, image_spec
 from looksay.models.layers import WordEmbedding
 from looksay.text.vocabulary import SPECIAL, Vocabulary
 from looksay.training.checkpoint import BEST, RECIPE, VOCABULARY, best_weights
@@ -65,7 +64,7 @@ def build_model(recipe: Recipe, vocabulary: Vocabulary) -> CaptionModel:
     """Return the model with its initial weights: pretrained, or those of the runs in ``training.start``."""
     torch.manual_seed(recipe.training.seed)
     if recipe.vocabulary.concepts:
-        encoder.classifier(recipe.encoder.name, recipe.encoder.weights)  # raises now what the export would raise
+        classifier(recipe.encoder.name, recipe.encoder.weights)  # raises now what the export would raise
     starts = [Path(run) for run in recipe.training.start]
     model = caption_model(recipe, vocabulary, pretrained=not starts)
     weights = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -21,6 +22,8 @@ from looksay.training.sections import AugmentationOptions
 
 _BATCH_SIZE = 32
 _VERSION = 1  # part of the name of cached views: raise it when the same seed gives another image
+
+log = logging.getLogger(__name__)
 
 
 def augment(pixels: NDArray[np.uint8], options: AugmentationOptions, rng: np.random.Generator) -> NDArray[np.uint8]:
@@ -72,6 +75,9 @@ class CachedFeatures:
             key.update(name.encode() + value.numpy().tobytes())
         folder = cache.folder.with_name(f"grids-{key.hexdigest()[:16]}")
         shape = (views, sides, encoder.grid[0] * encoder.grid[1], encoder.channels)  # sides: original, mirrored
+        if not folder.is_dir():  # COCO's are tens of GB
+            gigabytes = len(cache) * np.prod(shape) * np.dtype(np.float16).itemsize / 1e9
+            log.info("features of %d images: %.1f GB in %s", len(cache), gigabytes, folder)
         write = partial(_encode, pixels, encoder, bf16=bf16)
         self._rows = Shards(folder, len(cache), shape, np.float16, write, "encoding images")
         self._views = views

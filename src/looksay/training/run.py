@@ -10,6 +10,7 @@ from looksay.atomic_files import replacing, sweep
 from looksay.data import Dataset
 from looksay.errors import DataError, RunError
 from looksay.models.caption_model import CaptionModel
+from looksay.models.encoder import check_weights
 from looksay.text.vocabulary import Vocabulary
 from looksay.training import checkpoint, recipe_file
 from looksay.training.build import build_model, build_vocabulary, trained_run
@@ -65,7 +66,9 @@ def train(recipe: Recipe, *, resume: bool = False) -> Path:
     elif is_first():
         _check_new(folder)
     dataset = read_data(recipe)
-    for warning in recipe.idle():
+    options = recipe.training
+    advice = "" if options.start else dataset.advice(options.batch_size, options.epochs)
+    for warning in filter(None, (*recipe.idle(), advice)):
         log.warning("%s", warning)
     vocabulary = Vocabulary.load(folder / VOCABULARY) if resume else build_vocabulary(dataset.split("train"), recipe)
     model = build_model(recipe, vocabulary)
@@ -110,6 +113,8 @@ def _check_phases(recipes: Sequence[Recipe], *, resume: bool) -> None:
             for key, runs in needed.items():
                 for run in set(runs) - earlier:
                     trained_run(key, run)
+            if not recipe.training.start:
+                check_weights(recipe.encoder.name, recipe.encoder.weights)
         if not resume:
             _check_new(folder)
         earlier.add(recipe.training.run)

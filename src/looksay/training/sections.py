@@ -33,7 +33,7 @@ class ModelOptions:
 
     name: str = key("unnamed", "Name of the model.")
     licence: str = key(UNSTATED, "Licence of the model.")
-    training_data: str = key(UNSTATED, "Training data and its terms.")
+    training_data: str = key(UNSTATED, "Terms and origin of the training data; what was read is stated before them.")
     encoder_licence: str = key(UNSTATED, "Licence of the encoder's pretrained weights.")
     limits: str = key(UNSTATED, "Known limits of the model.")
     examples: int = key(0, "Val captions in the model card, good and bad, each with a reference.", ge=0, le=100)

@@ -1,0 +1,57 @@
+"""A plan names parameters, cache, memory, steps and time, and trains nothing."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from conftest import ROOT, TINY
+
+from looksay.training import plan, recipe_file, run
+from looksay.training.run_loader import load
+
+RECIPE = ROOT / "recipes" / "flickr8k.toml"
+
+
+def lines(data: Path, folder: Path, *more: str) -> list[str]:
+    changes = [*TINY, f"data.folder={data}", f"data.cache={folder / 'cache'}", f"training.run={folder / 'run'}", *more]
+    return list(plan.plans(recipe_file.phases(RECIPE, changes)))
+
+
+def test_a_plan_has_the_parameters_of_the_run_and_writes_nothing(
+    small_data: Path, small_run: Path, tmp_path: Path
+) -> None:
+    parameters, cache, memory, steps, advice, duration = lines(small_data, tmp_path, "training.batch_size=4")
+    counts = [
+        sum(value.numel() for value in part.parameters())
+        for part in (load(small_run).model.encoder, load(small_run).model.decoder)
+    ]
+    assert parameters == f"parameters: encoder {counts[0]:,}, decoder {counts[1]:,}; trained: {counts[1]:,}"
+    assert cache.startswith(f"cache in {tmp_path / 'cache'}: images 1 MB, features 1 MB; free: ")
+    assert memory.endswith("(weights, gradients, optimiser, and the logits of a batch)")
+    assert steps.startswith("steps: 40 in 10 epochs of 16 images, vocabulary ")
+    assert advice.startswith("16 train images make 40 steps")
+    assert "time on this" in duration
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_cache_in_a_plan_is_as_large_as_the_one_of_the_run(small_data: Path, tmp_path: Path) -> None:
+    """COCO's features are tens of GB: the number must be right."""
+    options = (f"data.folder={small_data}", f"data.cache={tmp_path / 'cache'}", f"training.run={tmp_path / 'run'}")
+    large = [change for change in TINY if not change.startswith("image.size")]
+    recipe = recipe_file.load(RECIPE, [*large, *options, "image.size=256", "training.epochs=1"])
+    (cache,) = (line for line in plan.plans([recipe]) if line.startswith("cache"))
+    run.train(recipe)
+    megabytes = sum(file.stat().st_size for file in (tmp_path / "cache").rglob("*.npy")) / 1e6
+    words = cache.replace(",", "").split()
+    planned = int(words[words.index("images") + 1]) + int(words[words.index("features") + 1])
+    assert planned == pytest.approx(megabytes, abs=1)
+
+
+def test_a_cache_that_does_not_fit_is_announced(
+    small_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=10))
+    assert any("set data.cache=DIR on a larger disk" in line for line in lines(small_data, tmp_path))
