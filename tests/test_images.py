@@ -10,6 +10,7 @@ import sys
 import warnings
 import zlib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -282,12 +283,19 @@ def chunk(kind: bytes, body: bytes, crc: int | None = None) -> bytes:
     chunk(b"iCCP", b"icc\0\0" + zlib.compress(bytes(1_200_000), 0)),
     chunk(b"tEXt", b"a\0bcd", crc=0),
     chunk(b"eXIf", b"not exif"),
-], ids=["large text", "large international text", "large profile", "wrong CRC", "broken EXIF"])  # fmt: skip
+    chunk(b"iCCP", b"no name"),
+    b"".join(chunk(b"tEXt", b"frame\0" + bytes(900_000)) for _ in range(80)),
+], ids=[
+    "large text", "large international text", "large profile", "wrong CRC", "broken EXIF", "broken profile",
+    "many texts",
+])  # fmt: skip
 @pytest.mark.filterwarnings("ignore")
 def test_what_stands_beside_the_pixels_keeps_no_png_from_being_read(ancillary: bytes) -> None:
     with Image.open(EXAMPLES / "boats.jpg") as photo:
         png = encoded(photo, "PNG")
     first, end = png.index(b"IDAT") - 4, len(png) - 12
+    plain = encoded(Image.new("RGB", (64, 64), ORANGE), "PNG")  # a screenshot may be of one colour
+    assert images.read(plain[:33] + ancillary + plain[33:-12]).getpixel((9, 9)) == ORANGE
     for place in (first, end):
         pixels = np.asarray(images.read(png[:place] + ancillary + png[place:]))
         np.testing.assert_array_equal(pixels, np.asarray(images.read(png)))
@@ -303,6 +311,28 @@ def test_a_file_without_its_end_is_read_and_a_stump_is_refused(kind: str) -> Non
     with pytest.raises(ImageError, match=r"truncated|not an image"):
         images.read(data[:700])
     assert not ImageFile.LOAD_TRUNCATED_IMAGES  # other users of Pillow in the process keep its checks
+
+
+def test_stumps_are_refused_while_another_thread_reads_truncated_files() -> None:
+    with Image.open(EXAMPLES / "boats.jpg") as photo:
+        data = encoded(photo, "JPEG")
+    files = [data[: len(data) * 9 // 10], data[:2000]] * 40
+
+    def is_read(file: bytes) -> bool:
+        try:
+            images.read(file)
+        except ImageError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(is_read, files)) == [True, False] * 40
+
+
+@pytest.mark.parametrize(("data", "reason"), [(b"", "empty"), (b"\n<!DOCTYPE html><title>404</title>", "a web page")])
+def test_an_empty_file_and_a_saved_web_page_are_named(data: bytes, reason: str) -> None:
+    with pytest.raises(ImageError, match=rf"{reason}.*not an image.*download"):
+        images.read(data)
 
 
 def test_heic_is_read_with_the_extra_and_named_without_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ Training, evaluation, export and the runtime all use `prepare` or its parts, so 
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib.util
 import io
@@ -44,7 +45,10 @@ HEIC_EXTENSIONS = frozenset((".heic", ".heif", ".hif"))
 """Read with the extra ``looksay[heic]``."""
 
 _HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
-_TRUNCATED_LOCK = threading.Lock()
+_HTML = (b"<!doctype", b"<html", b"<head", b"<?xml")
+_PNG = b"\x89PNG\r\n\x1a\n"
+_PNG_CHUNKS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"eXIf")  # pixels and orientation
+_PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 
 _OVERSHOOT = 1e-3  # of floating-point values, from resampling
 _FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
@@ -101,31 +105,71 @@ def read(source: ImageSource, max_pixels: int = MAX_PIXELS, least: int = 0) -> I
         raise ImageError(f"{name}: {reasons.get(type(error)) or str(error) or type(error).__name__}") from error
 
 
+class _Lenient:
+    """Pillow's switch for truncated files, on for one thread at a time: it is the whole process's."""
+
+    lock = threading.Lock()
+    changes = 0
+
+    def __enter__(self) -> None:
+        self.before = ImageFile.LOAD_TRUNCATED_IMAGES
+        _Lenient.changes += 1
+        ImageFile.LOAD_TRUNCATED_IMAGES = True
+
+    def __exit__(self, *_: object) -> None:
+        ImageFile.LOAD_TRUNCATED_IMAGES = self.before
+        _Lenient.changes += 1
+
+
 def _read_file(file: IO[bytes], max_pixels: int, least: int) -> Image.Image:
     """Decode a file; at a second attempt as far as it goes, without metadata that cannot be read."""
-    try:
-        return _decode(file, max_pixels, least)
-    except (ImageError, MissingExtra):
-        raise
-    except Exception:  # Pillow's decoders raise errors of every kind on broken files
-        with _TRUNCATED_LOCK:  # the switch is the whole process's
-            ImageFile.LOAD_TRUNCATED_IMAGES, before = True, ImageFile.LOAD_TRUNCATED_IMAGES
-            try:
-                image = _decode(file, max_pixels, least)
-            finally:
-                ImageFile.LOAD_TRUNCATED_IMAGES = before
-        pixels = np.asarray(image)
-        rows = np.flatnonzero((pixels != pixels[-1, -1]).any(axis=(1, 2)))
-        if rows.size == 0 or rows[-1] < image.height // 2:  # decoders fill what is missing with one colour
+    changes = _Lenient.changes
+    with contextlib.suppress(Exception):  # Pillow's decoders raise errors of every kind; they return below
+        image = _decode(file, max_pixels, least)
+        if changes == _Lenient.changes and not ImageFile.LOAD_TRUNCATED_IMAGES:
+            return image
+    file = _without_metadata(file)
+    with _Lenient.lock:
+        try:  # again, because another thread may have turned the switch on or off in the meantime
+            return _decode(file, max_pixels, least)
+        except (ImageError, MissingExtra):
             raise
-        return image
+        except Exception:
+            with _Lenient():
+                image = _decode(file, max_pixels, least)
+            pixels = np.asarray(image)
+            rows = np.flatnonzero((pixels != pixels[-1, -1]).any(axis=(1, 2)))
+            if rows.size == 0 or rows[-1] < image.height // 2:  # decoders fill what is missing with one colour
+                raise
+            return image
+
+
+def _without_metadata(file: IO[bytes]) -> IO[bytes]:
+    """Return a PNG with the chunks of its pixels alone, and with its end; other files are returned as they are.
+
+    Chunks are laid out as in the PNG specification, section 5.3: length, type, data, CRC.
+    """
+    file.seek(0)
+    if file.read(len(_PNG)) != _PNG:
+        return file
+    kept, data, place = [_PNG], file.read(), 0
+    while place < len(data):
+        end = place + 12 + int.from_bytes(data[place : place + 4])
+        if data[place + 4 : place + 8] in _PNG_CHUNKS:
+            kept.append(data[place:end])
+        place = end
+    return io.BytesIO(b"".join(kept) + _PNG_END)
 
 
 def _decode(file: IO[bytes], max_pixels: int, least: int) -> Image.Image:
     file.seek(0)
-    start = file.read(12)
+    start = file.read(64)
     file.seek(0)
-    if start[4:8] == b"ftyp" and start[8:] in _HEIC_BRANDS:
+    if not start:
+        raise ImageError("the file is empty and not an image: copy or download it again")
+    if start.removeprefix(b"\xef\xbb\xbf").lstrip().lower().startswith(_HTML):
+        raise ImageError("this is a web page or another text, not an image: download the image itself")
+    if start[4:8] == b"ftyp" and start[8:12] in _HEIC_BRANDS:
         _register_heif()
     with Image.open(file, formats=_formats()) as image:
         if image.width * image.height > max_pixels:
