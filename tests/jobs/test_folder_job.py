@@ -234,6 +234,14 @@ def test_an_image_has_one_row_however_its_path_is_spelled(album: Path, monkeypat
         assert (len(names), names[-1]) == (4, str(album / "a" / "deeper" / "boats.jpg"))
 
 
+def test_a_link_that_leads_nowhere_is_an_image_that_failed(album: Path) -> None:
+    """It would otherwise be left out in silence."""
+    (album / "b" / "lost.jpg").symlink_to("nothing.jpg")
+    result = run(album / "b", "--output", "captions.jsonl")
+    assert (result.exit_code, len(rows(Path("captions.jsonl")))) == (1, 4)
+    assert "lost.jpg: there is no such file" in result.stderr
+
+
 def test_names_are_relative_to_the_folder_of_the_output(album: Path) -> None:
     """An archive is moved together with the captions in it; captions kept elsewhere name their images in full."""
     run(album / "b", "--output", album / "captions.jsonl")
