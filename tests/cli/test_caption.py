@@ -107,7 +107,7 @@ def test_several_captions_an_image_in_text_and_jsonl() -> None:
 def test_an_image_on_standard_input() -> None:
     data = (EXAMPLES / "boats.jpg").read_bytes()
     assert run("-", stdin=data).stdout == run(EXAMPLES / "boats.jpg").stdout
-    assert run("-", stdin=b"").stderr.startswith("looksay: standard input: this is not an image")
+    assert run("-", stdin=b"").stderr.startswith("looksay: standard input: the file is empty")
 
 
 def test_output_and_sidecar_files(album: Path, tmp_path: Path) -> None:
@@ -183,7 +183,8 @@ def test_file_names_of_any_bytes_are_printed_in_any_locale(tmp_path: Path) -> No
     for layout in ("text", "csv"):
         command = [sys.executable, "-m", "looksay", str(tmp_path), "--format", layout]
         result = subprocess.run(command, check=True, capture_output=True, env=environment)
-        assert all(name in result.stdout for name in names)
+        written = names if layout == "text" else [name.replace(b"\xff", b"\\xff") for name in names]
+        assert all(name in result.stdout for name in written)  # a CSV file is UTF-8 whatever the names are
     result = subprocess.run([*command[:4], "--format", "jsonl"], check=True, capture_output=True, env=environment)
     assert [json.loads(line)["image"] for line in result.stdout.decode().splitlines()] == list(map(os.fsdecode, names))
 

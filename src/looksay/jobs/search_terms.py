@@ -35,8 +35,8 @@ def words(query: str) -> list[str]:
     text = re.sub(r"['’]s\b", "", text)
     # Marks belong to the letters of Hindi or Thai; the rest is no syntax, neither here nor of FTS5.
     letters = (character if unicodedata.category(character)[0] in "LMN" else " " for character in text)
-    found = list(dict.fromkeys("".join(letters).split()))
-    return [word for word in found if word not in STOPWORDS] or found
+    distinct = list(dict.fromkeys("".join(letters).split()))
+    return [word for word in distinct if word not in STOPWORDS] or distinct
 
 
 def forms(word: str) -> set[str]:
