@@ -78,8 +78,8 @@ def with_xmp(data: bytes, parts: Sequence[Part], packet: bytes) -> bytes:
 
 def _jpeg_segments(data: bytes) -> Iterator[Part]:
     end = len(_JPEG)
-    while found := _MARKER.search(data, end):
-        start, marker = found.start(), found[1][0]
+    while match := _MARKER.search(data, end):
+        start, marker = match.start(), match[1][0]
         if marker in (_START_OF_SCAN, _END_OF_IMAGE):
             return
         end = start + 2 + int.from_bytes(data[start + 2 : start + 4], "big")

@@ -35,8 +35,8 @@ def words(query: str) -> list[str]:
     text = re.sub(r"['’]s\b", "", text)
     # Marks belong to the letters of Hindi or Thai; the rest is no syntax, neither here nor of FTS5.
     letters = (character if unicodedata.category(character)[0] in "LMN" else " " for character in text)
-    found = list(dict.fromkeys("".join(letters).split()))
-    return [word for word in found if word not in STOPWORDS] or found
+    terms = list(dict.fromkeys("".join(letters).split()))
+    return [term for term in terms if term not in STOPWORDS] or terms
 
 
 def forms(word: str) -> set[str]:

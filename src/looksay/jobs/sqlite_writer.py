@@ -39,7 +39,7 @@ class SqliteWriter(CaptionWriter):
 
     def _open(self) -> None:
         self._database = database = sqlite3.connect(self.file, timeout=30)
-        is_long = len(os.fsencode(self.file.name)) > _MAX_NAME  # no file of that name and an ending for a journal
+        is_long = len(os.fsencode(self.file.name)) > _MAX_NAME  # no room for the suffix of SQLite's own file
         if is_long:
             database.execute("PRAGMA journal_mode = MEMORY")
         if not database.execute("SELECT 1 FROM sqlite_master").fetchone():

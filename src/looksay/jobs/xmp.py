@@ -91,7 +91,7 @@ class _Parser:
 
 def captions(packet: bytes) -> list[str]:
     """Return the captions in a packet; some may be blank. Raises `ValueError` if it cannot be parsed."""
-    return [found.value for found in _Parser(packet).properties]
+    return [one.value for one in _Parser(packet).properties]
 
 
 def with_caption(packet: bytes, text: str) -> bytes:
@@ -109,7 +109,7 @@ def with_caption(packet: bytes, text: str) -> bytes:
     added = "".join(
         f'<{name} xmlns:{name.split(":")[0]}="{key.split()[0]}">{value}</{name}>' for key, name in _WRITTEN.items()
     ).encode()
-    edits = [(found.start, found.end, b"") for found in parser.properties if found.name in _WRITTEN]
+    edits = [(one.start, one.end, b"") for one in parser.properties if one.name in _WRITTEN]
     if tag[0].endswith(b"/>"):
         edits.append((tag.end() - 2, tag.end(), b">%s</%s>" % (added, tag[1])))
     else:
