@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
-from looksay import images
+from looksay import image_files, images
 from looksay.captioner import Captioner
 from looksay.runtime.bundle import ENCODER
 
@@ -56,7 +56,7 @@ def print_row(**figures: object) -> None:
 def read_jpegs(folder: Path, count: int = 0) -> list[bytes]:
     """Return the photos of a folder as JPEGs with a long side of 500, repeated up to `count`."""
     jpegs = []
-    for path in images.find([str(folder)]):
+    for path in image_files.find([str(folder)]):
         photo = images.read(path)
         photo.thumbnail((LONG_SIDE, LONG_SIDE))
         file = io.BytesIO()

@@ -375,16 +375,3 @@ def test_broken_bytes_give_an_image_error_or_an_image(junk: bytes, place: int, v
             assert images.read(data).mode == "RGB"
         except ImageError as error:
             assert str(error).startswith("<bytes>")
-
-
-def test_folders_and_globs_are_expanded(tmp_path: Path) -> None:
-    (tmp_path / "a" / "b").mkdir(parents=True)
-    for name in ("a/2.JPG", "a/1.png", "a/b/3.webp", "a/notes.txt"):
-        (tmp_path / name).touch()
-    assert [p.name for p in images.find([str(tmp_path / "a")])] == ["1.png", "2.JPG", "3.webp"]
-    assert [p.name for p in images.find([str(tmp_path / "a" / "*.png")])] == ["1.png"]
-    assert [p.name for p in images.find([str(tmp_path / "?")])] == ["1.png", "2.JPG", "3.webp"]
-    for odd in ("a**b/*.jpg", "x" * 5000):
-        assert list(images.find([odd])) == [Path(odd)]
-    assert list(images.find(["none.jpg", "-"])) == [Path("none.jpg"), Path("-")]
-    assert list(images.find([str(tmp_path / "*.gif")])) == [tmp_path / "*.gif"]

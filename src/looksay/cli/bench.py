@@ -92,7 +92,7 @@ def _read_sources(paths: Sequence[str]) -> list[ImageSource]:
 
     from PIL import Image
 
-    from looksay import images
+    from looksay import image_files, images
     from looksay.errors import ImageError
 
     if not paths:
@@ -100,7 +100,7 @@ def _read_sources(paths: Sequence[str]) -> list[ImageSource]:
         Image.effect_mandelbrot(_SIZE, (-2.0, -1.2, 1.0, 1.2), 100).convert("RGB").save(drawn, "JPEG")
         return [drawn.getvalue()]
     sources: list[ImageSource] = []
-    for path in islice(images.find(paths), _MAX_IMAGES):
+    for path in islice(image_files.find(paths), _MAX_IMAGES):
         try:
             images.read(path)
             sources.append(path.read_bytes())

@@ -15,7 +15,7 @@ from typing import IO, Any
 
 import click
 
-from looksay import images
+from looksay import image_files
 from looksay.captioner import load
 from looksay.cli.caption_io import STDIN, as_text, open_source, plural, report_failures, warn, write_errors
 from looksay.decoding.options import Overrides
@@ -40,7 +40,7 @@ def run(
 ) -> None:  # fmt: skip
     """Caption images; the parameters are the options of the command."""
     file = Path(output) if output else None
-    find = partial(images.find, paths, attention_folder)  # without the attention maps that this command draws
+    find = partial(image_files.find, paths, attention_folder)  # without the attention maps that this command draws
     has_several = _check_paths(paths, find, file, overwrite=overwrite)
     layout = layout or (folder_job.SUFFIXES.get(file.suffix.lower()) if file else None) or "text"
     if explain and (output or layout != "text"):
@@ -107,7 +107,7 @@ def _check_paths(paths: Sequence[str], find: FindImages, output: Path | None, *,
     first = list(islice(find(ignored), 2))
     if not first:
         note = f"; {_describe_ignored(ignored)}" if ignored else ""
-        extensions = ", ".join(sorted(images.extensions()))
+        extensions = ", ".join(sorted(image_files.extensions()))
         raise click.UsageError(f"no images in {', '.join(paths)}; searched for {extensions}{note}")
     if output:
         # An existing file in a folder that is no output of looksay is refused later, unless it is to be overwritten.
@@ -238,7 +238,7 @@ def _printer(
 def _describe_ignored(ignored: Counter[str]) -> str:
     """Return how many files look like images but were not read."""
     kinds = ", ".join(f"{count:,} {suffix}" for suffix, count in ignored.most_common())
-    hint = ' (pip install "looksay[heic]")' if images.HEIC_EXTENSIONS & ignored.keys() else ""
+    hint = ' (pip install "looksay[heic]")' if image_files.HEIC_EXTENSIONS & ignored.keys() else ""
     files = "file that looks like an image was" if ignored.total() == 1 else "files that look like images were"
     return f"{ignored.total():,} {files} not read: {kinds}{hint}"
 

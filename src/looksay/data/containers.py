@@ -15,7 +15,7 @@ from looksay.data import text_files
 from looksay.data.image_cache import default_folder
 from looksay.data.memmap_store import progress, write_once
 from looksay.errors import DataError, MissingExtra
-from looksay.images import EXTENSIONS
+from looksay.image_files import EXTENSIONS
 
 _TEXTS = (".txt", ".text", ".caption")
 _BATCH = 64  # rows of a Parquet file in memory

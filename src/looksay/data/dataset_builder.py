@@ -12,7 +12,7 @@ from looksay.data import splits, text_files
 from looksay.data.image_locations import is_file, locate
 from looksay.data.records import Dataset, ReadOptions, Record
 from looksay.errors import DataError
-from looksay.images import EXTENSIONS
+from looksay.image_files import EXTENSIONS
 
 _EMPTY = "empty captions, left out"
 

@@ -10,7 +10,7 @@ from itertools import takewhile
 from pathlib import Path, PurePosixPath
 
 from looksay.data.records import number_of
-from looksay.images import EXTENSIONS
+from looksay.image_files import EXTENSIONS
 
 _MAX_DEPTH = 5  # of folders below that of the data set
 

@@ -15,7 +15,7 @@ from typing import Any, Literal, NamedTuple
 from looksay.data import containers, splits, text_files
 from looksay.data.records import ReadOptions
 from looksay.errors import DataError
-from looksay.images import EXTENSIONS
+from looksay.image_files import EXTENSIONS
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 MADE_BY = "made_by"

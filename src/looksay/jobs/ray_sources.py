@@ -18,7 +18,7 @@ from pyarrow import ArrowInvalid, fs
 from pyarrow.parquet import ParquetFile
 
 from looksay.errors import JobError
-from looksay.images import EXTENSIONS
+from looksay.image_files import EXTENSIONS
 
 BLOCK = 512
 """Images of a folder in a block; a row group of a Parquet file or a tar is always one block."""

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from looksay.atomic_files import copy_attributes, replacing
 from looksay.errors import ImageError, OptionError
-from looksay.images import EXTENSIONS
+from looksay.image_files import EXTENSIONS
 from looksay.jobs import existing_captions, image_containers, xmp
 from looksay.jobs.disk_set import DiskSet
 from looksay.runtime import attention_map

@@ -12,7 +12,7 @@ from looksay.data.layouts import coco_karpathy, flickr, sidecars, table
 from looksay.data.records import Dataset, ReadOptions
 from looksay.data.table_reader import SUFFIXES
 from looksay.errors import DataError
-from looksay.images import EXTENSIONS
+from looksay.image_files import EXTENSIONS
 
 _MAX_NAMES = 12  # files listed in an error
 
