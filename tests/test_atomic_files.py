@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import subprocess
 import sys
 import threading
@@ -67,13 +69,13 @@ def test_a_lock_file_that_was_removed_after_it_was_opened_does_not_count(
     file, lock_file = tmp_path / "captions.jsonl", tmp_path / ".captions.jsonl.lock"
     lock_descriptor, calls = atomic_files._lock_descriptor, []
 
-    def lock_removed_file(descriptor: int) -> None:
+    def lock_removed_file(descriptor: int) -> bool:
         calls.append(descriptor)
         if len(calls) <= 2:
             lock_file.unlink()
         if len(calls) == 2:
             lock_file.touch()
-        lock_descriptor(descriptor)
+        return lock_descriptor(descriptor)
 
     monkeypatch.setattr(atomic_files, "_lock_descriptor", lock_removed_file)
     with lock(file):
@@ -82,6 +84,31 @@ def test_a_lock_file_that_was_removed_after_it_was_opened_does_not_count(
         with pytest.raises(JobError), lock(file):
             pass
     assert not lock_file.exists()
+
+
+def test_hidden_files_of_long_names_fit_into_the_file_system(tmp_path: Path) -> None:
+    for name in ("n" * 255, "日" * 85):
+        with lock(tmp_path / name), replacing(tmp_path / name) as temporary:
+            temporary.write_text("new")
+            assert all(len(os.fsencode(path.name)) <= 143 for path in tmp_path.iterdir())  # the limit of eCryptfs
+        assert [path.name for path in tmp_path.iterdir()] == [name]
+        (tmp_path / name).unlink()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no fcntl")
+@pytest.mark.parametrize("code", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL])
+def test_a_file_system_without_locks_is_no_other_process(
+    code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import fcntl
+
+    def refuse(*_: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with lock(tmp_path / "captions.jsonl") as is_locked:
+        assert not is_locked
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_only_one_of_many_threads_holds_a_lock(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from conftest import EXAMPLES, ROOT
 
 from looksay.cli.main import main
 from looksay.metrics.diversity import MEANING
+from looksay.models.caption_model import DECODERS
 from looksay.training import recipe_file
 
 PACKAGE = ROOT / "src" / "looksay"
@@ -135,7 +137,7 @@ def test_commands_run(page: Path) -> None:
         elif words[0] == "python":
             assert (ROOT / words[1]).is_file(), line
         else:
-            assert words[0] in {"make", "pip"}, line
+            assert words[0] in {"make", "pip", "git", "cd"}, line
 
 
 @pytest.mark.slow
@@ -165,6 +167,21 @@ def test_links_resolve(page: Path) -> None:
 def test_named_files_exist(page: Path) -> None:
     for name in re.findall(r"`((?:\w+/)+\w+\.(?:py|txt|md))`", page.read_text(encoding="utf-8")):
         assert (PACKAGE / name).is_file() or (ROOT / name).is_file(), name
+
+
+@pytest.mark.parametrize("page", parameters(PAGES))
+def test_named_tests_exist(page: Path) -> None:
+    for file, test in re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", page.read_text(encoding="utf-8")):
+        assert f"def {test}(" in (ROOT / file).read_text(encoding="utf-8"), (file, test)
+
+
+def test_the_code_of_each_decoder_is_that_of_its_module() -> None:
+    sections = (CONCEPTS / "decoders.md").read_text(encoding="utf-8").split("\n## ")[1:]
+    assert len(sections) == len(DECODERS)
+    for section in sections:
+        (module,) = re.findall(r"`(models/\w+\.py)`", section)
+        (code,) = re.findall(r"^```py\n(.*?)^```", section, re.MULTILINE | re.DOTALL)
+        assert textwrap.indent(code, "        ") in (PACKAGE / module).read_text(encoding="utf-8"), module
 
 
 @pytest.mark.parametrize("page", parameters(PAGES))

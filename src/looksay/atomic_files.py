@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
@@ -13,6 +14,8 @@ from pathlib import Path
 
 from looksay.errors import JobError
 
+_MAX_BYTES = 100  # of the part of a hidden file's name that comes from another name; file systems allow 143 or 255
+
 
 @contextmanager
 def replacing(file: Path, *, durable: bool = False) -> Iterator[Path]:
@@ -22,7 +25,7 @@ def replacing(file: Path, *, durable: bool = False) -> Iterator[Path]:
     """
     file = Path(os.path.realpath(file))  # a symbolic link is kept
     file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_name(f".{socket.gethostname()}-{os.getpid()}-{file.name}")
+    temporary = file.with_name(f".{socket.gethostname()[:20]}-{os.getpid()}-{_shortened(file.name)}")
     try:
         yield temporary
         if durable:
@@ -57,56 +60,65 @@ def sweep(folder: Path) -> None:
 
 
 @contextmanager
-def lock(file: Path) -> Iterator[None]:
-    """Keep other processes of this machine from writing to a file; raise a `JobError` if one is writing to it.
+def lock(file: Path) -> Iterator[bool]:
+    """Keep other processes from writing to a file; raise a `JobError` if one is writing to it.
 
-    The lock is that of a hidden file beside `file`, which is removed at the end.
+    The lock is that of a hidden file beside `file`, which is removed at the end. Yields False if the file system has
+    no locks, as some network mounts: other processes are then not kept out.
     """
-    path = file.with_name(f".{file.name}.lock")
+    path = file.with_name(f".{_shortened(file.name)}.lock")
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            is_locked = _lock_descriptor(descriptor)
+        except OSError as error:
+            os.close(descriptor)
+            raise JobError(f"{file} is being written by another looksay; wait for it, or name another file") from error
+        if not is_locked or _is_at(descriptor, path):
+            break
+        os.close(descriptor)  # the previous holder had removed the file after it was opened here
     try:
-        while (descriptor := _acquire(path)) is None:
-            pass
-    except BlockingIOError as error:
-        raise JobError(f"{file} is being written by another looksay; wait for it, or name another file") from error
-    try:
-        yield
+        yield is_locked
     finally:
         if sys.platform == "win32":  # an open file cannot be removed there
             os.close(descriptor)
             with suppress(OSError):  # another process has opened it
                 path.unlink()
-        else:
+        else:  # in this order: once the file is closed, its name may be the lock of another process
             path.unlink(missing_ok=True)
             os.close(descriptor)
 
 
-def _acquire(path: Path) -> int | None:
-    """Return the descriptor of a locked file, or None if the path no longer names the file that was locked.
+def _lock_descriptor(descriptor: int) -> bool:
+    """Lock an open file until it is closed; return False if its file system has no locks.
 
-    The previous holder may have removed the file after it was opened here; a third process then locks a new file of
-    that name. Raises a `BlockingIOError` if another process holds the lock.
+    Raises a `BlockingIOError`, on Windows a `PermissionError`, if another process holds the lock.
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     try:
-        _lock_descriptor(descriptor)
-        if os.path.samestat(os.fstat(descriptor), path.stat()):
-            return descriptor
+        if sys.platform == "win32":
+            import msvcrt
+
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        raise
+    except OSError:  # ENOLCK, EOPNOTSUPP, ENOSYS, …
+        return False
+    return True
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    """Return whether an open file is still the one with this path."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
     except FileNotFoundError:
-        pass
-    except OSError as error:
-        os.close(descriptor)
-        raise BlockingIOError(*error.args) from error
-    os.close(descriptor)
-    return None
+        return False
 
 
-def _lock_descriptor(descriptor: int) -> None:
-    """Lock an open file until it is closed or its process ends."""
-    if sys.platform == "win32":
-        import msvcrt
-
-        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-    else:
-        import fcntl
-
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+def _shortened(name: str) -> str:
+    """Return a name, or its hash if the names that are derived from it could be too long."""
+    encoded = os.fsencode(name)
+    return name if len(encoded) <= _MAX_BYTES else hashlib.sha256(encoded).hexdigest()[:32]

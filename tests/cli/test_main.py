@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 import looksay
+from looksay import data
 from looksay.cli.main import COMMANDS, main
 
 
@@ -52,6 +53,15 @@ def test_an_error_of_any_kind_is_one_line_after_the_programs_name(arguments: lis
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr.startswith(f"looksay: {message}")
     assert len(result.stderr.splitlines()) == 1
+
+
+def test_ctrl_c_is_one_line_and_the_exit_code_that_shells_expect(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(data, "read", interrupt)
+    result = CliRunner().invoke(main, ["data", "folder"])
+    assert (result.exit_code, result.stderr) == (130, "looksay: interrupted\n")
 
 
 def test_version_is_that_of_the_package() -> None:

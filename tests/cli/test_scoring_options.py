@@ -134,7 +134,9 @@ def test_a_page_escapes_captions(tmp_path: Path) -> None:
     (tmp_path / "captions.csv").write_text(
         "image,caption\n<b>.jpg,<script>alert(1)</script>\nb.jpg,\n", encoding="utf-8"
     )
-    assert run("score", "captions.csv", "--references", "refs.csv", "--no-meteor", "--report", "r").exit_code == 0
+    arguments = ["score", "captions.csv", "--references", "refs.csv", "--no-meteor", "--output", "r/s.json"]
+    assert run(*arguments, "--report", "r").exit_code == 0
+    assert Path("r/s.json").is_file()
     page = Path("r/report.html").read_text(encoding="utf-8")
     assert "<script" not in page
     assert "&lt;script&gt;alert(1)" in page

@@ -94,7 +94,7 @@ BROKEN = [
     ("captions_val.json", '{"images": [], "annotations": [{"image_id": 1}]}', "has no captions"),
     ("c.csv", f"image,caption\n{'x' * 300}.jpg,a dog\n", "none of the 1 images exists"),
     ("c.csv", "image,caption\na\0.jpg,a dog\n", "none of the 1 images exists|c.csv, line"),
-    ("c.csv", "\ufeff".encode("utf-16"), "c.csv, line 1 is not UTF-8"),
+    ("c.csv", b"\xff\xfea", "c.csv, line 1 is not UTF-16"),
 ]
 
 

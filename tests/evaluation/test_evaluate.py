@@ -75,8 +75,9 @@ def test_several_captions_per_image_are_accepted_and_unknown_options_are_refused
     result = evaluation.evaluate(captioner, dataset, "val", num_captions=5)
     assert result.decoding == captioner.options({"num_captions": 5})
     assert result.captions == evaluation.evaluate(captioner, dataset, "val", num_beams=5).captions
-    with pytest.raises(OptionError, match="beams"):
-        evaluation.evaluate(captioner, dataset, "val", beams=5)
+    for options in ({"beams": 5}, {"num_beams": "5"}, {"batch": "8"}, {"batch": 0}):
+        with pytest.raises(OptionError, match=next(iter(options))):
+            evaluation.evaluate(captioner, dataset, "val", **options)
 
 
 def test_all_effective_decoding_options_are_recorded_and_used_in_the_report(

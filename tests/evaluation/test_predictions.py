@@ -37,6 +37,8 @@ def read(tmp_path: Path, name: str, text: str, split: str = "all") -> prediction
                     '{"image": "/nowhere/coco/train2014/plain name.jpg", "caption": "y"}\n'),
         ("r.jsonl", '{"image": "../else/COCO_val2014_000000000042.jpg", "caption": "x"}\n'
                     '{"image": "73", "error": "broken"}\n{"image": "7", "caption": "y"}\n'),
+        ("r.json", '[{"image_id": 42.0, "caption": "x"}, {"image_id": "000000000007", "caption": "y"}]'),
+        ("r.csv", "image_id,caption\n42.0,x\n7.0,y\n"),
         ("r.csv", "image,caption,log_prob,error\n42,x,-1,\nplain name.jpg,y,-2,\n73,,,broken\n"),
         ("r.tsv", "image_id\tprediction\n42\tx\n7\ty\n"),
         ("r.txt", "COCO_val2014_000000000042.jpg#0\tx\nplain name.jpg#0\ty\n"),
@@ -77,6 +79,16 @@ def test_the_same_caption_may_occur_twice_but_not_two_captions_of_an_image(tmp_p
         read(tmp_path, "r.json", json.dumps(rows))
 
 
+def test_of_several_captions_that_looksay_wrote_the_best_is_scored(tmp_path: Path) -> None:
+    """``looksay caption --num-captions 2 --format csv`` writes a row for each, the best first."""
+    rows = [
+        "image,caption,log_prob,error,sha256,made_by",
+        *(f"42,{c},-1,,0,looksay-wider@1" for c in "xz"),
+        "7,y,-1,,0,l",
+    ]
+    assert read(tmp_path, "r.csv", "\n".join(rows)).captions == ["x", "y"]
+
+
 def test_unmatched_captions_and_images_are_counted(tmp_path: Path) -> None:
     rows: list[Any] = [{"image_id": number, "caption": "x"} for number in (42, 7, 1000, 1001)]
     matched = read(tmp_path, "r.json", json.dumps(rows), "val")
@@ -101,6 +113,7 @@ def test_unmatched_captions_and_images_are_counted(tmp_path: Path) -> None:
         ("r.json", "[", r"r\.json is not JSON"),
         ("r.json", '[{"image_id": 1, "caption": "x"}]', r"no caption is of an image .*r\.json, \[0\]: 1"),
         ("r.jsonl", '{"image": "42", "captions": ["x", "y"]}', r"r\.jsonl, line 1: 2 captions; keep one caption"),
+        ("r.xlsx", "x", r"r\.xlsx is an Excel workbook"),
         ("r.doc", "x", r"captions are scored from \.csv"),
     ],
 )  # fmt: skip

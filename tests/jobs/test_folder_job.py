@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import os
 import shutil
@@ -217,6 +218,56 @@ def test_two_jobs_never_write_to_one_file(name: str, album: Path) -> None:
     assert not [file.name for file in Path().iterdir() if file.name.startswith(".")]
 
 
+def test_an_image_has_one_row_however_its_path_is_spelled(album: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an output knows would otherwise depend on the working directory, and images take each other's rows."""
+    (album / "link").symlink_to("b")
+    absolute = album.absolute()
+    for output in map(Path, OUTPUTS):
+        for spelling in (album / "b", absolute / "b", album / "a" / ".." / "b", album / "link"):
+            assert run(spelling, "--output", output).exit_code == 0
+        assert [Path(image) for image, _ in rows(output)] == [album / "b" / photo for photo in PHOTOS[:3]]
+        with monkeypatch.context() as patch:
+            for folder in ("b", "a/deeper"):
+                patch.chdir(absolute / folder)
+                assert run("boats.jpg", "--output", absolute.parent / output).exit_code == 0
+        names = [image for image, _ in rows(output)]
+        assert (len(names), names[-1]) == (4, str(album / "a" / "deeper" / "boats.jpg"))
+
+
+def test_names_are_relative_to_the_folder_of_the_output(album: Path) -> None:
+    """An archive is moved together with the captions in it; captions kept elsewhere name their images in full."""
+    run(album / "b", "--output", album / "captions.jsonl")
+    run(album / "b", "--output", album / "a" / "captions.jsonl")
+    assert rows(album / "captions.jsonl")[0][0] == str(Path("b", "alps.jpg"))
+    assert rows(album / "a" / "captions.jsonl")[0][0] == str((album / "b" / "alps.jpg").resolve())
+    moved = album.rename("moved")
+    shutil.copy(moved / "b" / "boats.jpg", moved / "b" / "alps.jpg")
+    assert "1 image changed" in run(moved / "b", "--output", moved / "captions.jsonl").stderr
+    assert len(rows(moved / "captions.jsonl")) == 3
+
+
+@pytest.mark.parametrize("name", ["n.jsonl", "n.csv", "n.db"])
+def test_an_output_may_have_the_longest_name(name: str, album: Path) -> None:
+    output = Path("n" * (255 - len(name)) + name)
+    for _ in range(2):
+        assert run(album / "b", "--output", output).exit_code == 0
+        assert len(rows(output)) == 3
+    assert {path.name for path in Path().iterdir()} == {"album", output.name}
+
+
+def test_a_file_system_without_locks_is_named(album: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fcntl = pytest.importorskip("fcntl")
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    for output in OUTPUTS:
+        result = run(album / "b", "--output", output)
+        assert (result.exit_code, "without locks: let no other looksay write" in result.stderr) == (0, True)
+        assert len(rows(Path(output))) == 3
+
+
 def test_attention_maps_and_hidden_images_are_not_captioned(album: Path) -> None:
     shutil.copy(album / "b" / "boats.jpg", album / "b" / ".hidden.jpg")
     for _ in range(2):
@@ -237,23 +288,24 @@ def test_a_sidecar_file_that_could_not_be_written_is_tried_again(album: Path) ->
     (album / "b" / "alps.txt").mkdir()
     arguments = (album / "b", "--output", "captions.jsonl", "--write", "txt", "--overwrite")
     assert run(*arguments).exit_code == 1
-    assert len(rows(Path("captions.jsonl"))) == 2
+    captions = dict(rows(Path("captions.jsonl")))
+    assert captions[str(album / "b" / "alps.jpg")]  # only the sidecar file has failed
     (album / "b" / "alps.txt").rmdir()
     assert run(*arguments[:-1]).exit_code == 0
-    assert len(rows(Path("captions.jsonl"))) == 3
+    assert dict(rows(Path("captions.jsonl"))) == captions
     assert (album / "b" / "alps.txt").is_file()
 
 
 def test_a_folder_that_cannot_be_listed_fails_and_is_tried_again(album: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
-        listdir, locked = os.listdir, str(album / "b")
+        scandir, locked = os.scandir, str(album / "b")
 
-        def refuse(folder: Any) -> list[str]:
+        def refuse(folder: Any) -> Any:
             if str(folder) == locked:
                 raise PermissionError(13, "Permission denied", locked)
-            return listdir(folder)
+            return scandir(folder)
 
-        patch.setattr(os, "listdir", refuse)
+        patch.setattr(os, "scandir", refuse)
         result = run(album, "--output", "captions.jsonl")
     assert result.exit_code == 1
     assert f"looksay: {locked}: " in result.stderr
@@ -270,12 +322,12 @@ def test_an_output_among_the_images_is_refused_in_a_single_walk(album: Path, mon
     assert photo.read_bytes() == before
 
     walked: list[str] = []
-    listdir = os.listdir
+    scandir = os.scandir
 
-    def record(folder: Any) -> list[str]:
+    def record(folder: Any) -> Any:
         walked.append(str(folder))
-        return listdir(folder)
+        return scandir(folder)
 
-    monkeypatch.setattr(os, "listdir", record)
+    monkeypatch.setattr(os, "scandir", record)
     run(album, "--output", "captions.jsonl")
     assert walked.count(str(album / "a" / "deeper")) == 1

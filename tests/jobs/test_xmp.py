@@ -53,7 +53,7 @@ KEPT = {
 
 def values(packet: bytes) -> list[str]:
     """Return the description and the alt text as another parser reads them."""
-    root = ElementTree.fromstring(packet.strip(b"\0"))
+    root = ElementTree.fromstring(packet.strip(b"\0"))  # noqa: S314 (written above)
     names = (
         "{http://purl.org/dc/elements/1.1/}description",
         "{http://iptc.org/std/Iptc4xmpCore/1.0/xmlns/}AltTextAccessibility",

@@ -51,6 +51,14 @@ def test_a_recognised_object_replaces_those_that_it_excludes() -> None:
     assert captions(cat=0.9, dog=0.95) == captions()
 
 
+@pytest.mark.parametrize("recognised", [{}, {"cat": 0.9}, {"owl": 0.9}])
+def test_the_best_caption_does_not_depend_on_how_many_are_asked_for(recognised: dict[str, float]) -> None:
+    lists = [captions(replace(OPTIONS, num_captions=count), **recognised) for count in (1, 2, 3, 6)]
+    assert len({found[0] for found in lists}) == 1
+    assert all(len(set(found)) == len(found) for found in lists)
+    assert len(lists[-1]) > 2
+
+
 def test_a_rare_word_is_decoded_only_where_it_is_required_and_with_its_article() -> None:
     assert all("owl" not in tokens for tokens in captions() + captions(cat=0.9))
     with_owl = captions(owl=0.9)

@@ -27,8 +27,8 @@ from looksay.jobs.text_writers import COLUMNS, csv_line, csv_lines, json_line
 from looksay.jobs.writers import CaptionWriter, Outcome, Provenance, Row
 from looksay.types import Caption, Device
 
-FindImages = Callable[[], Iterator[Path]]
-"""Walks the paths; each call is a new walk."""
+FindImages = Callable[..., Iterator[Path]]
+"""Walks the paths, and counts in its argument the files that look like images but are not read, by their suffix."""
 
 _INTERRUPTED = 130  # the exit code that shells expect after Ctrl-C
 
@@ -51,18 +51,22 @@ def run(
     if attention_folder and captioner.bundle.spec.grid == (1, 1):
         raise click.UsageError(f"--attention: {models[0]} has no attention; of several models the first one is drawn")
     sidecars = _sidecar_writers(paths, find, write, attention_folder, overwrite=overwrite)
+    ignored = Counter[str]()
     with ExitStack() as stack:
         add: Callable[[Row], None]
         writer, known, failed_before = None, DiskSet(), 0
-        pending = find()
+        pending = find(ignored)
         # An image on standard input has no name by which a resumed job could recognise it.
         is_resumable = STDIN not in paths and file is not None and (file.is_file() or not file.exists())
         if file and is_resumable and layout in folder_job.WRITERS:
             provenance = Provenance.of(captioner, captioner.options(overrides.copy()))
-            writer = stack.enter_context(folder_job.open_writer(file, layout, provenance, overwrite=overwrite))
+            opened = folder_job.open_writer(file, layout, provenance, overwrite=overwrite)
+            writer, is_locked = stack.enter_context(opened)
+            if not is_locked:
+                warn(f"{file} is on a file system without locks: let no other looksay write to it")
             failed_before = _resume(writer, known, only_missing=only_missing, has_sidecars=bool(sidecars))
-            add, escape = writer.add, writer.escape
-            pending = (path for path in pending if known.add(escape(str(path))))
+            add, name = writer.add, writer.name
+            pending = (path for path in pending if known.add(name(str(path))))
         else:
             add = stack.enter_context(_printer(layout, file, has_several, overwrite=overwrite, explain=explain))
         done = len(known)
@@ -79,6 +83,8 @@ def run(
             item_show_func=lambda _: f"{bar.pos / max(time.monotonic() - started, 1e-3):.0f} images/s",
         )  # fmt: skip
         counts = _write_all(stack.enter_context(bar), add, sidecars, is_resumable=bool(writer))
+    if ignored:
+        warn(_describe_ignored(ignored))
     if kept := counts["kept"]:
         warn(f"{plural(kept, 'existing file')} kept; use --overwrite to replace")
     if counts["failed"]:
@@ -97,9 +103,12 @@ def _check_paths(paths: Sequence[str], find: FindImages, output: Path | None, *,
         raise click.UsageError(f"looksay downloads no images: curl -s {url} | looksay -")
     if paths.count(STDIN) > 1:
         raise click.UsageError("- stands for one image on standard input; it can be named once")
-    first = list(islice(find(), 2))
+    ignored = Counter[str]()
+    first = list(islice(find(ignored), 2))
     if not first:
-        raise click.UsageError(f"no images in {', '.join(paths)}; searched for {', '.join(sorted(images.EXTENSIONS))}")
+        note = f"; {_describe_ignored(ignored)}" if ignored else ""
+        extensions = ", ".join(sorted(images.extensions()))
+        raise click.UsageError(f"no images in {', '.join(paths)}; searched for {extensions}{note}")
     if output:
         # An existing file in a folder that is no output of looksay is refused later, unless it is to be overwritten.
         candidates: Iterable[Path] = find() if overwrite and output.exists() else map(Path, paths)
@@ -162,8 +171,7 @@ def _write_all(
                 add(row)
             else:
                 errors = _write_sidecars(Path(row.image), row.outcome[0], sidecars, counts)
-                # Without its sha256, the next run captions the image again.
-                add(replace(row, sha256="") if errors else _rehashed(row, sidecars) if is_resumable else row)
+                add(_rehashed(row, sidecars, errors))
             for error in errors:
                 warn(error)
             counts["failed"] += bool(errors)
@@ -174,10 +182,16 @@ def _write_all(
     return counts
 
 
-def _rehashed(row: Row, sidecars: Sequence[SidecarWriter]) -> Row:
-    """Return a row with the sha256 of an image that its caption was written into."""
+def _rehashed(row: Row, sidecars: Sequence[SidecarWriter], errors: Sequence[str]) -> Row:
+    """Return a row with the sha256 that the next run shall find, if sidecar files were written.
+
+    It is that of an image that its caption was written into, and none after an error, so that the image counts as
+    changed and the sidecar file is tried again.
+    """
     path = Path(row.image)
-    is_changed = any(path in sidecar.files(path) for sidecar in sidecars)
+    if errors:
+        return replace(row, sha256="")
+    is_changed = row.sha256 and any(path in sidecar.files(path) for sidecar in sidecars)
     return replace(row, sha256=folder_job.file_digest(path)) if is_changed else row
 
 
@@ -219,6 +233,14 @@ def _printer(
         if layout == "csv":
             click.echo(csv_line(*COLUMNS), file=file, nl=False)
         yield lambda row: click.echo(layouts[layout](row.image, row.outcome), file=file, nl=False)
+
+
+def _describe_ignored(ignored: Counter[str]) -> str:
+    """Return how many files look like images but were not read."""
+    kinds = ", ".join(f"{count:,} {suffix}" for suffix, count in ignored.most_common())
+    hint = ' (pip install "looksay[heic]")' if images.HEIC_EXTENSIONS & ignored.keys() else ""
+    files = "file that looks like an image was" if ignored.total() == 1 else "files that look like images were"
+    return f"{ignored.total():,} {files} not read: {kinds}{hint}"
 
 
 def _explanation(caption: Caption) -> str:

@@ -25,8 +25,9 @@ _LONGEST = 30  # words; longer captions share the last bar
 def data(data: Path, check: bool, captions_only: bool, **options: Any) -> None:
     """Print statistics and problems of a data set.
 
-    DATA is a folder in the layout of Flickr8k, Flickr30k, COCO, Karpathy or Kaggle, with a CSV, TSV or JSONL file of
-    images and captions, or with images and sidecar text files; or the file that holds the captions.
+    DATA is a folder in the layout of Flickr8k, Flickr30k, COCO, Karpathy, Kaggle or Hugging Face, with a CSV, TSV,
+    JSON or JSONL file of images and captions, with Parquet files or WebDataset tars that hold both, or with images and
+    sidecar text files; or the file that holds the captions.
 
     \b
     looksay data flickr8k

@@ -20,8 +20,9 @@ from looksay.cli.caption_io import as_text, warn
 def find(query: Sequence[str], database: Path, limit: int, page: Path | None) -> None:
     """Search images by their captions.
 
-    DATABASE is a file that looksay caption --output FILE.db wrote. A word matches in any form (dog, dogs), function
-    words do not count, and captions with all words come first.
+    DATABASE is a file that looksay caption --output FILE.db wrote. A word matches in any form (dog, dogs; man, men), in
+    scripts without spaces also within a text; function words do not count, and captions with all words come first. In
+    place of a word that no caption contains, related words are searched for (puppy: dog).
 
     \b
     looksay caption photos/ --output captions.db
@@ -39,7 +40,7 @@ def find(query: Sequence[str], database: Path, limit: int, page: Path | None) ->
     if page:
         search_page.write(page, text, result.matches)
         warn(f"the images are shown in {page}")
-    if result.missing_words:
-        warn(f"no caption in {database} contains {', '.join(result.missing_words)}")
+    for line in result.advice:
+        warn(line)
     if not result.matches:
         raise SystemExit(1)

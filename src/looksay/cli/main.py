@@ -64,6 +64,9 @@ class _LazyGroup(click.Group):
             _fail(error)
         except BrokenPipeError:
             raise  # the reader has closed the pipe (as in `| head`): click exits without a message
+        except KeyboardInterrupt:
+            click.echo("looksay: interrupted", err=True)
+            sys.exit(130)  # as shells expect after Ctrl-C
         except OSError as error:
             _fail(f"{error.filename or 'a file'}: {error.strerror or error}")
 

@@ -52,6 +52,7 @@ def resolve_meteor(meteor: bool | None) -> bool:
 
 _OPTIONS = (
     click.option("--report", type=click.Path(path_type=Path, file_okay=False, writable=True), callback=_prepare_report,
+                 is_eager=True,  # --output may be in this folder, which must exist then
                  metavar="DIR", help=f"Write a page with images ({PAGE}), {CAPTIONS} and {SCORES} into a folder."),
     click.option("--output", type=click.Path(path_type=Path, dir_okay=False, writable=True), callback=_check_output,
                  metavar="FILE", help=f"Write the scores as JSON.  [default: {SCORES} of the report]"),

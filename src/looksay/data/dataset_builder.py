@@ -31,6 +31,7 @@ class DatasetBuilder:
 
     folder: Path
     layout: str
+    source: Path | None = None  # what the user named, where the images were unpacked from it to `folder`
     _images: dict[str, _Image] = field(default_factory=dict)
     _problems: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     _excluded: set[str] = field(default_factory=set)
@@ -105,15 +106,17 @@ class DatasetBuilder:
         paths = locate(self.folder, self._images)
         if images:
             self._check_images(paths)
-        layout, drawn = text_files.printable(self.layout), {}
+        layout, other_splits = text_files.printable(self.layout), {}
         if not any(image.split for image in self._images.values()):
-            drawn = splits.draw(paths, options.split_seed)
-            layout += f"; no splits of its own, so drawn by image with seed {options.split_seed}"
+            other_splits = {name: splits.from_folders(name) for name in paths}
+            if "" in other_splits.values() or len(set(other_splits.values())) == 1:
+                other_splits = splits.draw(paths, options.split_seed)
+                layout += f"; no splits of its own, so drawn by image with seed {options.split_seed}"
         records = []
         for name, path in paths.items():
             image = self._images[name]
-            records.append(Record(path, tuple(image.references), image.split or drawn[name], image.id))
-        return Dataset(self.folder, layout, tuple(records), tuple(self._problem_lines()))
+            records.append(Record(path, tuple(image.references), image.split or other_splits[name], image.id))
+        return Dataset(self.source or self.folder, layout, tuple(records), tuple(self._problem_lines()))
 
     def _problem_lines(self) -> list[str]:
         return [text_files.describe_problem(kind, places) for kind, places in self._problems.items()]

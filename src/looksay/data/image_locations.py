@@ -14,6 +14,8 @@ from looksay.images import EXTENSIONS
 
 _MAX_DEPTH = 5  # of folders below that of the data set
 
+_CAPTION_FOLDER = re.compile(r"(.*[_-])?(annotations?|captions?|labels?|metadata|text(_?data)?)", re.IGNORECASE)
+
 is_file = os.path.isfile  # unlike Path.is_file, False for names that no file can have
 
 
@@ -37,7 +39,7 @@ def locate(folder: Path, names: Iterable[str]) -> dict[str, Path]:
             files[key].append(file)
     uses = Counter(PurePosixPath(name).name for name in paths)
     taken = set(paths.values())
-    for name in missing:
+    for name in sorted(missing, key=lambda name: PurePosixPath(name).name not in files):  # the very names first
         *parents, base = PurePosixPath(name).parts
         ends = {file: _common_end(file.parent.parts, parents) for key in (base, *_keys(base)) for file in files[key]}
         fits = [file for file, end in ends.items() if file not in taken and (uses[base] == 1 or end == len(parents))]
@@ -45,6 +47,12 @@ def locate(folder: Path, names: Iterable[str]) -> dict[str, Path]:
             paths[name] = max(fits, key=lambda file: (file.name == base, ends[file], folder_sizes[file.parent]))
             taken.add(paths[name])
     return paths
+
+
+def root_of(folder: Path) -> Path:
+    """Return the folder of a data set whose captions are in `folder`: its parent for ``annotations`` without images."""
+    is_beside = _CAPTION_FOLDER.fullmatch(folder.absolute().name) and next(iter(_walk(folder)), None) is None
+    return folder.absolute().parent if is_beside else folder
 
 
 def _walk(root: Path) -> Iterable[Path]:

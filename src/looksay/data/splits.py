@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable
+from pathlib import PurePosixPath
 
 _NAMES = {
     "train": ("train", "training", "restval"),  # Karpathy's restval: COCO's val images that papers train on
@@ -24,6 +25,11 @@ def from_name(stem: str) -> str:
     """Return the split in the name of a file or folder (``captions_train2017``, ``my-val``); empty if none."""
     names = {standard_name(word) for word in re.split(r"[^a-z]+", stem.lower())} - {""}
     return names.pop() if len(names) == 1 else ""
+
+
+def from_folders(name: str) -> str:
+    """Return the split that a folder in an image's name has (``train/a.jpg``); empty if none."""
+    return next(filter(None, map(standard_name, PurePosixPath(name).parts[:-1])), "")
 
 
 def draw(names: Iterable[str], seed: int) -> dict[str, str]:

@@ -1,7 +1,8 @@
-"""Reader of tables of images and captions: CSV, TSV, JSONL and JSON files."""
+"""Reader of tables of images and captions: CSV, TSV, JSONL, JSON and Parquet files."""
 
 from __future__ import annotations
 
+import ast
 import csv
 import io
 import json
@@ -9,24 +10,29 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
-from looksay.data import splits, text_files
+from looksay.data import containers, splits, text_files
 from looksay.data.records import ReadOptions
 from looksay.errors import DataError
 from looksay.images import EXTENSIONS
 
-SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson")
+SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 MADE_BY = "made_by"
 """Key of the provenance row that ``looksay caption --output`` writes first; that row has no caption."""
 
-_JSON_LINES = (".jsonl", ".ndjson")
 _DELIMITERS = {",": "comma", "\t": "tab", ";": "semicolon", "|": "|"}
 # Usual names of columns in order of preference. Only letters are compared: image_name, Image Name, imageName.
-_IMAGE = "image imagename imagefile imagepath filename filepath file path img imgname imgpath photo image imageid id"
+_IMAGE = (
+    "image imagename imagefilename imagefile imagepath filename filepath file path img imgname imgpath photo imageid id"
+)
 _SPLIT = "split subset partition"
 _POSSIBLE_SPLIT = "set part phase fold"  # columns of splits only if the first row holds the name of a split
 _IMAGE_FILE = re.compile(rf"(.+({'|'.join(map(re.escape, EXTENSIONS))}))(#\d+)?", re.IGNORECASE)  # Flickr's: a.jpg#0
+
+# A list in a cell, as pandas and NumPy write it: ['a dog', "it's a cat"] or ['a dog' 'a cat'].
+_TEXT = r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\""""
+_LIST = re.compile(rf"\[\s*(?:{_TEXT})(?:[\s,]+(?:{_TEXT}))*[\s,]*\]", re.DOTALL)
 
 Row = tuple[str, dict[str, Any]]  # place in the file, values by column
 
@@ -81,10 +87,11 @@ def read(file: Path, options: ReadOptions, captions: CaptionNames = REFERENCES) 
     Unknown columns, a table without rows and broken rows are a `DataError`.
     """
     mended_rows: list[str] = []
-    if file.suffix.lower() in (".json", *_JSON_LINES):
-        json_rows = list(_json_rows(file) if file.suffix.lower() == ".json" else _json_lines(file))
-        header: Sequence[str] = list(dict.fromkeys(name for _, row in json_rows for name in row))
-        rows = iter(json_rows)
+    readers = {".json": _json_rows, ".jsonl": _json_lines, ".ndjson": _json_lines, ".parquet": _parquet_rows}
+    if reader := readers.get(file.suffix.lower()):
+        objects = list(reader(file))
+        header: Sequence[str] = list(dict.fromkeys(name for _, row in objects for name in row))
+        rows = iter(objects)
     else:
         header, rows = _delimited(file, options, captions, mended_rows)
     columns, problem = _find_columns(header, options, captions)
@@ -116,7 +123,7 @@ def _delimited(
     file: Path, options: ReadOptions, captions: CaptionNames, mended_rows: list[str]
 ) -> tuple[Sequence[str], Iterator[Row]]:
     """Return the header and the rows of a file with delimiters."""
-    text = text_files.read(file)
+    text = re.sub(r"^sep=.\r?\n", "\n", text_files.read(file))  # in files for Excel
     delimiter = _detect_delimiter(text, file, options, captions)
     lines = _parse(text, delimiter, file)
     first_line, header = next(lines, (0, []))
@@ -144,7 +151,9 @@ def _delimited(
 
 def _parse(text: str, delimiter: str, file: Path) -> Iterator[tuple[int, list[str]]]:
     """Yield line numbers and cells of the rows that are not blank."""
-    quoting = csv.QUOTE_NONE if delimiter == "|" else csv.QUOTE_MINIMAL  # Kaggle's Flickr30k does not quote cells
+    quoting: Literal[0, 3] = (
+        csv.QUOTE_NONE if delimiter == "|" else csv.QUOTE_MINIMAL
+    )  # Kaggle's Flickr30k does not quote cells
     lines = io.StringIO(text, newline="")
     rows = csv.reader(lines, strict=True, delimiter=delimiter, quoting=quoting, skipinitialspace=True)
     last_line = 0
@@ -178,6 +187,11 @@ def _json_lines(file: Path) -> Iterator[Row]:
             yield f"{file.name}, line {number}", row
 
 
+def _parquet_rows(file: Path) -> Iterator[Row]:
+    for number, row in enumerate(containers.open_parquet(file).read().to_pylist(), 1):
+        yield f"{file.name}, row {number}", row
+
+
 def _require_object(row: Any, place: str) -> dict[str, Any]:
     if not isinstance(row, dict):
         value = json.dumps(row, ensure_ascii=False)[:80]
@@ -190,9 +204,18 @@ def _captions(value: Any, place: str) -> Iterator[str]:
         for item in value:
             yield from _captions(item, place)
     elif isinstance(value, str):
-        yield value
+        yield from _listed(value) if _LIST.fullmatch(value.strip()) else [value]
     elif value is not None:
         raise DataError(f"{place}: expected a caption or a list of captions, got {value!r}")
+
+
+def _listed(text: str) -> list[str]:
+    """Return the texts of a list in a cell."""
+    try:
+        texts: list[str] = json.loads(text)
+    except ValueError:
+        texts = [ast.literal_eval(f"u{quoted}") for quoted in re.findall(_TEXT, text, re.DOTALL)]
+    return texts
 
 
 def _detect_delimiter(text: str, file: Path, options: ReadOptions, captions: CaptionNames) -> str:
@@ -222,7 +245,7 @@ def _find_columns(header: Sequence[str], options: ReadOptions, captions: Caption
         options.split_column or _guess(header, _SPLIT),
     )
     existing = ", ".join(header) or "none"
-    if repeated := next((name for name in header if header.count(name) > 1), None):
+    if repeated := next((name for name in header if name and header.count(name) > 1), None):
         return columns, f" has two columns {repeated!r}; rename one"
     for name in filter(None, (options.image_column, *options.caption_column, options.split_column)):
         if name not in header:

@@ -1,10 +1,11 @@
-"""UTF-8 text files with or without a BOM and with any line ends, JSON, and printable messages.
+"""Text files in UTF-8, or UTF-16 with a BOM, with any line ends; JSON, and printable messages.
 
 The readers raise `DataError` with the file and line if a file cannot be read or is not valid.
 """
 
 from __future__ import annotations
 
+import codecs
 import json
 from collections import Counter
 from collections.abc import Sequence
@@ -14,18 +15,41 @@ from typing import Any
 from looksay.errors import DataError
 
 _MAX_PLACES = 5  # listed in a message
+SHEETS = {
+    ".xlsx": "an Excel workbook", ".xlsm": "an Excel workbook", ".xls": "an Excel workbook",
+    ".ods": "an OpenDocument spreadsheet", ".numbers": "a Numbers spreadsheet",
+}  # fmt: skip
+_BINARY_FORMATS = {
+    b"PK\3\4": "a ZIP file (Excel and OpenDocument sheets are such): save a sheet as CSV UTF-8, unpack an archive",
+    b"\xd0\xcf\x11\xe0": "an old Excel workbook (.xls): save its sheet as CSV UTF-8",
+    b"\x1f\x8b": "compressed with gzip: unpack it",
+    b"PAR1": "a Parquet file: give its name the ending .parquet",
+    b"SQLite format 3": "an SQLite database: export its table as CSV",
+}
 
 
 def read(path: Path) -> str:
-    """Return a UTF-8 text without its BOM."""
+    """Return the text of a file without its BOM; a spreadsheet or another known binary file is refused by its name."""
+    suffix = path.suffix.lower()
+    if suffix in SHEETS:
+        raise DataError(f"{path} is {SHEETS[suffix]} ({suffix}): save the sheet as CSV UTF-8, and name that file")
     try:
-        content = path.read_bytes()
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        raise DataError(f"{path}, line {line} is not UTF-8: {error.reason}; save the file as UTF-8") from error
+        return decode(path.read_bytes(), str(path))
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def decode(content: bytes, place: str) -> str:
+    """Return a text in UTF-8, or in UTF-16 as Excel's "Unicode text", without its BOM; `place` names it in errors."""
+    for start, kind in _BINARY_FORMATS.items():
+        if content.startswith(start):
+            raise DataError(f"{place} is {kind}")
+    is_utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    try:
+        return content.decode("utf-16" if is_utf16 else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        line, name = content[: error.start].count(b"\n") + 1, "UTF-16" if is_utf16 else "UTF-8"
+        raise DataError(f"{place}, line {line} is not {name}: {error.reason}; save the file as UTF-8") from error
 
 
 def lines(path: Path) -> list[tuple[int, str]]:

@@ -54,7 +54,7 @@ def evaluate(
         If METEOR or SPICE cannot run; raised before any image is captioned.
     """
     decoding = captioner.options(options)
-    require(batch >= 1, f"batch {batch} is out of range: use 1 or more")
+    require(type(batch) is int and batch >= 1, f"batch {batch!r} is out of range: use 1 or more")
     java.check(meteor=meteor, spice=spice)
     records, captions, forcing, problems = [], [], _TeacherForcing(), list(dataset.problems)
     split_records = dataset.split(split)

@@ -116,10 +116,14 @@ def _rows(file: Path, column: str) -> Iterator[tuple[str, str, str | None]]:
     """Yield place, image and caption; the caption is None if there is none."""
     if not file.is_file():
         raise DataError(f"{file}: no such file; name the file of captions to score")
-    if file.suffix.lower() not in _SUFFIXES:
+    if file.suffix.lower() not in (*_SUFFIXES, *text_files.SHEETS):
         raise DataError(f"{file}: unknown file type; captions are scored from {', '.join(_SUFFIXES)} files")
+    previous = ""
     for row in table_reader.read(file, ReadOptions(caption_column=(column,) if column else ()), PREDICTIONS).rows:
         if len(row.captions) > 1:
             raise DataError(f"{row.place}: {len(row.captions)} captions; keep one caption for each image")
+        if row.values.get("made_by") and row.image == previous:  # looksay writes the best caption first
+            continue
+        previous = row.image
         has_caption = row.captions and not row.values.get("error")  # looksay caption writes errors of images
         yield row.place, row.image, row.captions[0] if has_caption else None

@@ -22,8 +22,8 @@ _EXIF = (ExifTags.Base.ImageDescription, ExifTags.Base.XPTitle, ExifTags.Base.XP
 _CAPTION_ABSTRACT = (2, 120)
 _CHARACTER_CODE = re.compile(r"(ASCII|UNICODE|JIS)(?=\0)")  # before the text of a UserComment
 _FILLED_IN = re.compile(
-    r"[A-Z ]*DIGITAL (STILL )?CAMERA|SAMSUNG( CAMERA PICTURES)?|SONY DSC|<(Digimax|Samsung|KENOX) .*>"
-    r"|(?i:exif[_ ]jpeg.*|dcim\\.*|oplus_\d+|metadata-start.*|my beautiful picture|binary comment|charset=\w+)"
+    r"[A-Z ]*DIGITAL (STILL )?CAMERA|SAMSUNG( CAMERA .*)?|SONY DSC|<(Digimax|Samsung|KENOX) .*>"
+    r"|(?i:exif[_ ]jpeg.*|dcim\\.*|oplus_\d+|metadata-start.*|binary comment|charset=\w+)"
     r"|(?i:screenshot|default|image description|user comments?|created (with|by) (the )?(gimp|imlib|paint).*|imagej=.*)"
     r"|hdrpl|sdr_\w+|rhdr|btf\w*|btr|cof|dav|edf|fbt\w*|frem|fshbty|mde\w*|mon|nor|oznor\w*|ptr|qrf|rbt|rpt|burst"
     r"|[{<]\W.*[}>]",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -11,11 +12,10 @@ from typing import Any
 
 from looksay.atomic_files import lock
 from looksay.captioner import Captioner
-from looksay.errors import JobError
 from looksay.jobs.disk_set import DiskSet
 from looksay.jobs.sqlite_writer import SqliteWriter
 from looksay.jobs.text_writers import CsvWriter, JsonlWriter
-from looksay.jobs.writers import CaptionWriter, Entry, Provenance, Row
+from looksay.jobs.writers import CaptionWriter, Entry, Provenance, Row, writing
 from looksay.runtime.bundle import sha256
 
 WRITERS: dict[str, Callable[[Path, Provenance], CaptionWriter]] = {
@@ -27,36 +27,38 @@ Source = str | Path | io.BytesIO
 
 
 @contextmanager
-def open_writer(file: Path, layout: str, provenance: Provenance, *, overwrite: bool = False) -> Iterator[CaptionWriter]:
-    """Open a new or existing file to append captions to, locked against other processes.
+def open_writer(
+    file: Path, layout: str, provenance: Provenance, *, overwrite: bool = False
+) -> Iterator[tuple[CaptionWriter, bool]]:
+    """Open a new or existing file to append captions to, and lock it against other processes.
 
-    Raises `JobError` if the file has other content or captions of another provenance, cannot be written, or is locked.
+    Also yields whether the file is locked: some file systems have no locks. Raises `JobError` if the file has other
+    content or captions of another provenance, cannot be written, or is locked.
     """
     with ExitStack() as stack:
-        try:
-            stack.enter_context(lock(file))
+        with writing(file):
+            is_locked = stack.enter_context(lock(file))
             if overwrite:
                 for suffix in ("", "-wal", "-shm"):  # SQLite leaves the last two when a job is killed
-                    file.with_name(file.name + suffix).unlink(missing_ok=True)
-            writer = stack.enter_context(WRITERS[layout](file, provenance))
-        except OSError as error:
-            raise JobError(f"{file} cannot be written: {error.strerror}") from error
-        yield writer
+                    old = file.with_name(file.name + suffix)
+                    if os.path.lexists(old):  # its name may be too long
+                        old.unlink()
+        yield stack.enter_context(WRITERS[layout](file, provenance)), is_locked
 
 
 def remove_changed(writer: CaptionWriter) -> int:
-    """Remove the rows of images whose file still exists but has changed; return their number."""
-    changed = DiskSet(entry.image for entry in writer.entries() if _has_changed(entry))
+    """Remove the rows of images whose file still exists but has changed or has failed; return their number."""
+    changed = DiskSet(entry.image for entry in writer.entries() if _has_changed(writer.file.parent, entry))
     if count := len(changed):
         writer.remove(changed)
     changed.close()
     return count
 
 
-def _has_changed(entry: Entry) -> bool:
-    path = Path(entry.image)
+def _has_changed(folder: Path, entry: Entry) -> bool:
+    path = folder / entry.image
     # A folder that could not be listed is tried again.
-    return file_digest(path) not in ("", entry.sha256) or (entry.has_failed and path.is_dir())
+    return file_digest(path) not in ("", entry.sha256) or (entry.has_failed and os.path.isdir(path))  # noqa: PTH112 (Path's raises)
 
 
 def caption_images(

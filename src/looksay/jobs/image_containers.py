@@ -47,15 +47,19 @@ def is_supported(image: Path) -> bool:
 def read(data: bytes) -> list[Part]:
     """Return the parts of a JPEG before its first scan, or of a PNG.
 
-    Raises `ValueError`, `IndexError`, `struct.error` or `zlib.error` if the file is broken.
+    Raises `ValueError`, `IndexError` or `zlib.error` if the file is broken.
     """
-    return list(_jpeg_segments(data) if data.startswith(_JPEG) else _png_chunks(data))
+    parts = list(_jpeg_segments(data) if data.startswith(_JPEG) else _png_chunks(data))
+    if not parts:
+        raise ValueError("it has no segments or chunks")
+    return parts
 
 
 def with_xmp(data: bytes, parts: Sequence[Part], packet: bytes) -> bytes:
     """Return a file with a packet in place of its own one, or else where the specification wants it.
 
-    Of all other bytes only the offsets and the size in a Multi-Picture index change. Raises as `read`.
+    Of all other bytes only the offsets and the size in a Multi-Picture index change. Raises `ValueError` if the packet
+    is too long, and `LookupError` or `struct.error` if that index is broken.
     """
     is_jpeg = data.startswith(_JPEG)
     old = next((part for part in parts if part.kind == "xmp"), None)
@@ -78,7 +82,7 @@ def _jpeg_segments(data: bytes) -> Iterator[Part]:
         start, marker = found.start(), found[1][0]
         if marker in (_START_OF_SCAN, _END_OF_IMAGE):
             return
-        end = start + 2 + struct.unpack_from(">H", data, start + 2)[0]
+        end = start + 2 + int.from_bytes(data[start + 2 : start + 4], "big")
         body = data[start + 4 : end]
         kind, header = next(
             ((kind, header) for kind, (app, header) in _HEADERS.items() if app == marker and body.startswith(header)),

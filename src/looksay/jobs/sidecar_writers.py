@@ -62,7 +62,8 @@ def _replace(file: Path, content: bytes, *, keep_times: bool) -> None:
     A photo also keeps its times, which are often its date; of a sidecar file, they tell photo managers of the change.
     """
     is_new = not file.exists()
-    if not is_new and not os.access(file, os.W_OK):  # replacing it would be possible, but is not what its owner wants
+    is_writable = is_new or os.access(file, os.W_OK, effective_ids=os.access in os.supports_effective_ids)
+    if not is_writable:  # it could be replaced all the same, which is not what its owner wants
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     with replacing(file, durable=not is_new) as new:
         new.write_bytes(content)
@@ -114,7 +115,8 @@ class XmpWriter(SidecarWriter):
         sidecars = [
             file
             for file in (image.with_name(f"{image.name}.xmp"), shared)
-            if file.exists() and not (file == shared and is_embedded and any(map(Path.exists, others)))
+            if os.path.lexists(file)  # a name may be too long
+            and not (file == shared and is_embedded and any(map(Path.exists, others)))
         ]
         return [image] * is_embedded + sidecars or [shared]
 

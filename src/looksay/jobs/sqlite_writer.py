@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from collections.abc import Container, Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
 
-from looksay.errors import ImageError, JobError
-from looksay.jobs.writers import CaptionWriter, Entry, Provenance, Row
+from looksay.errors import ImageError
+from looksay.jobs.search_terms import index_text
+from looksay.jobs.writers import CaptionWriter, Entry, Row, escaped, writing
 
 _SCHEMA = """
+BEGIN;
 CREATE TABLE job (made_by TEXT NOT NULL, described TEXT NOT NULL);
 CREATE TABLE captions (
     id INTEGER PRIMARY KEY, image TEXT NOT NULL UNIQUE, caption TEXT, log_prob REAL, others TEXT, error TEXT,
     sha256 TEXT NOT NULL
 );
-CREATE VIRTUAL TABLE words USING fts5(caption, content='captions', content_rowid='id', tokenize='porter');
-CREATE TRIGGER caption_inserted AFTER INSERT ON captions BEGIN
-    INSERT INTO words (rowid, caption) VALUES (new.id, new.caption);
-END;
-CREATE TRIGGER caption_deleted AFTER DELETE ON captions BEGIN
-    INSERT INTO words (words, rowid, caption) VALUES ('delete', old.id, old.caption);
-END;
+CREATE VIRTUAL TABLE words
+    USING fts5(caption, tokenize="porter unicode61 remove_diacritics 2 categories 'L* M* N* Co'");
+CREATE TRIGGER caption_deleted AFTER DELETE ON captions BEGIN DELETE FROM words WHERE rowid = old.id; END;
 """
+_INSERT = "INSERT INTO captions (image, caption, log_prob, others, error, sha256) VALUES (?, ?, ?, ?, ?, ?)"
+_INDEX = "INSERT INTO words (rowid, caption) SELECT id, ? FROM captions WHERE image = ?"
+_MAX_NAME = 255 - len("-journal")
 
 
 class SqliteWriter(CaptionWriter):
@@ -33,60 +33,55 @@ class SqliteWriter(CaptionWriter):
     Rows are written in transactions, which SQLite rolls back after a crash.
     """
 
-    def __init__(self, file: Path, provenance: Provenance) -> None:
-        super().__init__(file, provenance)
-        self._database = connect(file)
-        with sqlite_errors(file), self._database as database:
-            if not database.execute("SELECT 1 FROM sqlite_master").fetchone():
-                database.executescript("BEGIN;" + _SCHEMA)
-                description = json.dumps(provenance.to_json(), ensure_ascii=False)
-                database.execute("INSERT INTO job VALUES (?, ?)", (provenance.id, description))
-                database.commit()
-            provenance.check(read_provenance_id(database), file)
-        with sqlite_errors(file):
-            self._database.execute("PRAGMA journal_mode = WAL")  # a transaction then waits for no disk
+    def name(self, image: str) -> str:
+        """See `CaptionWriter.name`: SQLite stores text as UTF-8."""
+        return escaped(super().name(image))
 
-    def escape(self, path: str) -> str:
-        """See `CaptionWriter.escape`: SQLite stores text as UTF-8."""
-        return path.encode("utf-8", "backslashreplace").decode()
+    def _open(self) -> None:
+        self._database = database = sqlite3.connect(self.file, timeout=30)
+        is_long = len(os.fsencode(self.file.name)) > _MAX_NAME  # no file of that name and an ending for a journal
+        if is_long:
+            database.execute("PRAGMA journal_mode = MEMORY")
+        if not database.execute("SELECT 1 FROM sqlite_master").fetchone():
+            database.executescript(_SCHEMA)
+            description = json.dumps(self.provenance.to_json(), ensure_ascii=False)
+            database.execute("INSERT INTO job VALUES (?, ?)", (self.provenance.id, description))
+            database.commit()
+        self.provenance.check(read_provenance_id(database), self.file)
+        if not is_long:
+            database.execute("PRAGMA journal_mode = WAL")  # a transaction then waits for no disk
 
     def entries(self) -> Iterator[Entry]:
         """See `CaptionWriter.entries`."""
-        with sqlite_errors(self.file):
-            for row in self._database.execute("SELECT image, sha256, error IS NOT NULL FROM captions ORDER BY id"):
-                yield Entry(*row)
+        with writing(self.file):
+            rows = self._database.execute("SELECT image, sha256, error IS NOT NULL FROM captions ORDER BY id")
+            yield from map(Entry._make, rows)
 
     def remove(self, images: Container[str]) -> None:
         """See `CaptionWriter.remove`."""
         removed = ((entry.image,) for entry in self.entries() if entry.image in images)
-        with sqlite_errors(self.file), self._database as database:
+        with writing(self.file), self._database as database:
             database.executemany("DELETE FROM captions WHERE image = ?", removed)
 
     def _append(self, rows: Sequence[Row]) -> None:
-        with sqlite_errors(self.file), self._database as database:
-            database.executemany(
-                "INSERT INTO captions (image, caption, log_prob, others, error, sha256) VALUES (?, ?, ?, ?, ?, ?)",
-                map(self._values, rows),
-            )
-
-    def _values(self, row: Row) -> tuple[str | float | None, ...]:
-        if isinstance(row.outcome, ImageError):
-            return row.image, None, None, None, self.escape(str(row.outcome)), row.sha256
-        best, *rest = row.outcome
-        others = [{"caption": caption.text, "log_prob": caption.log_prob} for caption in rest]
-        return row.image, best.text, best.log_prob, json.dumps(others) if others else None, None, row.sha256
+        with self._database as database:
+            database.executemany(_INSERT, map(_values, rows))
+            captions = ((index_text(row.outcome[0].text), row.image) for row in rows if isinstance(row.outcome, list))
+            database.executemany(_INDEX, captions)
 
     def close(self) -> None:
         """See `CaptionWriter.close`; a single file is left, which is searchable on a read-only disk."""
-        with sqlite_errors(self.file):
+        with writing(self.file):
             self._database.execute("PRAGMA journal_mode = DELETE")
         self._database.close()
 
 
-def connect(file: Path) -> sqlite3.Connection:
-    """Open a database."""
-    with sqlite_errors(file):
-        return sqlite3.connect(file, timeout=30)
+def _values(row: Row) -> tuple[str | float | None, ...]:
+    if isinstance(row.outcome, ImageError):
+        return row.image, None, None, None, escaped(str(row.outcome)), row.sha256
+    best, *rest = row.outcome
+    others = [{"caption": caption.text, "log_prob": caption.log_prob} for caption in rest]
+    return row.image, best.text, best.log_prob, json.dumps(others) if others else None, None, row.sha256
 
 
 def read_provenance_id(database: sqlite3.Connection) -> str | None:
@@ -95,12 +90,3 @@ def read_provenance_id(database: sqlite3.Connection) -> str | None:
         return None
     row = database.execute("SELECT made_by FROM job").fetchone()
     return str(row[0]) if row else None
-
-
-@contextmanager
-def sqlite_errors(file: Path) -> Iterator[None]:
-    """Turn errors of SQLite into a `JobError` that names the file."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise JobError(f"{file} cannot be used as a database of captions: {error}") from error

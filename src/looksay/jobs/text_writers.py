@@ -8,13 +8,12 @@ import json
 import os
 from abc import abstractmethod
 from collections.abc import Container, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 from looksay.atomic_files import replacing
 from looksay.data.table_reader import MADE_BY
 from looksay.errors import ImageError, JobError
-from looksay.jobs.writers import CaptionWriter, Entry, Outcome, Provenance, Row
+from looksay.jobs.writers import CaptionWriter, Entry, Outcome, Row, escaped
 
 COLUMNS = ("image", "caption", "log_prob", "error")
 
@@ -27,8 +26,9 @@ def json_line(image: str, outcome: Outcome, **more: str) -> str:
     else:
         best, *others = ({"caption": caption.text, "log_prob": round(caption.log_prob, 4)} for caption in outcome)
         row |= best | ({"others": others} if others else {})
-    is_undecodable = any("\ud800" <= character <= "\udfff" for character in image)  # a file name that is not UTF-8
-    return json.dumps(row | more, ensure_ascii=is_undecodable) + "\n"
+    text = json.dumps(row | more, ensure_ascii=False)
+    is_undecodable = any("\ud800" <= character <= "\udfff" for character in text)  # a file name that is not UTF-8
+    return (json.dumps(row | more) if is_undecodable else text) + "\n"
 
 
 def csv_line(*values: Any) -> str:
@@ -39,10 +39,11 @@ def csv_line(*values: Any) -> str:
 
 
 def csv_lines(image: str, outcome: Outcome, *more: str) -> str:
-    """Return a line with `COLUMNS` for each caption."""
+    """Return a line with `COLUMNS` for each caption; the name of the image is escaped."""
+    name = escaped(image)
     if isinstance(outcome, ImageError):
-        return csv_line(image, "", "", str(outcome), *more)
-    return "".join(csv_line(image, caption.text, round(caption.log_prob, 4), "", *more) for caption in outcome)
+        return csv_line(name, "", "", escaped(str(outcome)), *more)
+    return "".join(csv_line(name, caption.text, round(caption.log_prob, 4), "", *more) for caption in outcome)
 
 
 class _LineWriter(CaptionWriter):
@@ -51,17 +52,16 @@ class _LineWriter(CaptionWriter):
     Lines are appended in one write and flushed; a last line that a crash cut short is removed when resuming.
     """
 
-    def __init__(self, file: Path, provenance: Provenance) -> None:
-        super().__init__(file, provenance)
-        if file.exists() and file.stat().st_size:
-            with file.open("r", encoding="utf-8", errors="surrogateescape", newline="\n") as lines:
+    def _open(self) -> None:
+        if self.file.exists() and self.file.stat().st_size:
+            with self.file.open("r", encoding="utf-8", errors="surrogateescape", newline="\n") as lines:
                 header, row = lines.readline(), lines.readline()
             if self._header().startswith(header):  # also a header that was cut short
                 header = self._header()
-            provenance.check(self._provenance_id(header, row), file)
+            self.provenance.check(self._provenance_id(header, row), self.file)
             self._remove_partial_rows()
-        self._file = file.open("ab", buffering=0)
-        if not file.stat().st_size:
+        self._file = self.file.open("ab", buffering=0)
+        if not self.file.stat().st_size:
             self._file.write(self._header().encode())
 
     @abstractmethod
@@ -81,50 +81,43 @@ class _LineWriter(CaptionWriter):
         """Cut off a last line without its end, and all other lines of the same image."""
         image_start = line_start = 0
         last_image = ""
+        for line, entry in self._lines():
+            if not line.endswith(b"\n"):
+                os.truncate(self.file, image_start)
+                return
+            if entry is None or entry.image != last_image:
+                image_start, last_image = line_start, entry.image if entry else ""
+            line_start += len(line)
+
+    def _lines(self) -> Iterator[tuple[bytes, Entry | None]]:
+        """Yield the lines with their entries, which the header and a line without its end do not have."""
         with self.file.open("rb") as lines:
             for number, line in enumerate(lines):
-                if not line.endswith(b"\n"):
-                    break
-                image = self._entry(number, line).image if number else ""
-                if image != last_image or not number:
-                    image_start, last_image = line_start, image
-                line_start += len(line)
-            else:
-                return
-        os.truncate(self.file, image_start)
-
-    def _entry(self, number: int, line: bytes) -> Entry:
-        try:
-            return self._parse(line.decode("utf-8", "surrogateescape"))
-        except (ValueError, KeyError, TypeError, StopIteration) as error:
-            raise JobError(
-                f"{self.file}, line {number + 1}: this is not a row of looksay; remove it, or --overwrite the file"
-            ) from error
+                try:
+                    is_row = number and line.endswith(b"\n")
+                    yield line, self._parse(line.decode("utf-8", "surrogateescape")) if is_row else None
+                except (ValueError, KeyError, TypeError, StopIteration) as error:
+                    raise JobError(
+                        f"{self.file}, line {number + 1}: this is not a row of looksay; remove it, or --overwrite the "
+                        "file"
+                    ) from error
 
     def entries(self) -> Iterator[Entry]:
         """See `CaptionWriter.entries`."""
-        with self.file.open("rb") as lines:
-            yield from (self._entry(number, line) for number, line in enumerate(lines) if number)
+        return (entry for _, entry in self._lines() if entry)
 
     def remove(self, images: Container[str]) -> None:
         """See `CaptionWriter.remove`; the file is replaced in one step."""
         self._file.close()
-        with replacing(self.file, durable=True) as new, new.open("wb") as kept, self.file.open("rb") as lines:
-            for number, line in enumerate(lines):
-                if not number or self._entry(number, line).image not in images:
-                    kept.write(line)
+        with replacing(self.file, durable=True) as new, new.open("wb") as kept:
+            kept.writelines(line for line, entry in self._lines() if not entry or entry.image not in images)
         self._file = self.file.open("ab", buffering=0)
 
     def _append(self, rows: Sequence[Row]) -> None:
-        data = memoryview("".join(map(self._format, rows)).encode("utf-8", "surrogateescape"))
-        try:
-            while data:  # a single write, unless the disk is full
-                data = data[self._file.write(data) :]
-            os.fsync(self._file.fileno())
-        except OSError as error:
-            raise JobError(
-                f"{self.file} cannot be written: {error.strerror}; free some space and run the same command again"
-            ) from error
+        data = memoryview("".join(map(self._format, rows)).encode("utf-8"))
+        while data:  # a single write, unless the disk is full
+            data = data[self._file.write(data) :]
+        os.fsync(self._file.fileno())
 
     def close(self) -> None:
         """See `CaptionWriter`."""
@@ -154,9 +147,9 @@ class JsonlWriter(_LineWriter):
 class CsvWriter(_LineWriter):
     """Writes one line a caption, with columns for the sha256 of the image and the provenance."""
 
-    def escape(self, path: str) -> str:
-        """See `CaptionWriter.escape`: line breaks would end the row."""
-        return path.replace("\r", "\\r").replace("\n", "\\n")
+    def name(self, image: str) -> str:
+        """See `CaptionWriter.name`."""
+        return escaped(super().name(image))
 
     def _header(self) -> str:
         return csv_line(*COLUMNS, "sha256", MADE_BY)
@@ -171,7 +164,4 @@ class CsvWriter(_LineWriter):
         return Entry(image, digest, bool(error))
 
     def _format(self, row: Row) -> str:
-        outcome = row.outcome
-        if isinstance(outcome, ImageError):
-            outcome = ImageError(self.escape(str(outcome)))
-        return csv_lines(row.image, outcome, row.sha256, self.provenance.id)
+        return csv_lines(row.image, row.outcome, row.sha256, self.provenance.id)

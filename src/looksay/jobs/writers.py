@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import errno
+import functools
 import hashlib
 import json
+import os
+import sqlite3
+import sys
 import time
+import unicodedata
 from abc import ABC, abstractmethod
 from collections.abc import Container, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -62,7 +69,7 @@ class Provenance:
 
 @dataclass(frozen=True)
 class Row:
-    """The path of an image, the sha256 of its file ("" if not computed) and its captions or error."""
+    """The path of an image, the sha256 of its file ("" if it is to be captioned again) and its captions or error."""
 
     image: str
     sha256: str
@@ -80,18 +87,32 @@ class Entry(NamedTuple):
 class CaptionWriter(ABC):
     """Appends captions to a file; an existing file is resumed.
 
-    Raises `JobError` if the file has captions of another provenance, or other content.
+    Raises `JobError` if the file has captions of another provenance, or other content, or cannot be written.
     """
 
     def __init__(self, file: Path, provenance: Provenance) -> None:
         self.file = file
         self.provenance = provenance
+        self._folder = os.path.realpath(file.parent)
+        self._realpath = functools.lru_cache(1000)(os.path.realpath)
         self._buffer: list[Row] = []
         self._flushed = time.monotonic()
+        with writing(file):
+            self._open()
 
-    def escape(self, path: str) -> str:
-        """Return a path as this format stores it."""
-        return path
+    def name(self, image: str) -> str:
+        """Return the name of an image in the file: its path from the folder of the file, or an absolute path.
+
+        It does not depend on the working directory, and is the same for all paths that lead to the image.
+        """
+        folder, name = os.path.split(image)
+        path = Path(self._realpath(folder), name)
+        text = str(path.relative_to(self._folder) if path.is_relative_to(self._folder) else path)
+        return unicodedata.normalize("NFC", text) if sys.platform == "darwin" else text  # where both forms are one file
+
+    @abstractmethod
+    def _open(self) -> None:
+        """Open the file, and create or check it."""
 
     @abstractmethod
     def entries(self) -> Iterator[Entry]:
@@ -99,7 +120,7 @@ class CaptionWriter(ABC):
 
     @abstractmethod
     def remove(self, images: Container[str]) -> None:
-        """Remove the rows of images."""
+        """Remove the rows of the images with these names."""
 
     def add(self, row: Row) -> None:
         """Append a row; it is on the disk within a second, and a crash never leaves half of it."""
@@ -111,7 +132,8 @@ class CaptionWriter(ABC):
     def flush(self) -> None:
         """Write the buffered rows to the disk."""
         rows, self._buffer = self._buffer, []
-        self._append([replace(row, image=self.escape(row.image)) for row in rows])
+        with writing(self.file):
+            self._append([replace(row, image=self.name(row.image)) for row in rows])
         self._flushed = time.monotonic()
 
     @abstractmethod
@@ -130,3 +152,20 @@ class CaptionWriter(ABC):
             self.flush()
         finally:
             self.close()
+
+
+def escaped(name: str) -> str:
+    """Return a file name as text of one line: line breaks, and bytes that are not UTF-8, become backslash escapes."""
+    return name.replace("\r", "\\r").replace("\n", "\\n").encode("utf-8", "backslashreplace").decode()
+
+
+@contextmanager
+def writing(file: Path) -> Iterator[None]:
+    """Turn errors of the system and of SQLite into a `JobError` that names the file."""
+    try:
+        yield
+    except OSError as error:
+        hint = "; free some space and run the same command again" if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
+        raise JobError(f"{file} cannot be written: {error.strerror}{hint}") from error
+    except sqlite3.Error as error:
+        raise JobError(f"{file} cannot be used as a database of captions: {error}") from error

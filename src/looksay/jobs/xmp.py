@@ -1,7 +1,7 @@
 """XMP packets: the captions in a packet, and the same packet with another caption.
 
 A caption is written as the description (``dc:description``) and alt text (``Iptc4xmpCore:AltTextAccessibility``). All
-other bytes of a packet are kept: properties are cut out and inserted by position; the XML is not written anew.
+other bytes of a packet are kept: properties are cut out and inserted by position; the XML is not rewritten.
 """
 
 from __future__ import annotations

@@ -115,7 +115,8 @@ def push(folder: Path, hub_id: str, *, private: bool = False, checkpoint: Mappin
         operations += [hub.CommitOperationAdd(f"{CHECKPOINT}/{name}", file) for name, file in checkpoint.items()]
         api.create_commit(hub_id, operations, commit_message=f"{bundle.spec.name}, by looksay")
     except Exception as error:  # as above
-        raise BundleError(f"the hub does not take {folder} as {hub_id}: {error}") from error
+        reason = " ".join(str(error).split())
+        raise BundleError(f"the hub does not take {folder} as {hub_id}: {reason}") from error
     return str(address)
 
 

@@ -181,8 +181,7 @@ def decode_with_mentions(
     if not options.tags or options.temperature:
         return captions
     # Two thirds of the beams give nearly the same captions in less time.
-    num_beams = max(options.num_captions, math.ceil(2 / 3 * options.num_beams))
-    fewer_beams = replace(options, num_beams=num_beams, num_beam_groups=1)
+    fewer_beams = replace(options, num_beams=math.ceil(2 / 3 * options.num_beams), num_captions=1, num_beam_groups=1)
     processors = [*from_options(options, vocabulary), fitting_article(sorted(rare_tokens), vocabulary)]
     for image, hypotheses in enumerate(captions):
         names, excluded = table.missing(probabilities[image], vocabulary.to_tokens(hypotheses[0].tokens))
@@ -195,6 +194,12 @@ def decode_with_mentions(
             forbidden = (set(vocabulary.known_ids(excluded)) | rare_tokens - mentioned) - required
             processed = process(step, [*processors, forbid(forbidden)], options)
             constraints = [*([token] for token in forced), *concepts]
-            mentions = constrained_beam_search(processed, state.take(np.array([image])), fewer_beams, constraints)
-            captions[image] = mentions or hypotheses
+            one = state.take(np.array([image]))
+            mentions = constrained_beam_search(processed, one, fewer_beams, constraints)
+            if mentions and options.num_captions > 1:  # the best caption does not depend on how many follow it
+                best = mentions[0]
+                others = constrained_beam_search(processed, one, replace(options, num_beam_groups=1), constraints)
+                rest = {other.tokens: other for other in (*others, *hypotheses) if other.tokens != best.tokens}
+                mentions = [best, *sorted(rest.values(), key=lambda other: other.score > best.score)]
+            captions[image] = mentions[: options.num_captions] or hypotheses
     return captions

@@ -74,6 +74,31 @@ def test_broken_coco_is_counted_or_refused_with_its_place(tmp_path: Path) -> Non
         data.read(folder)
 
 
+@pytest.mark.parametrize(
+    ("image_id", "annotation_id"), [(42, "42"), ("42", 42), (42, "000000000042"), ("000000000042", 42.0), (42.0, 42)]
+)
+def test_ids_are_matched_as_numbers_or_texts(tmp_path: Path, image_id: Any, annotation_id: Any) -> None:
+    content = {
+        "images": [{"id": image_id, "file_name": "a.jpg"}, {"id": "x", "file_name": "b.jpg"}],
+        "annotations": [{"image_id": annotation_id, "caption": "a dog"}, {"image_id": "x", "caption": "a cat"}],
+    }
+    dataset = data.read(write(tmp_path / "captions_val.json", content, "a.jpg", "b.jpg"))
+    assert [(r.image.name, r.references) for r in dataset.records] == [("a.jpg", ("a dog",)), ("b.jpg", ("a cat",))]
+    assert dataset.problems == ()
+
+
+def test_text_ids_that_differ_in_zeros_alone_are_two_images(tmp_path: Path) -> None:
+    content = {
+        "images": [{"id": "1", "file_name": "a.jpg"}, {"id": "01", "file_name": "b.jpg"}],
+        "annotations": [{"image_id": text, "caption": f"id {text}"} for text in ("01", "1", "001")],
+    }
+    dataset = data.read(write(tmp_path / "captions_val.json", content, "a.jpg", "b.jpg"))
+    assert [record.references for record in dataset.records] == [("id 1",), ("id 01",)]
+    assert (
+        "captions without an image, left out: 1 (captions_val.json, annotations[2]: image_id 001)" in dataset.problems
+    )
+
+
 def karpathy(**image: Any) -> dict[str, Any]:
     return {"images": [{"split": "train", "imgid": 0, "sentences": [{"raw": "A dog ."}, {"raw": "Dogs"}], **image}]}
 

@@ -30,6 +30,20 @@ def test_the_original_layout_may_be_in_its_zip_files_folders(tmp_path: Path) -> 
     assert len(data.read(folder).records) == (COPIES + 1) * len(PHOTOS)
 
 
+@pytest.mark.parametrize(
+    "source", [".", "Flickr_Data", "Flickr_Data/Flickr_TextData", "Flickr_Data/Flickr_TextData/Flickr8k.token.txt"]
+)
+def test_kaggles_copy_has_its_texts_beside_the_images(tmp_path: Path, source: str) -> None:
+    folder = write_flickr8k(tmp_path / "archive" / "Flickr_Data")
+    (folder / "Flickr_TextData").mkdir()
+    for file in folder.glob("*.txt"):
+        file.rename(folder / "Flickr_TextData" / file.name)
+    dataset = data.read(tmp_path / "archive" / source)
+    assert dataset.layout == "Flickr8k, original layout"
+    assert len(dataset.split("val")) == len(PHOTOS)
+    assert all(record.image.parent == folder / "Images" for record in dataset.records)
+
+
 def test_windows_line_ends_bom_and_the_copy_mark_are_read(tmp_path: Path) -> None:
     folder = write_flickr8k(tmp_path / "data")
     tokens = folder / "Flickr8k.token.txt"

@@ -57,10 +57,23 @@ def test_kaggles_flickr30k_with_its_one_broken_row(tmp_path: Path) -> None:
         ("data.csv", "fotos/ä b.jpg,a dog\nfotos/ä b.jpg,a cat\n"),
         ("data.csv", '"image","caption"\n"fotos\\ä b.jpg","a dog"\n"fotos/ä b.jpg","a cat"\n'),
         ("metadata.jsonl", '{"file_name": "fotos/ä b.jpg", "captions": ["a dog", "a cat"]}\n\n'),
+        (
+            "data.csv",
+            "\ufefffile_name\tcaption\r\nfotos/ä b.jpg\ta dog\r\nfotos/ä b.jpg\ta cat\r\n".encode("utf-16-le"),
+        ),
+        ("data.csv", "image,caption\nfotos/ä b.jpg,a dog\nfotos/ä b.jpg,a cat\n".encode("utf-16")),
+        ("data.csv", "sep=;\r\nimage;caption;;\r\nfotos/ä b.jpg;a dog;;\r\nfotos/ä b.jpg;a cat;;\r\n"),
+        ("data.csv", 'image,captions\nfotos/ä b.jpg,"[""a dog"", ""a cat""]"\n'),
+        ("data.csv", "image;captions\nfotos/ä b.jpg;['a dog', \"a cat\"]\n"),
+        ("data.csv", "image,captions\nfotos/ä b.jpg,\"['a dog'\n 'a cat']\"\n"),
+        (
+            "data.json",
+            '[{"image": "fotos/ä b.jpg", "caption": "a dog"}, {"image": "fotos/ä b.jpg", "caption": "a cat"}]',
+        ),
         ("x.jsonl", '{"image": "fotos/ä b.jpg", "caption": "a dog"}\n{"image": "fotos/ä b.jpg", "caption": "a cat"}'),
     ],
 )
-def test_columns_are_guessed_from_usual_names(tmp_path: Path, name: str, text: str) -> None:
+def test_columns_are_guessed_from_usual_names(tmp_path: Path, name: str, text: str | bytes) -> None:
     dataset = data.read(write(tmp_path, name, text, "fotos/ä b.jpg"))
     assert captions_of(dataset) == {"ä b.jpg": ("a dog", "a cat")}
     assert dataset.records[0].image.is_file()
@@ -111,6 +124,58 @@ def test_image_folders_of_the_hub_are_splits(tmp_path: Path) -> None:
         (tmp_path / "train" / "a.jpg", "train"),
         (tmp_path / "validation" / "b.jpg", "val"),
     ]
+
+
+def test_nested_metadata_of_the_hub_names_files_relative_to_itself(tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        write(tmp_path / "data" / split, "metadata.jsonl", '{"file_name": "x/1.jpg", "text": "a dog"}\n', "x/1.jpg")
+    dataset = data.read(tmp_path)
+    assert [(str(r.image.relative_to(tmp_path)), r.split) for r in dataset.records] == [
+        ("data/test/x/1.jpg", "test"),
+        ("data/train/x/1.jpg", "train"),
+    ]
+
+
+def test_one_metadata_file_has_the_splits_of_its_images_folders(tmp_path: Path) -> None:
+    text = "file_name,text\ntrain/1.jpg,a dog\nvalidation/1.jpg,a cat\n"
+    dataset = data.read(write(tmp_path, "metadata.csv", text, "train/1.jpg", "validation/1.jpg"))
+    assert [record.split for record in dataset.records] == ["train", "val"]
+
+
+def test_tables_may_be_beside_the_images_and_in_folders_of_their_splits(tmp_path: Path) -> None:
+    beside = write(tmp_path / "a" / "annotations", "train.csv", "image,caption\n1.jpg,x\n", "../images/1.jpg")
+    for source in (tmp_path / "a", beside, beside / "train.csv"):
+        assert [(r.image, r.split) for r in data.read(source).records] == [(tmp_path / "a/images/1.jpg", "train")]
+    for split in ("train", "val"):
+        write(tmp_path / "b" / split, "captions.csv", "image,caption\n1.jpg,x\n", "1.jpg")
+    assert [record.split for record in data.read(tmp_path / "b").records] == ["train", "val"]
+
+
+def test_names_of_other_case_or_without_an_ending_are_found_and_reported(tmp_path: Path) -> None:
+    text = "image_id,caption\n1,a dog\nB.PNG,a cat\n3,a bird\n"
+    dataset = data.read(write(tmp_path, "c.csv", text, "images/1.jpg", "images/b.png"))
+    assert captions_of(dataset) == {"1.jpg": ("a dog",), "b.png": ("a cat",)}
+    assert dataset.problems == (
+        "images found with another case or ending: 2 (c.csv, line 2: 1 is 1.jpg; c.csv, line 3: B.PNG is b.png)",
+        "missing images, left out: 1 (c.csv, line 4: 3)",
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "problem"),
+    [
+        ("c.xlsx", b"PK\3\4", r"c\.xlsx is an Excel workbook \(\.xlsx\): save the sheet as CSV UTF-8"),
+        ("c.ods", b"PK\3\4", r"c\.ods is an OpenDocument spreadsheet"),
+        ("c.csv", b"PK\3\4", r"c\.csv is a ZIP file \(Excel .*save a sheet as CSV UTF-8"),
+        ("c.csv", b"\xd0\xcf\x11\xe0", r"c\.csv is an old Excel workbook"),
+        ("c.csv", b"PAR1", r"c\.csv is a Parquet file"),
+    ],
+)
+def test_spreadsheets_are_refused_with_what_to_do(tmp_path: Path, name: str, content: bytes, problem: str) -> None:
+    folder = write(tmp_path, name, content, "a.jpg")
+    for source in (folder, folder / name):
+        with pytest.raises(DataError, match=problem):
+            data.read(source)
 
 
 def test_a_column_set_is_a_split_if_it_names_one(tmp_path: Path) -> None:

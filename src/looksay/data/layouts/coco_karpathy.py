@@ -38,12 +38,10 @@ def read_coco(folder: Path) -> DatasetBuilder | None:
     return builder
 
 
-def read_file(file: Path) -> DatasetBuilder:
-    """Read one file in either format."""
-    content = text_files.read_json_object(file)
+def read_file(file: Path, folder: Path, content: dict[str, Any]) -> DatasetBuilder:
+    """Read the content of one file in either format."""
     if _is_karpathy(content):
         return _read_karpathy(file, content)
-    folder = file.parent.parent if file.parent.name == "annotations" else file.parent
     builder = DatasetBuilder(folder, f"COCO captions {file.name}")
     _add_coco(builder, file, content, splits.from_name(file.stem))
     return builder

@@ -15,7 +15,6 @@ TOKENS = {"Flickr8k.token.txt": "Flickr8k", "results_20130124.token": "Flickr30k
 LISTS = {
     split: f"Flickr_8k.{name}Images.txt" for split, name in {"train": "train", "val": "dev", "test": "test"}.items()
 }
-_TEXT_FOLDERS = (".", "Flickr8k_text", "flickr30k")
 _COPY_NUMBER = re.compile(r"\.\d+$")  # the official file names one image 2258277193_586949ec62.jpg.1
 
 
@@ -56,8 +55,9 @@ def _listed_splits(file: Path, captions: Container[str]) -> dict[str, str]:
 
 
 def _token_file(folder: Path) -> Path | None:
-    files = (folder / subfolder / name for name in TOKENS for subfolder in _TEXT_FOLDERS)
-    return next((file for file in files if file.is_file()), None)
+    """Return the token file in a folder, or in its folder of texts, which Kaggle's copies have two levels down."""
+    places = ("", "*[tT]ext*/", "flickr30k/", "*/*[tT]ext*/")
+    return next((file for place in places for name in TOKENS for file in sorted(folder.glob(place + name))), None)
 
 
 def _captions(file: Path) -> dict[str, list[tuple[int, str]]]:

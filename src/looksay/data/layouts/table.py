@@ -1,11 +1,15 @@
-"""A data set as one table or a table for each split, and Kaggle's copies of Flickr8k and Flickr30k."""
+"""A data set as one table or a table for each split, Kaggle's copies of Flickr8k and Flickr30k, and containers."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
 
-from looksay.data import splits, table_reader
+from looksay.data import containers, splits, table_reader, text_files
 from looksay.data.dataset_builder import DatasetBuilder
+from looksay.data.image_locations import root_of
 from looksay.data.records import ReadOptions
 from looksay.data.table_reader import SUFFIXES
 from looksay.errors import DataError
@@ -14,44 +18,68 @@ _KAGGLE = {  # headers and layouts by file
     "captions.txt": (("image", "caption"), "Flickr8k, Kaggle's layout"),
     "results.csv": (("image_name", "comment_number", "comment"), "Flickr30k, Kaggle's layout"),
 }
+_SHARD = re.compile(r"(\d+-of-\d+|\d{5,}|(?<=[-_.])\d{1,3})(\.\w+)?$")  # the number at the end of a file's name
+_TEXTS = (".csv", ".tsv", ".jsonl", ".ndjson")
+_BELOW = (*SUFFIXES, ".tar")
+_MAX_NAMES = 6  # files listed in a layout
 
 
 def read(folder: Path, options: ReadOptions) -> DatasetBuilder | None:
-    """Read the table of a folder, or its tables named by split (train.csv, val.csv); return None if there is none."""
-    tables = [
-        file for file in sorted(folder.iterdir()) if file.suffix.lower() in SUFFIXES or file.name == "captions.txt"
-    ]
-    files = tables or [file for file in sorted(folder.glob("*/metadata.*")) if file.suffix.lower() in SUFFIXES]
-    if not files:
-        return None
-    stems = {file: file.stem if file.parent == folder else file.parent.name for file in files}
-    by_split = {split: file for file, stem in stems.items() if (split := splits.from_name(stem))}
-    if len(by_split) == len(files) > 1:
-        builder = DatasetBuilder(folder, f"tables {', '.join(str(file.relative_to(folder)) for file in files)}")
-        for split, file in by_split.items():
-            _add(builder, file, options, split)
+    """Read the tables of a folder, or those of Hugging Face's image folders; return None if there is none."""
+    tables = [file for file in folder.iterdir() if file.suffix.lower() in _TEXTS or file.name == "captions.txt"]
+    tables = tables or [file for file in folder.rglob("metadata.*") if file.suffix.lower() in SUFFIXES]
+    tables = [file for file in tables if file.name in _KAGGLE and file.parent == folder] or tables
+    return read_files(sorted(tables), folder, options) if tables else None
+
+
+def read_others(folder: Path, options: ReadOptions) -> DatasetBuilder | None:
+    """Read tables, Parquet files and tars below a folder, or JSON lists in it; a spreadsheet is a `DataError`."""
+    files = sorted(file for file in folder.iterdir() if not file.name.startswith("."))
+    groups = (
+        sorted(file for file in folder.rglob("[!.]*.*") if file.suffix.lower() in _BELOW and file.is_file()),
+        [file for file in files if file.suffix.lower() == ".json" and text_files.read(file).lstrip().startswith("[")],
+        [file for file in files if file.suffix.lower() in text_files.SHEETS],
+    )
+    tables = next(filter(None, groups), None)
+    return read_files(tables, folder, options) if tables else None
+
+
+def read_files(files: Sequence[Path], folder: Path, options: ReadOptions) -> DatasetBuilder:
+    """Read one table, the tables of the splits (``train.csv``, ``val.csv``), or shards (``train-00000-of-00002``)."""
+    if packed := [file for file in files if _is_container(file)]:
+        unpacked = containers.unpack(packed, folder)
+        tables = sorted(unpacked.glob("*.jsonl"))
+        builder = read_files(tables, unpacked, replace(options, image_column=""))
+        builder.source = folder
         return builder
-    candidates = [file for file in files if file.name in _KAGGLE] or files
-    if len(candidates) > 1:
-        names = ", ".join(file.name for file in files)
-        raise DataError(f"{folder} holds several tables: {names}; name one file")
-    return read_file(candidates[0], folder, options)
-
-
-def read_file(file: Path, folder: Path, options: ReadOptions) -> DatasetBuilder:
-    """Read one table."""
-    builder = DatasetBuilder(folder, f"table {file.name}")
-    _add(builder, file, options, splits.from_name(file.stem))
+    names = [file.relative_to(folder).with_suffix("").as_posix() for file in files]
+    series = {_SHARD.sub("", name): splits.from_name(name) for name in names}
+    if len(series) > 1 and len(set(series.values()) - {""}) < len(series):
+        raise DataError(f"{folder} holds several tables: {', '.join(file.name for file in files)}; name one file")
+    shown = ", ".join(str(file.relative_to(folder)) for file in files[:_MAX_NAMES]) + ", …" * (len(files) > _MAX_NAMES)
+    builder = DatasetBuilder(folder, f"table{'s' * (len(files) > 1)} {shown}")
+    for file, name in zip(files, names, strict=True):
+        _add(builder, file, options, splits.from_name(name))
     return builder
 
 
+def _is_container(file: Path) -> bool:
+    suffix = file.suffix.lower()
+    is_parquet = suffix == ".parquet"
+    return suffix == ".tar" or (is_parquet and containers.image_column(containers.open_parquet(file)) != "")
+
+
 def _add(builder: DatasetBuilder, file: Path, options: ReadOptions, split: str) -> None:
-    prefix = "" if file.parent == builder.folder else f"{file.parent.name}/"
+    is_beside = root_of(file.parent) != file.parent  # from the images, and not above them
+    parent = PurePosixPath("." if is_beside else file.parent.relative_to(builder.folder))
     table = table_reader.read(file, options)
     for row in table.rows:
-        builder.add(prefix + row.image if row.image else "", row.captions, row.place, row.split or split)
+        builder.add(str(parent / row.image) if row.image else "", row.captions, row.place, row.split or split)
     for place in table.mended_rows:
         builder.add_problem("rows without one |, mended", place)
     columns = ", ".join(filter(None, (table.columns.image, *table.columns.captions, table.columns.split)))
     header, layout = _KAGGLE.get(file.name, ((), ""))
-    builder.layout = layout if tuple(table.header) == header else f"{builder.layout}, columns {columns}"
+    if tuple(table.header) == header:
+        builder.layout = layout
+    elif ", columns " not in builder.layout:
+        builder.layout += f", columns {columns}"

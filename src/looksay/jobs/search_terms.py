@@ -1,0 +1,67 @@
+"""What a word of a query matches: its forms, related words, and words in scripts without spaces."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable
+from functools import cache
+from importlib import resources
+
+from looksay.decoding.logits_processors import DANGLING
+from looksay.runtime import hub
+from looksay.runtime.bundle import TAGS
+from looksay.tagging.concepts import ConceptTable
+
+STOPWORDS = DANGLING | {"is", "are", "his", "her", "their", "its"}
+
+# Thai, Lao, Tibetan, Burmese, Hangul (of old and new Korean), Khmer, kana, and Chinese characters. Korean has spaces,
+# but a particle is part of its word.
+_WITHOUT_SPACES = re.compile(
+    "([\u0e00-\u0fff\u1000-\u109f\u1100-\u11ff\u1780-\u17ff\u3040-\u31ff\u3400-\u9fff\ua960-\ua97f\uac00-\ud7ff\uf900-\ufaff"
+    "\U00020000-\U0003ffff])"
+)
+
+
+def index_text(text: str) -> str:
+    """Return a text for the full-text index: in scripts without spaces, each character is a word."""
+    return _WITHOUT_SPACES.sub(r" \1 ", unicodedata.normalize("NFKC", text))
+
+
+def words(query: str) -> list[str]:
+    """Return the different words of a query without stop words, or with them if there are no others."""
+    text = unicodedata.normalize("NFKC", query).lower()
+    text = re.sub(r"['’]s\b", "", text)
+    # Marks belong to the letters of Hindi or Thai; the rest is no syntax, neither here nor of FTS5.
+    letters = (character if unicodedata.category(character)[0] in "LMN" else " " for character in text)
+    found = list(dict.fromkeys("".join(letters).split()))
+    return [word for word in found if word not in STOPWORDS] or found
+
+
+def forms(word: str) -> set[str]:
+    """Return a word with its irregular forms: ``man`` with *men*; the index knows the regular ones."""
+    return {word}.union(*_groups().get(word, ()))
+
+
+def related(word: str) -> set[str]:
+    """Return the words that name the same kind of object, by the concepts of the default model: ``puppy``, *dog*."""
+    concepts = ConceptTable.load(hub.locate() / TAGS).concepts
+    return set().union(*(concept.words for concept in concepts if forms(word) & set(concept.words))) - {word}
+
+
+def expression(alternatives: Iterable[str]) -> str:
+    """Return the FTS5 expression for any of these words."""
+    return "(" + " OR ".join(f'"{index_text(word)}"' for word in sorted(alternatives)) + ")"
+
+
+@cache
+def _groups() -> dict[str, list[list[str]]]:
+    """Return the lines of the table that a word is in."""
+    groups: defaultdict[str, list[list[str]]] = defaultdict(list)
+    text = (resources.files("looksay") / "jobs" / "word_forms.txt").read_text(encoding="utf-8")
+    for line in text.splitlines()[1:]:
+        group = line.split()
+        for form in group:
+            groups[form].append(group)
+    return groups
