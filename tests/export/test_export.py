@@ -42,7 +42,7 @@ def test_the_bundle_has_its_scores_and_how_to_prepare_images(small_bundle: Path)
     card = (small_bundle / "CARD.md").read_text(encoding="utf-8")
     assert "4 of 4 captions are the same" in card
     assert spec.licence in card
-    assert "**Trained on**: data (Flickr8k, original layout): 16 images with 32 captions." in card
+    assert "**Trained on**: flickr8k (Flickr8k, original layout): 16 images with 32 captions." in card
     assert str(small_bundle.parent.parent) not in card
 
 
