@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from looksay import images as image_files
+from looksay import image_files
 from looksay.data import text_files
 from looksay.data.dataset_builder import DatasetBuilder
 
