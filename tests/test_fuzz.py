@@ -66,5 +66,5 @@ def test_odd_shapes_are_read(size: tuple[int, int], kind: str, tmp_path: Path) -
 
 def test_an_empty_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "empty.jpg").touch()
-    with pytest.raises(ImageError, match=r"empty\.jpg: this is not an image"):
+    with pytest.raises(ImageError, match=r"empty\.jpg: the file is empty"):
         images.read(tmp_path / "empty.jpg")

@@ -34,7 +34,7 @@ def test_user_errors_end_with_2_and_one_line(tmp_path: Path) -> None:
     for arguments, message in (
         (["train", tmp_path / "none.toml"], "does not exist"),
         (["train", RECIPE, "training.epoch=1"], "training.epoch is unknown"),
-        (["train", RECIPE, f"data.folder={tmp_path / 'none'}"], "no such folder"),
+        (["train", RECIPE, "encoder.weights=random", f"data.folder={tmp_path / 'none'}"], "no such folder"),
         (["export", tmp_path, tmp_path / "bundle"], "is not a run"),
     ):
         result = run(*arguments)
