@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 import timm
 import torch
@@ -113,6 +114,16 @@ def write_keras(file: Path, layers: dict[str, Arrays]) -> None:
         archive.writestr("model.weights.h5", buffer.getvalue())
 
 
+def write_onnx(file: Path, layers: dict[str, Arrays]) -> None:
+    """Write the convolutions of a graph as tf2onnx names them."""
+    tensors = []
+    for name, arrays in layers.items():
+        kernel = np.ascontiguousarray(arrays["kernel"].transpose(3, 2, 0, 1))
+        tensors.append(onnx.numpy_helper.from_array(kernel, f"net/{name}_1/convolution/ReadVariableOp:0"))
+        tensors.append(onnx.numpy_helper.from_array(arrays["bias"], f"net/{name}_1/Squeeze:0"))
+    onnx.save(onnx.helper.make_model(onnx.helper.make_graph([], "net", [], [], tensors)), file)
+
+
 def features(encoder: Encoder, photo: Path, name: str) -> Tensor:
     with torch.no_grad():
         found: Tensor = encoder(torch.from_numpy(images.prepare(photo, image_spec(name, None, "squash")))[None])[0]
@@ -142,10 +153,10 @@ def test_vgg_without_its_dense_layers_gives_a_grid_and_its_mean(tmp_path: Path) 
     torch.manual_seed(0)
     net: Any = timm.create_model("vgg16", num_classes=0).eval().requires_grad_(False)
     net.pre_logits = nn.Identity()
-    write_h5(tmp_path / "vgg16.h5", keras_layers(net, vgg_names()))
+    write_onnx(tmp_path / "vgg16.onnx", keras_layers(net, vgg_names()))
     spec, file = image_spec("vgg16", None, "squash"), str(tmp_path / "vgg16.safetensors")
     run = CliRunner().invoke(
-        main, ["weights", "convert", str(tmp_path / "vgg16.h5"), "--encoder", "vgg16", "--output", file]
+        main, ["weights", "convert", str(tmp_path / "vgg16.onnx"), "--encoder", "vgg16", "--output", file]
     )
     assert run.exit_code == 0, run.output
     assert "not the ImageNet weights that looksay knows" in run.stderr

@@ -100,7 +100,7 @@ def _read_onnx(file: Path) -> dict[str, Layer]:
     layers: dict[str, Layer] = {}
     for tensor in onnx.load(file).graph.initializer:
         *path, last = tensor.name.removesuffix(":0").replace("/", ".").split(".")
-        array = onnx.numpy_helper.to_array(tensor)
+        array = onnx.numpy_helper.to_array(tensor).copy()  # it may be read-only
         is_keras = "/" in tensor.name
         name = path[1] if is_keras and len(path) > 1 else ".".join(path)
         layers.setdefault(name, {})[("kernel" if array.ndim > 1 else "bias") if is_keras else last] = array
