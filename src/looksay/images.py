@@ -85,7 +85,8 @@ def read(source: ImageSource, max_pixels: int = MAX_PIXELS, least: int = 0) -> I
             FileNotFoundError: "there is no such file",
             PermissionError: "permission denied",
             IsADirectoryError: "this is a folder, not an image",
-            UnidentifiedImageError: f"this is not an image in a format that looksay reads ({', '.join(_formats())})",
+            UnidentifiedImageError: "this is not an image in a format that looksay reads "
+            f"({', '.join(name for name in _formats() if name != 'HEIF')}; HEIC with looksay[heic])",
         }
         raise ImageError(f"{name}: {reasons.get(type(error)) or str(error) or type(error).__name__}") from error
 
