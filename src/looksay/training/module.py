@@ -134,7 +134,7 @@ class CaptionModule(lightning.LightningModule):
             self.log(f"val_{name}", value, prog_bar=f"val_{name}" == MONITOR, sync_dist=True)
 
     def on_fit_end(self) -> None:
-        """Say what is wrong with the form of the captions, in the log."""
+        """Log what is wrong with the form of the captions."""
         for weakness in weaknesses([caption.tokens for caption in self.captions.values()]):
             log.warning("val captions of the last epoch: %s", weakness)
 
