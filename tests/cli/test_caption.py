@@ -164,7 +164,7 @@ def test_existing_files_are_kept(album: Path) -> None:
     assert run(photo, "--write", "txt", "--overwrite").exit_code == 0
     assert notes.read_text(encoding="utf-8") != "my notes"
     shutil.copy(photo, album / "boats.png")
-    assert "for 2 images" in run(album, "--write", "txt", "--overwrite").stderr
+    assert "and another image: rename" in run(album, "--write", "txt", "--overwrite").stderr
 
 
 def test_a_sidecar_file_that_cannot_be_written_is_reported(album: Path) -> None:

@@ -206,8 +206,11 @@ def test_a_caption_in_a_sidecar_file_is_kept_or_replaced_everywhere(
         assert path == webp or path.read_bytes().count(ESCAPED) == 2
 
 
-def test_images_that_differ_in_their_suffix_do_not_take_each_others_captions(photo: Path, webp: Path) -> None:
-    assert KEEP.write(webp, CAPTION)
+@pytest.mark.parametrize("suffix", [".webp", ".heic", ".GIF"])
+def test_images_that_differ_in_their_suffix_do_not_take_each_others_captions(
+    suffix: str, photo: Path, webp: Path
+) -> None:
+    assert KEEP.write(webp.rename(webp.with_suffix(suffix)), CAPTION)
     assert KEEP.write(photo, CAPTION)
     assert webp.with_suffix(".xmp").read_bytes().count(ESCAPED) == 2
     assert ESCAPED in photo.read_bytes()

@@ -175,14 +175,19 @@ def test_the_error_for_options_in_the_form_shows_the_url(strict_server: Server) 
     assert "put options into the URL" in response.json()["detail"]
 
 
+PART = b'--x\r\nContent-Disposition: form-data; name="images"; filename="a.jpg"\r\n\r\n'
+CUT_OFF = PART + BOATS.read_bytes() + b"\r\n" + PART + BOATS.read_bytes()[:5000]
+
+
 @pytest.mark.parametrize(("upload", "status"), [
     ({"content": b"--x\r\n", "headers": {"Content-Type": "multipart/form-data"}}, 400),
     ({"content": b"nonsense", "headers": {"Content-Type": "multipart/form-data; boundary=x"}}, 400),
+    ({"content": CUT_OFF, "headers": {"Content-Type": "multipart/form-data; boundary=x"}}, 400),
     ({"content": b"--x--\r\n", "headers": {"Content-Type": "multipart/form-data; boundary=x"}}, 400),
     ({"content": b"", "headers": {"Content-Type": "image/png"}}, 400),
     ({"json": {"image": "https://example.org/x.jpg"}}, 415),
     ({"data": {"url": "https://example.org/x.jpg"}}, 415),
-], ids=["no boundary", "no form", "no file", "no body", "json", "a url"])  # fmt: skip
+], ids=["no boundary", "no form", "cut off", "no file", "no body", "json", "a url"])  # fmt: skip
 def test_a_request_without_an_upload_is_refused(strict_server: Server, upload: dict[str, object], status: int) -> None:
     response = post(strict_server, **upload)
     assert response.status_code == status, response.text

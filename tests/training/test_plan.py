@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 from conftest import ROOT, TINY
 
+from looksay.errors import RecipeError
 from looksay.training import plan, recipe_file, run
 from looksay.training.run_loader import load
 
@@ -55,3 +56,8 @@ def test_a_cache_that_does_not_fit_is_announced(
 ) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=10))
     assert any("set data.cache=DIR on a larger disk" in line for line in lines(small_data, tmp_path))
+
+
+def test_a_file_of_weights_is_checked(small_data: Path, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="there is no such file"):
+        lines(small_data, tmp_path, f"encoder.weights={tmp_path / 'none.safetensors'}")

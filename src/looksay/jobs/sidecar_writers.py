@@ -14,7 +14,7 @@ from pathlib import Path
 
 from looksay.atomic_files import copy_attributes, replacing
 from looksay.errors import ImageError, OptionError
-from looksay.image_files import EXTENSIONS
+from looksay.image_files import EXTENSIONS, HEIC_EXTENSIONS
 from looksay.jobs import existing_captions, image_containers, xmp
 from looksay.jobs.disk_set import DiskSet
 from looksay.runtime import attention_map
@@ -111,7 +111,8 @@ class XmpWriter(SidecarWriter):
         """See `SidecarWriter`."""
         is_embedded, shared = image_containers.is_supported(image), image.with_suffix(".xmp")
         # photo.xmp beside photo.jpg and photo.avif is that of photo.avif, which has no other place.
-        others = (image.with_suffix(suffix) for suffix in EXTENSIONS if suffix != image.suffix.lower())
+        suffixes = (EXTENSIONS | HEIC_EXTENSIONS) - {image.suffix.lower()}
+        others = (image.with_suffix(form) for suffix in suffixes for form in (suffix, suffix.upper()))
         sidecars = [
             file
             for file in (image.with_name(f"{image.name}.xmp"), shared)
@@ -157,7 +158,7 @@ def check(writers: Sequence[SidecarWriter], images: Callable[[], Iterable[Path]]
                 if file == image and isinstance(writer, XmpWriter):
                     continue  # it keeps the rest of the image
                 if not written.add(file):
-                    raise OptionError(f"{file} would be written for 2 images; caption them in separate runs")
+                    raise OptionError(f"{file} would be written for {image} and another image: rename one of them")
                 if file.resolve() in sources:
                     raise OptionError(f"{file} is one of the images; name another folder")
         written.close()

@@ -46,6 +46,8 @@ async def _read_form(request: Request, max_images: int) -> list[Upload]:
         headers = Headers({"content-type": f'multipart/form-data; boundary="{boundary}"'})
         parser = _FormParser(headers, request.stream(), max_files=max_images, max_fields=MAX_FORM_FIELDS)
         form = await parser.parse()
+        if not parser.is_complete:
+            raise MultiPartException("it ends before its closing boundary")
     except (MultiPartException, KeyError) as error:
         reason = str(getattr(error, "message", "")) or "it has no boundary"
         status = 413 if reason.startswith("Too many files") else 400
@@ -64,6 +66,13 @@ class _FormParser(MultiPartParser):
     """Starlette's parser; files stay in memory, need no name, and may have one in the syntax of RFC 8187."""
 
     spool_max_size = 2**62  # bytes; the middleware limits the size of the upload
+
+    is_complete = False  # whether the closing boundary has arrived
+
+    def on_end(self) -> None:
+        """Note the closing boundary: without it, an image is cut off or missing."""
+        self.is_complete = True
+        super().on_end()
 
     def on_headers_finished(self) -> None:
         """Write the file name in the one syntax that the parser reads."""

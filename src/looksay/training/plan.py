@@ -13,6 +13,7 @@ import torch
 
 from looksay.data import image_cache
 from looksay.models.caption_model import CaptionModel
+from looksay.models.encoder import HUB, RANDOM
 from looksay.training import build, losses
 from looksay.training.datamodule import read_data
 from looksay.training.recipe import Recipe
@@ -38,7 +39,8 @@ def _plan(recipe: Recipe) -> Iterator[str]:
     count = len(train) if options.epochs else 0
     # A phase may start from a run that does not exist yet: its vocabulary is that of the captions.
     vocabulary = build.build_vocabulary(train, recipe.replace(training={"epochs": max(1, options.epochs), "start": ()}))
-    model = build.caption_model(recipe, vocabulary, pretrained=False)
+    has_file = recipe.encoder.weights not in (HUB, RANDOM)  # which is then checked
+    model = build.caption_model(recipe, vocabulary, pretrained=has_file)
     unfrozen = recipe.encoder.unfrozen_stages(max(0, options.epochs - 1))
     model.encoder.unfreeze(unfrozen)
     encoder, decoder = (sum(map(torch.numel, part.parameters())) for part in (model.encoder, model.decoder))
