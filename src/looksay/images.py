@@ -209,7 +209,7 @@ def is_batch(source: object) -> bool:
 
 
 def _check_type(source: object, name: str) -> None:
-    """Raise an `ImageError` for objects that are not images; Pillow's own errors would not say what to do."""
+    """Raise an `ImageError` for objects that are not images; Pillow's own errors name no next step."""
     if isinstance(source, str) and re.match(r"[a-z][a-z0-9+.-]+://", source, re.IGNORECASE):
         raise ImageError(f"{source} is a URL: download the image, and pass its path or bytes")
     if isinstance(source, io.TextIOBase):

@@ -55,7 +55,7 @@ class _LazyGroup(click.Group):
             raise
         except click.UsageError as error:
             message = error.format_message()
-            if error.ctx and type(error) is not click.UsageError:  # click's own words do not say what to do
+            if error.ctx and type(error) is not click.UsageError:  # click's own messages name no next step
                 message += f" See {error.ctx.command_path} --help."
             if name := next((arg for arg in ctx.obj if arg[0:1] == "-" and os.path.exists(arg)), ""):  # noqa: PTH110
                 message += f" To name the file {name}, write ./{name}, or -- before the paths."
