@@ -359,7 +359,7 @@ def test_the_encoder_is_unfrozen_after_its_frozen_epochs(small_data: Path, tmp_p
         states.append({k: v for k, v in state.items() if k.startswith("model.encoder.")})
     torch.manual_seed(0)
     recipe = recipe_file.load(RECIPE, changes(small_data, tmp_path))
-    initial = build_model(recipe, Vocabulary.load(tmp_path / "run1" / "vocabulary.json")).encoder.state_dict()
+    initial = build_model(recipe, Vocabulary.load(tmp_path / "run1" / "vocabulary.json"), []).encoder.state_dict()
     assert all(torch.equal(initial[name.removeprefix("model.encoder.")], states[0][name]) for name in states[0])
     assert any(not torch.equal(states[0][name], states[1][name]) for name in states[0])
 

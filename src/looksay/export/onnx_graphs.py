@@ -33,9 +33,10 @@ class EncoderGraph(nn.Module):
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """Return memory tensors (images, ...), state tensors (images, size) and perhaps scores (images, classes)."""
-        grid = self.model.encoder(image)
+        features = self.model.encoder(image)
+        grid, words = self.model.detect(features)
         memory, state = self.model.decoder.begin(grid)
-        scores = [self.classifier(grid.mean(dim=1))] if self.classifier else []
+        scores = [self.classifier(features.mean(dim=1))] if self.classifier else []
         # The outputs of a graph must be distinct tensors; a decoder may start several states from one.
         return (*memory.values(), *(value.clone() for value in state.values()), *scores)
 
@@ -69,7 +70,7 @@ def write(model: CaptionModel, size: int, folder: Path, classifier: nn.Linear | 
     classes from the pooled features, for the graph's output `SCORES`.
     """
     image = torch.zeros(2, 3, size, size)
-    memory, state = model.decoder.begin(model.encoder(image))
+    memory, state = model.decoder.begin(model.detect(model.encoder(image))[0])
     names = [*(f"memory.{name}" for name in memory), *(f"state.{name}" for name in state)]
     outputs = [*names, *([SCORES] if classifier else [])]
     _export(EncoderGraph(model, classifier), (image,), ({0: Dim("images")},), ["image"], outputs, folder / ENCODER)

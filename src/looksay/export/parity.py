@@ -50,7 +50,7 @@ def compare(model: CaptionModel, captioner: Captioner, records: Sequence[Record]
     result = Parity()
     for prepared, _ in readable_batches(captioner, records[:IMAGES], _BATCH, []):
         state = captioner.encode(prepared)
-        features = model.encoder(torch.from_numpy(np.stack([pixels for (pixels,) in prepared])))
+        features, _ = model.detect(model.encoder(torch.from_numpy(np.stack([pixels for (pixels,) in prepared]))))
         tokens = np.full(len(prepared), vocabulary.start)
         expected, _ = model.step(tokens, DecoderState.begin(*model.decoder.begin(features)))
         actual, _ = captioner.step(tokens, state)

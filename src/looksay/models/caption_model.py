@@ -17,6 +17,7 @@ from looksay.errors import RecipeError
 from looksay.models.decoder import Decoder
 from looksay.models.encoder import Encoder
 from looksay.models.layers import WordEmbedding
+from looksay.models.word_detector import WordDetector
 from looksay.text.vocabulary import Vocabulary
 
 DECODERS = {
@@ -31,21 +32,27 @@ DECODERS = {
 
 
 class CaptionModel(nn.Module):
-    """A CNN encoder and an LSTM decoder."""
+    """A CNN encoder, an LSTM decoder, and perhaps a word detector between them."""
 
-    def __init__(self, encoder: Encoder, decoder: Decoder) -> None:
+    def __init__(self, encoder: Encoder, decoder: Decoder, detector: WordDetector | None = None) -> None:
         super().__init__()
-        self.encoder, self.decoder = encoder, decoder
+        self.encoder, self.decoder, self.detector = encoder, decoder, detector
 
-    def encode(self, images: Tensor) -> Tensor:
-        """Return feature grids in fp32 (images, cells, channels) of pixels of uint8 (images, size, size, 3).
+    def encode(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return the decoder's feature grids in fp32, and the logits of the detector's words if there is one.
 
-        Features (images, cells, channels) that a frozen encoder has computed before are only cast.
+        `images` are pixels of uint8 (images, size, size, 3), or features (images, cells, channels) that a frozen
+        encoder has computed before. The shapes are (images, cells, channels) and (images, words).
         """
-        if images.dtype != torch.uint8:
-            return images.float()
-        grid: Tensor = self.encoder(self.encoder.normalise(images))
-        return grid
+        is_encoded = images.dtype != torch.uint8
+        return self.detect(images.float() if is_encoded else self.encoder(self.encoder.normalise(images)))
+
+    def detect(self, grid: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return what `encode` returns, for the encoder's feature grids."""
+        if self.detector is None:
+            return grid, None
+        logits = self.detector.logits(grid)
+        return self.detector(grid, logits), logits
 
     @torch.no_grad()
     def captions(self, grid: Tensor, vocabulary: Vocabulary, options: DecodingOptions) -> list[list[Hypothesis]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -13,10 +14,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from looksay.data import Record
+from looksay.decoding.logits_processors import FUNCTION_WORDS
 from looksay.errors import RecipeError, RunError
 from looksay.models.caption_model import CaptionModel, build_decoder
 from looksay.models.encoder import RANDOM, Encoder, classifier, image_spec
 from looksay.models.layers import WordEmbedding
+from looksay.models.word_detector import WordDetector
 from looksay.text.vocabulary import SPECIAL, Vocabulary
 from looksay.training.checkpoint import BEST, RECIPE, VOCABULARY, best_weights
 from looksay.training.recipe import Recipe
@@ -60,13 +63,32 @@ def build_vocabulary(records: Sequence[Record], recipe: Recipe) -> Vocabulary:
     return vocabulary
 
 
-def build_model(recipe: Recipe, vocabulary: Vocabulary) -> CaptionModel:
-    """Return the model with its initial weights: pretrained, or those of the runs in ``training.start``."""
+def detected_tokens(records: Sequence[Record], vocabulary: Vocabulary, words: int) -> list[int]:
+    """Return the ids of the words that the most images have in a caption, without function words."""
+    counts = Counter(
+        token for record in records for token in {token for text in record.references for token in vocabulary.encode(text)}
+    )
+    ignored = {Vocabulary.unk, *vocabulary.known_ids(FUNCTION_WORDS)}
+    tokens = [token for token, _ in counts.most_common() if token not in ignored]
+    if len(tokens) < words:
+        raise RecipeError(f"detector.words={words}: the captions have {len(tokens)} such words of the vocabulary: lower it")
+    return tokens[:words]
+
+
+def build_model(recipe: Recipe, vocabulary: Vocabulary, records: Sequence[Record]) -> CaptionModel:
+    """Return the model with its initial weights: pretrained, or those of the runs in ``training.start``.
+
+    A detector that these runs lack starts untrained; its words are those of the captions of `records`.
+    """
     torch.manual_seed(recipe.training.seed)
     if recipe.vocabulary.concepts:
         classifier(recipe.encoder.name, recipe.encoder.weights)  # raises now what the export would raise
     starts = [Path(run) for run in recipe.training.start]
     model = caption_model(recipe, vocabulary, pretrained=not starts)
+    if model.detector is not None:
+        tokens = detected_tokens(records, vocabulary, recipe.detector.words)
+        model.detector.tokens = torch.tensor(tokens, dtype=torch.int64)
+    untrained = {name: value for name, value in model.state_dict().items() if name.startswith("detector.")}
     weights = []
     for run in starts:
         known = Vocabulary.load(run / VOCABULARY)
@@ -80,6 +102,8 @@ def build_model(recipe: Recipe, vocabulary: Vocabulary) -> CaptionModel:
             from looksay.training import vocabulary_expansion
 
             own = vocabulary_expansion.expand(own, known, vocabulary, recipe.embedding.vectors)
+        if not any(name.startswith("detector.") for name in own):
+            own |= untrained
         try:
             model.load_state_dict(own)
         except RuntimeError as error:
@@ -134,7 +158,10 @@ def caption_model(recipe: Recipe, vocabulary: Vocabulary, *, pretrained: bool = 
         vocab_size=len(vocabulary),
         tied=embedding.tied,
     )
-    return CaptionModel(encoder, design)
+    words = recipe.detector
+    tokens = range(words.words)  # `build_model` chooses them
+    detector = WordDetector(encoder.channels, tokens, words.size, words.dropout) if words.words else None
+    return CaptionModel(encoder, design, detector)
 
 
 def _vectors(recipe: Recipe, vocabulary: Vocabulary) -> NDArray[np.float32]:

@@ -114,6 +114,6 @@ def _probabilities(run: Run, batch: Batch) -> Tensor:
     model, batch = run.model.to(device), batch.to(device)
     bf16 = precision(run.recipe.training.precision) == "bf16-mixed"
     with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-        outputs, _ = model.decoder(model.encode(batch.images), batch.tokens, active=batch.active)
+        outputs, _ = model.decoder(model.encode(batch.images)[0], batch.tokens, active=batch.active)
         logits: Tensor = model.decoder.output_head(batch.words_of(outputs))
     return logits.float().softmax(dim=-1)

@@ -20,6 +20,7 @@ from looksay.metrics import Scorer
 from looksay.metrics.diversity import weaknesses
 from looksay.models.caption_model import CaptionModel
 from looksay.models.decoder import PADDING
+from looksay.models.word_detector import WordDetector, detection_loss
 from looksay.text.vocabulary import Vocabulary
 from looksay.training import losses, optimizer
 from looksay.training.caption_dataset import Batch
@@ -91,12 +92,14 @@ class CaptionModule(lightning.LightningModule):
         """Return the loss of a batch."""
         options, scst = self.recipe.training, self.recipe.self_critical
         sampling_prob = options.scheduled_sampling * self.current_epoch / max(1, options.epochs - 1)
-        grid = self.model.encode(batch.images)
+        grid, words = self.model.encode(batch.images)
         outputs, attention = self.model.decoder(grid, batch.tokens, sampling_prob, self._active(batch))
         loss = self._cross_entropy("train", batch, outputs)
         if options.doubly_stochastic:
             loss = loss + options.doubly_stochastic * losses.doubly_stochastic(attention, batch.targets)
         self._log("train", batch, loss=loss)
+        if words is not None:
+            loss = loss + self.recipe.detector.weight * self._detection_loss("train", batch, words)
         loss = loss * batch.weight
         if scst.samples:
             loss = scst.cross_entropy * loss + (1 - scst.cross_entropy) * self._self_critical_loss(batch, grid)
@@ -104,9 +107,11 @@ class CaptionModule(lightning.LightningModule):
 
     def validation_step(self, batch: Batch, _: int) -> None:
         """Compute the loss of a batch, and decode captions of its images."""
-        grid = self.model.encode(batch.images)
+        grid, words = self.model.encode(batch.images)
         outputs, _ = self.model.decoder(grid, batch.tokens, active=self._active(batch))
         self._log("val", batch, loss=self._cross_entropy("val", batch, outputs))
+        if words is not None:
+            self._detection_loss("val", batch, words)
         start = time.perf_counter()
         hypotheses = self.model.captions(grid, self.vocabulary, self.recipe.decoding)
         self._decoding_seconds += time.perf_counter() - start
@@ -174,6 +179,15 @@ class CaptionModule(lightning.LightningModule):
             return loss
         weight = self.recipe.distillation.weight
         return (1 - weight) * loss + weight * losses.distillation(logits, *batch.soft_targets)
+
+    def _detection_loss(self, split: str, batch: Batch, logits: Tensor) -> Tensor:
+        """Return the loss of the word detector, and log it."""
+        data = self.data.train_data if split == "train" else self.data.val_data
+        detector = cast("WordDetector", self.model.detector)
+        frequencies = data.word_frequencies(batch.indices, detector.tokens.tolist())
+        loss = detection_loss(logits, torch.from_numpy(frequencies).to(logits.device))
+        self._log(split, batch, detection_loss=loss)
+        return loss
 
     def _self_critical_loss(self, batch: Batch, grid: Tensor) -> Tensor:
         """Return the loss of sampled captions."""

@@ -85,7 +85,7 @@ def _seconds(model: CaptionModel, recipe: Recipe, words: int) -> tuple[float, fl
     options, device = recipe.training, torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model.to(device)
     pixels = torch.randint(256, (_SAMPLE, *[model.encoder.image.size] * 2, 3), dtype=torch.uint8, device=device)
-    grid = model.encode(pixels)
+    grid, _ = model.encode(pixels)
     grids = grid[:1].expand(options.batch_size, -1, -1)
     vocab_size: int = model.decoder.embedding.table.num_embeddings
     tokens = torch.randint(vocab_size, (options.batch_size * options.captions_per_image, words), device=device)
@@ -104,7 +104,7 @@ def _seconds(model: CaptionModel, recipe: Recipe, words: int) -> tuple[float, fl
         output, *_ = model.decoder.step(embedded, memory, state)
         model.decoder.output_head(output).float().log_softmax(dim=-1).cpu()
 
-    encoding, decoding = _time(lambda: model.encode(pixels).cpu()) / _SAMPLE, _time(decode) * words / _SAMPLE
+    encoding, decoding = _time(lambda: model.encode(pixels)[0].cpu()) / _SAMPLE, _time(decode) * words / _SAMPLE
     return encoding, _time(step), decoding
 
 

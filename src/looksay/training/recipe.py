@@ -32,6 +32,7 @@ class Recipe:
     augmentation: sections.AugmentationOptions = field(default_factory=sections.AugmentationOptions)
     encoder: sections.EncoderOptions = field(default_factory=sections.EncoderOptions)
     embedding: sections.EmbeddingOptions = field(default_factory=sections.EmbeddingOptions)
+    detector: sections.DetectorOptions = field(default_factory=sections.DetectorOptions)
     decoder: sections.DecoderOptions = field(default_factory=sections.DecoderOptions)
     training: sections.TrainingOptions = field(default_factory=sections.TrainingOptions)
     distillation: sections.DistillationOptions = field(default_factory=sections.DistillationOptions)

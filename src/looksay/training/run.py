@@ -49,7 +49,7 @@ def train(recipe: Recipe, *, resume: bool = False) -> Path:
     """Train a captioner, and return the folder of the run.
 
     With `resume`, the run in ``training.run`` continues after its last complete epoch, with the recipe that it started
-    with.
+    with; nothing is done if it is finished.
 
     Raises
     ------
@@ -63,6 +63,9 @@ def train(recipe: Recipe, *, resume: bool = False) -> Path:
         recipe = _saved_recipe(folder, recipe)
         if is_first():
             sweep(folder)
+        if _is_finished(folder, recipe):
+            log.warning("%s is finished: no epochs are left to train", folder)
+            return folder
     elif is_first():
         _check_new(folder)
     dataset = read_data(recipe)
@@ -71,7 +74,7 @@ def train(recipe: Recipe, *, resume: bool = False) -> Path:
     for warning in filter(None, (*recipe.idle(), advice)):
         log.warning("%s", warning)
     vocabulary = Vocabulary.load(folder / VOCABULARY) if resume else build_vocabulary(dataset.split("train"), recipe)
-    model = build_model(recipe, vocabulary)
+    model = build_model(recipe, vocabulary, dataset.split("train"))
     data = _data_module(dataset, recipe, vocabulary, model)
     module = CaptionModule(model, recipe, vocabulary)
     if not resume and is_first():
@@ -133,8 +136,6 @@ def _saved_recipe(folder: Path, recipe: Recipe) -> Recipe:
     if not (folder / RECIPE).is_file():
         raise RunError(f"{folder} holds no run to resume: train without --resume")
     saved = recipe_file.load(folder / RECIPE)
-    if _is_finished(folder, saved):
-        log.warning("%s is finished: no epochs are left to train", folder)
     if saved != recipe:
         log.warning("%s resumes with the recipe that it started with; changes to it are ignored", folder)
     return saved

@@ -163,6 +163,19 @@ class DecoderOptions:
 
 
 @dataclass(frozen=True, config=STRICT)
+class DetectorOptions:
+    """The word detector, whose probabilities are an input of the decoder.
+
+    It learns how many of an image's captions have each word (concepts or attributes: Wu et al. 2016, You et al. 2016).
+    """
+
+    words: int = key(0, "Number of words: the most frequent ones but function words; 0 for no detector.", ge=0)
+    size: int = key(1024, "Hidden units.", ge=1)
+    dropout: float = key(0.5, "Dropout on the features and on the hidden units.", ge=0, lt=1)
+    weight: float = key(0.1, "Weight of its loss.", ge=0)
+
+
+@dataclass(frozen=True, config=STRICT)
 class TrainingOptions:
     """Optimiser, schedule and hardware.
 
