@@ -25,6 +25,7 @@ def test_measures_equal_a_count_by_hand() -> None:
         "unique captions %": 75,
         "dangling endings %": 25,
         "repeated words %": 25,
+        "agreement errors %": 0,
         "novel captions %": 50,
     }
 

@@ -39,7 +39,11 @@ FUNCTION_WORDS = DANGLING | frozenset(
 )
 """Words that an English caption may repeat."""
 
-_VOWEL = re.compile(r"[aeio]|u(?!ni|ku)")
+NUMERALS = frozenset("two three four five six seven eight nine ten several many few both".split())
+"""Words that need a plural."""
+
+VOWEL = re.compile(r"a|e(?!u|we)|i|o(?!ne\b)|u(?!ni|ku|s[eu]|ti)|hour|hones|heir")
+"""The start of a word that follows *an*."""
 
 
 def process(step: Step[S], processors: Sequence[LogitsProcessor], options: DecodingOptions) -> ProcessedStep[S]:
@@ -150,7 +154,7 @@ def fitting_article(ids: Sequence[int], vocabulary: Vocabulary) -> LogitsProcess
 
     For rare words, whose article the model has not learned from captions.
     """
-    vowels = {token for token in ids if _VOWEL.match(vocabulary.tokens[token])}
+    vowels = {token for token in ids if VOWEL.match(vocabulary.tokens[token])}
     unfit = {"a": sorted(vowels), "an": sorted(set(ids) - vowels)}
     rules = [(vocabulary.known_ids([article]), np.array(words, dtype=np.intp)) for article, words in unfit.items()]
 

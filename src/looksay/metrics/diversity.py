@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from importlib.util import find_spec
 from itertools import pairwise
 
 from looksay.decoding.logits_processors import DANGLING
+from looksay.metrics.agreement import agreement_errors
 
 _Tokens = Sequence[str]
 _SAMPLE = 10  # captions whose form is judged
@@ -19,6 +21,7 @@ MEANING = {
     "unique captions %": "different captions",
     "dangling endings %": "captions that end in an article, a preposition or a conjunction",
     "repeated words %": "captions with the same word twice in a row",
+    "agreement errors %": "English captions with an article or a number that does not agree, as in 'a mountains'",
     "novel captions %": "captions that do not occur, word for word, in the data set's train split",
     "word accuracy %": "how often the most probable next word is that of the reference, given the words before it",
     "perplexity": "exp of the mean negative log-probability of reference words, given the words before them",
@@ -32,7 +35,8 @@ def diversity(
     """Measure the diversity and form of captions; for the measures see `MEANING`.
 
     `references` holds those of the image of each caption, and `training` the captions of the train split, for
-    `novel captions %`, which is left out without them.
+    `novel captions %`, which is left out without them. `agreement errors %` needs LemmInflect, from the extra
+    ``metrics``.
     """
     captions = [tuple(caption) for caption in captions]
 
@@ -53,6 +57,8 @@ def diversity(
         "dangling endings %": percentage(lambda caption: bool(caption) and caption[-1] in DANGLING),
         "repeated words %": percentage(lambda caption: any(a == b for a, b in pairwise(caption))),
     }
+    if find_spec("lemminflect"):
+        measures["agreement errors %"] = percentage(lambda caption: bool(agreement_errors(caption)))
     if known:
         measures["novel captions %"] = percentage(lambda caption: caption not in known)
     return measures
