@@ -70,13 +70,15 @@ def test_function_words_may_be_repeated() -> None:
     assert allowed == [["<end>", "a", "and"], ["<end>", "a", "cat", "and"]]
 
 
-def test_the_article_of_a_rare_word_fits_its_first_letter() -> None:
-    vocabulary = Vocabulary((*SPECIAL, "a", "an", "owl", "zebra", "unicorn", "dog"))
-    rare = vocabulary.known_ids(["owl", "zebra", "unicorn"])
+def test_an_article_fits_the_sound_and_the_number_of_the_next_word() -> None:
+    words = ("owl", "unicorn", "dog", "dogs", "men", "bus", "city", "cities", "foxes", "fox")
+    vocabulary = Vocabulary((*SPECIAL, "a", "an", *words))
     log_probs = np.zeros((2, len(vocabulary)))
-    logits_processors.fitting_article(rare, vocabulary)(log_probs, np.array([vocabulary.encode("a"), [4]]))
+    logits_processors.agreeing_article(vocabulary)(log_probs, np.array([vocabulary.encode("a"), [4]]))
     forbidden = [[vocabulary.tokens[token] for token in np.flatnonzero(np.isinf(row))] for row in log_probs]
-    assert forbidden == [["owl"], ["zebra", "unicorn"]]
+    plurals = ["dogs", "men", "cities", "foxes"]
+    assert forbidden[0] == ["a", "an", "owl", *plurals]
+    assert sorted(forbidden[1]) == sorted(["unicorn", "dog", "bus", "city", "fox", *plurals])
 
 
 @pytest.fixture(scope="module")

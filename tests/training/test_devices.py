@@ -29,7 +29,12 @@ def test_two_processes_train_like_one(launcher: str, small_data: Path, tmp_path:
 
     def train(*arguments: str) -> str:
         process = subprocess.run(
-            [*command, f"training.run={two}", *arguments], capture_output=True, text=True, timeout=240, env=environment
+            [*command, f"training.run={two}", *arguments],
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=240,
+            env=environment,
         )
         assert process.returncode == 0, process.stderr
         return process.stderr

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from looksay.decoding.options import DecodingOptions
 from looksay.decoding.state import S, Step, Tokens
 from looksay.errors import OptionError
 from looksay.text.tokenizer import tokenize
-from looksay.text.vocabulary import Vocabulary
+from looksay.text.vocabulary import SPECIAL, Vocabulary
 
 LogProbs = NDArray[np.float64]
 LogitsProcessor = Callable[[LogProbs, Tokens], None]
@@ -41,6 +41,13 @@ FUNCTION_WORDS = DANGLING | frozenset(
 
 NUMERALS = frozenset("two three four five six seven eight nine ten several many few both".split())
 """Words that need a plural."""
+
+_PLURALS = frozenset(
+    "men women children people feet teeth geese mice wolves calves shelves leaves knives loaves".split()
+)
+_SINGULARS = frozenset(
+    "as has is its his this us bus gas lens news plus sports canvas series grass glass dress".split()
+)
 
 VOWEL = re.compile(r"a|e(?!u|we)|i|o(?!ne\b)|u(?!ni|ku|s[eu]|ti)|hour|hones|heir")
 """The start of a word that follows *an*."""
@@ -80,6 +87,8 @@ def from_options(options: DecodingOptions, vocabulary: Vocabulary) -> list[Logit
         is_unique = np.ones(len(vocabulary), dtype=bool)
         is_unique[vocabulary.known_ids(FUNCTION_WORDS)] = False
         processors.append(partial(no_repeat_tokens, is_unique))
+    if options.agreement:
+        processors.append(agreeing_article(vocabulary))
     if prefix:
         processors = [partial(force_prefix, prefix), *(partial(skip_steps, len(prefix), one) for one in processors)]
     if options.no_dangling:
@@ -149,14 +158,16 @@ def skip_steps(steps: int, processor: LogitsProcessor, log_probs: LogProbs, toke
         processor(log_probs, tokens)
 
 
-def fitting_article(ids: Sequence[int], vocabulary: Vocabulary) -> LogitsProcessor:
-    """Return a processor that forbids "a" before those of `ids` that start with a vowel, and "an" before the others.
+@cache
+def agreeing_article(vocabulary: Vocabulary) -> LogitsProcessor:
+    """Return a processor that forbids "a" before vowels, "an" before consonants, and both before plurals.
 
-    For rare words, whose article the model has not learned from captions.
+    Whether a word is a plural is told from its form and the other words of the vocabulary.
     """
-    vowels = {token for token in ids if VOWEL.match(vocabulary.tokens[token])}
-    unfit = {"a": sorted(vowels), "an": sorted(set(ids) - vowels)}
-    rules = [(vocabulary.known_ids([article]), np.array(words, dtype=np.intp)) for article, words in unfit.items()]
+    words = set(range(len(SPECIAL), len(vocabulary)))
+    vowels, plurals = {token for token in words if VOWEL.match(vocabulary.tokens[token])}, plural_ids(vocabulary)
+    unfit = {"a": vowels | plurals, "an": words - vowels | plurals}
+    rules = [(vocabulary.known_ids([article]), np.array(sorted(ids), dtype=np.intp)) for article, ids in unfit.items()]
 
     def processor(log_probs: LogProbs, tokens: Tokens) -> None:
         if tokens.shape[1]:
@@ -164,3 +175,14 @@ def fitting_article(ids: Sequence[int], vocabulary: Vocabulary) -> LogitsProcess
                 log_probs[np.ix_(np.isin(tokens[:, -1], article), forbidden)] = -np.inf
 
     return processor
+
+
+def plural_ids(vocabulary: Vocabulary) -> set[int]:
+    """Return the ids of plurals: irregular ones, and words in -s whose singular is in the vocabulary too."""
+    known = set(vocabulary.tokens)
+
+    def is_plural(word: str) -> bool:
+        stems = (word[:-1], word[:-2] if word.endswith("es") else "", f"{word[:-3]}y" if word.endswith("ies") else "")
+        return word.endswith("s") and word not in _SINGULARS and not known.isdisjoint(stem for stem in stems if stem)
+
+    return {token for token, word in enumerate(vocabulary.tokens) if word in _PLURALS or is_plural(word)}

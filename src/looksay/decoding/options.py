@@ -39,6 +39,9 @@ class DecodingOptions:
     )
     no_repeat_ngram_size: int = option(0, "Block repeated n-grams of this size; 0 allows them.", ge=0)
     no_repeat_words: bool = option(False, "Block repeated words, except function words (English).")
+    agreement: bool = option(
+        False, "Block articles before plurals or the wrong sound: a mountains, a umbrella (English)."
+    )
     no_dangling: bool = option(False, "Block captions that end in an article, preposition or conjunction (English).")
     bad_words: tuple[str, ...] = option((), "Words that captions must not contain.")
     force_words: tuple[str, ...] = option((), "Words that captions must contain, by constrained beam search.")

@@ -34,7 +34,7 @@ class EncoderGraph(nn.Module):
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """Return memory tensors (images, ...), state tensors (images, size) and perhaps scores (images, classes)."""
         features = self.model.encoder(image)
-        grid, words = self.model.detect(features)
+        grid, _ = self.model.detect(features)
         memory, state = self.model.decoder.begin(grid)
         scores = [self.classifier(features.mean(dim=1))] if self.classifier else []
         # The outputs of a graph must be distinct tensors; a decoder may start several states from one.

@@ -1,4 +1,4 @@
-"""A checker of number and article agreement in English captions: ``a mountains``, ``an dog``, ``two dog``, ``men is``."""
+"""Number and article agreement of English captions: ``a mountains``, ``an dog``, ``two dog`` and ``men is`` are errors."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from functools import cache
 from looksay.decoding.logits_processors import DANGLING, NUMERALS, VOWEL
 
 _ADJECTIVES = frozenset(
-    "big large small little tall long short old young new empty red orange yellow green blue purple pink brown black white "
-    "grey gray dark light colorful colourful other different wooden metal stuffed".split()
+    "big large small little tall long short old young new empty red orange yellow green blue purple pink brown black "
+    "white grey gray dark light colorful colourful other different wooden metal stuffed".split()
 )
 _VERBS = frozenset("is are was were has have".split())
 _ARTICLES = {"a": False, "an": True}  # whether a vowel follows
@@ -69,4 +69,3 @@ def _number(word: str, after_adjective: bool = False) -> bool | None:
     if word in nouns:
         return None if not plurals or word == plurals[0] or word.endswith("s") else False
     return True if word in plurals else None
-

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from looksay.decoding.decode import decode, forced_tokens
-from looksay.decoding.logits_processors import fitting_article, forbid, from_options, process
+from looksay.decoding.logits_processors import agreeing_article, forbid, from_options, process
 from looksay.decoding.options import MAX_FORCE_WORDS, DecodingOptions
 from looksay.decoding.state import Hypothesis, S, Step
 from looksay.errors import BundleError
@@ -182,7 +182,7 @@ def decode_with_mentions(
         return captions
     # Two thirds of the beams give nearly the same captions in less time.
     fewer_beams = replace(options, num_beams=math.ceil(2 / 3 * options.num_beams), num_captions=1, num_beam_groups=1)
-    processors = [*from_options(options, vocabulary), fitting_article(sorted(rare_tokens), vocabulary)]
+    processors = [*from_options(options, vocabulary), agreeing_article(vocabulary)]
     for image, hypotheses in enumerate(captions):
         names, excluded = table.missing(probabilities[image], vocabulary.to_tokens(hypotheses[0].tokens))
         concepts = [tokens for words in names if (tokens := vocabulary.known_ids(words))]

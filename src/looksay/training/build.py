@@ -66,12 +66,16 @@ def build_vocabulary(records: Sequence[Record], recipe: Recipe) -> Vocabulary:
 def detected_tokens(records: Sequence[Record], vocabulary: Vocabulary, words: int) -> list[int]:
     """Return the ids of the words that the most images have in a caption, without function words."""
     counts = Counter(
-        token for record in records for token in {token for text in record.references for token in vocabulary.encode(text)}
+        token
+        for record in records
+        for token in {token for text in record.references for token in vocabulary.encode(text)}
     )
     ignored = {Vocabulary.unk, *vocabulary.known_ids(FUNCTION_WORDS)}
     tokens = [token for token, _ in counts.most_common() if token not in ignored]
     if len(tokens) < words:
-        raise RecipeError(f"detector.words={words}: the captions have {len(tokens)} such words of the vocabulary: lower it")
+        raise RecipeError(
+            f"detector.words={words}: the captions have {len(tokens)} such words of the vocabulary: lower it"
+        )
     return tokens[:words]
 
 

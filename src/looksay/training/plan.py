@@ -99,12 +99,15 @@ def _seconds(model: CaptionModel, recipe: Recipe, words: int) -> tuple[float, fl
         logits = model.decoder.output_head(outputs.flatten(0, 1))
         losses.cross_entropy(logits, tokens.flatten()).backward()  # type: ignore[no-untyped-call]
 
+    def encode() -> None:
+        model.encode(pixels)[0].cpu()
+
     def decode() -> None:
         embedded = model.decoder.embedding(tokens.new_zeros(beams))
         output, *_ = model.decoder.step(embedded, memory, state)
         model.decoder.output_head(output).float().log_softmax(dim=-1).cpu()
 
-    encoding, decoding = _time(lambda: model.encode(pixels)[0].cpu()) / _SAMPLE, _time(decode) * words / _SAMPLE
+    encoding, decoding = _time(encode) / _SAMPLE, _time(decode) * words / _SAMPLE
     return encoding, _time(step), decoding
 
 

@@ -35,7 +35,9 @@ class Run:
         """Return the caption of an image; `looksay export` makes a faster captioner."""
         pixels = torch.from_numpy(images.prepare(image, self.model.encoder.image))
         pixels = pixels[None].to(next(self.model.parameters()).device)
-        ((best, *_),) = self.model.captions(self.model.detect(self.model.encoder(pixels))[0], self.vocabulary, self.recipe.decoding)
+        ((best, *_),) = self.model.captions(
+            self.model.detect(self.model.encoder(pixels))[0], self.vocabulary, self.recipe.decoding
+        )
         return self.vocabulary.decode(best.tokens)
 
 
