@@ -1,4 +1,4 @@
-"""Number and article agreement of English captions: ``a mountains``, ``an dog``, ``two dog`` and ``men is`` are errors."""
+"""Number and article agreement of English captions: ``a mountains``, ``an dog`` and ``men is`` are errors."""
 
 from __future__ import annotations
 
