@@ -20,16 +20,17 @@ from looksay.decoding.decode import decode, forced_tokens
 from looksay.decoding.logits_processors import from_options
 from looksay.decoding.options import DecodingOptions, Overrides, show_options
 from looksay.decoding.state import DecoderState, Hypothesis, Tokens
-from looksay.errors import BundleError, ImageError, OptionError
+from looksay.errors import BundleError, ImageError, LowConfidence, OptionError
 from looksay.images import ImageSource
-from looksay.runtime.bundle import DEFAULT, SHIPPED, TAGS, Bundle
-from looksay.runtime.onnx_model import SCORES, Arrays, OnnxModel, available_cores
+from looksay.runtime.bundle import CONFIDENCE, DEFAULT, SHIPPED, TAGS, Bundle
+from looksay.runtime.onnx_model import SCORES, WORDS, Arrays, OnnxModel, available_cores
 from looksay.tagging.concepts import decode_with_mentions
 from looksay.types import Caption, Device
 
 _MAX_WORKERS = 8  # each needs memory for a batch, and more would wait for Python's lock
 
-_CLASS_SCORES = f"0.{SCORES}"  # the first encoder's, in the memory of a state: (images, classes)
+# Outputs of the first encoder in the memory of a state: (images, classes) and (images, words).
+_CLASS_SCORES, _DETECTED_WORDS = f"0.{SCORES}", f"0.{WORDS}"
 
 Prepared = tuple[NDArray[np.float32], ...]
 """The input of each model's encoder: (3, size, size)."""
@@ -54,6 +55,8 @@ class Captioner:
         self._models = [OnnxModel(one, threads, f"{index}.", device) for index, one in enumerate((bundle, *others))]
         if bundle.tags and self._models[0].classes < bundle.tags.classes:
             raise BundleError(f"{bundle.folder}: {TAGS} has classes that the encoder does not return; export it again")
+        if bundle.confidence and self._models[0].words != len(bundle.confidence.words):
+            raise BundleError(f"{bundle.folder}: {CONFIDENCE} is of another detector; export it again")
 
     def __repr__(self) -> str:
         spec, size = self.bundle.spec, len(self.bundle.vocabulary)
@@ -181,7 +184,10 @@ class Captioner:
                 prepared.append(error)
         readable = [image for image in prepared if not isinstance(image, ImageError)]
         captions = iter(self.generate(readable, options, attention=attention) if readable else [])
-        return [image if isinstance(image, ImageError) else next(captions) for image in prepared]
+        return [
+            image if isinstance(image, ImageError) else trusted(next(captions), options, images.describe(source))
+            for source, image in zip(sources, prepared, strict=True)
+        ]
 
     def options(self, overrides: Overrides) -> DecodingOptions:
         """Return the model's own decoding options with overrides.
@@ -201,6 +207,11 @@ class Captioner:
                 beams = max(own.num_beams, captions)
                 values["num_beams"] = min(100, math.ceil(beams / groups) * groups)
         chosen = replace(own, **values)
+        if chosen.min_confidence and self.bundle.confidence is None:
+            raise OptionError(
+                f"min_confidence {chosen.min_confidence} cannot be used: {self.bundle.spec.name} has no {CONFIDENCE}; "
+                "export a model with a word detector"
+            )
         from_options(chosen, self.bundle.vocabulary)
         forced_tokens(chosen, self.bundle.vocabulary)
         return chosen
@@ -252,13 +263,18 @@ class Captioner:
         on_encoded()
         hypotheses = self.decode(state, options)
         maps = iter(self._attention_maps(state, hypotheses)) if attention else repeat(None)
-        table, vocabulary = self.bundle.tags, self.bundle.vocabulary
+        table, vocabulary, trust = self.bundle.tags, self.bundle.vocabulary, self.bundle.confidence
         probabilities = table.probabilities(state.memory[_CLASS_SCORES]) if table else None
 
         def describe(hypothesis: Hypothesis, image: int) -> Caption:
             tokens = vocabulary.to_tokens(hypothesis.tokens)
             tags = table.tags(probabilities[image], tokens) if table and probabilities is not None else ()
-            return Caption(vocabulary.decode(hypothesis.tokens), tokens, hypothesis.log_prob, next(maps), tags)
+            detected = state.memory[_DETECTED_WORDS][image] if trust else None
+            confidence = trust(tokens, hypothesis.log_prob, detected) if trust and detected is not None else None
+            return Caption(
+                vocabulary.decode(hypothesis.tokens), tokens, hypothesis.log_prob, next(maps), tags,
+                confidence=confidence,
+            )  # fmt: skip
 
         return [[describe(one, image) for one in captions] for image, captions in enumerate(hypotheses)]
 
@@ -280,6 +296,16 @@ class Captioner:
             maps[:, step] = attention.reshape(-1, *grid)
             state = replace(state, hidden=hidden)
         return (caption_maps[: len(tokens)] for caption_maps, tokens in zip(maps, captions, strict=True))
+
+
+def trusted(captions: list[Caption], options: DecodingOptions, name: str) -> list[Caption] | LowConfidence:
+    """Return the captions of an image, or an error with its name if the best one is below ``min_confidence``."""
+    best = captions[0]
+    if best.confidence is None or best.confidence >= options.min_confidence:
+        return captions
+    return LowConfidence(
+        f"{name}: left out, confidence {best.confidence:.2f} is below {options.min_confidence:g}: {best.text}"
+    )
 
 
 def _raise_if_error(outcome: Any) -> Any:

@@ -3,7 +3,7 @@
 ::
 
     LooksayError
-    ├── ImageError, OptionError, BundleError, DataError, RecipeError  (ValueError)
+    ├── ImageError (with LowConfidence), OptionError, BundleError, DataError, RecipeError  (ValueError)
     ├── JobError, RunError, ParityError, MetricError                  (RuntimeError)
     └── MissingExtra                                                  (ImportError)
 
@@ -17,6 +17,10 @@ class LooksayError(Exception):
 
 class ImageError(LooksayError, ValueError):
     """An image cannot be found, read or decoded."""
+
+
+class LowConfidence(ImageError):
+    """The caption of an image is left out, because its confidence is below ``min_confidence``."""
 
 
 class OptionError(LooksayError, ValueError):

@@ -95,14 +95,16 @@ class Tag:
 class Caption:
     """A caption of an image; ``str(caption)`` is its text.
 
-    `log_prob` is the natural log of the probability of the tokens and of the end of the caption. `attention`, if
-    requested, has an attention map for each token, float32 (tokens, rows, columns), which sums to 1. `tags` are
-    recognised objects, the most probable first; there are none if the model has no concept table.
+    `confidence` is the probability, 0 to 1, that the caption is right; None if the model cannot tell. `log_prob` is the
+    natural log of the probability of the tokens and of the end of the caption. `attention`, if requested, has an
+    attention map for each token, float32 (tokens, rows, columns), which sums to 1. `tags` are recognised objects, the
+    most probable first; there are none if the model has no concept table.
     """
 
     text: str
     tokens: tuple[str, ...]
     log_prob: float
+    confidence: float | None = field(default=None, kw_only=True)
     attention: NDArray[np.float32] | None = field(default=None, repr=False, compare=False)
     tags: tuple[Tag, ...] = field(default=(), repr=False, compare=False)
 

@@ -99,7 +99,7 @@ def _print_captions(
     device: Any, **_: Any,
 ) -> None:  # fmt: skip
     from looksay.captioner import load
-    from looksay.errors import ImageError
+    from looksay.errors import ImageError, LowConfidence
 
     captioner = load(*models, threads=threads, device=device)
     failed = 0
@@ -107,7 +107,7 @@ def _print_captions(
     with write_errors():
         for path, outcome in zip(paths, outcomes, strict=True):
             if isinstance(outcome, ImageError):
-                failed += 1
+                failed += not isinstance(outcome, LowConfidence)
                 warn(outcome)
             else:
                 click.echo(as_text(path if len(paths) > 1 else "", outcome), nl=False)

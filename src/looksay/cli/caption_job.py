@@ -19,7 +19,7 @@ from looksay import image_files
 from looksay.captioner import load
 from looksay.cli.caption_io import STDIN, as_text, open_source, plural, report_failures, warn, write_errors
 from looksay.decoding.options import Overrides
-from looksay.errors import ImageError
+from looksay.errors import ImageError, LowConfidence
 from looksay.jobs import folder_job, sidecar_writers
 from looksay.jobs.disk_set import DiskSet
 from looksay.jobs.sidecar_writers import SidecarWriter
@@ -87,6 +87,8 @@ def run(
         warn(_describe_ignored(ignored))
     if kept := counts["kept"]:
         warn(f"{plural(kept, 'existing file')} kept; use --overwrite to replace")
+    if left_out := counts["left out"]:
+        warn(f"{plural(left_out, 'caption')} left out: their confidence is below {overrides['min_confidence']:g}")
     if counts["failed"]:
         report_failures(counts["failed"], counts["images"])
     if failed_before:
@@ -169,12 +171,13 @@ def _write_all(
             if isinstance(row.outcome, ImageError):
                 errors = [str(row.outcome)]
                 add(row)
+                counts["left out"] += isinstance(row.outcome, LowConfidence)
             else:
                 errors = _write_sidecars(Path(row.image), row.outcome[0], sidecars, counts)
                 add(_rehashed(row, sidecars, errors))
             for error in errors:
                 warn(error)
-            counts["failed"] += bool(errors)
+            counts["failed"] += bool(errors) and not isinstance(row.outcome, LowConfidence)
     except KeyboardInterrupt:
         counts["interrupted"] = 1
         advice = "; run the same command again to resume" if is_resumable else ""

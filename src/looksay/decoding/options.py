@@ -52,6 +52,7 @@ class DecodingOptions:
     top_k: int = option(0, "Sample from the K most probable words; 0 for all.", ge=0)
     top_p: float = option(1.0, "Sample from the most probable words that reach this probability together.", gt=0, le=1)
     seed: int = option(0, "Seed for sampling.", ge=0)
+    min_confidence: float = option(0.0, "Leave out captions whose confidence is lower.", ge=0, le=1)
     tags: bool = option(True, "Re-decode so that the caption mentions confidently detected objects.")
 
     def __post_init__(self) -> None:

@@ -1,8 +1,8 @@
 """A trained model as two ONNX graphs, so that the runtime needs no knowledge of the architecture.
 
 ``encoder.onnx`` maps ``image`` to the decoder's inputs that are fixed for an image (``memory.*``), to its first state
-(``state.*``) and, if there is a classifier, to the class ``scores``. ``decoder.onnx`` maps ``token``, ``memory.*`` and
-``state.*`` to ``log_probs``, ``attention`` and ``next.state.*``. All captions of an image share one copy of its memory.
+(``state.*``) and, if there are a classifier and a word detector, to ``scores`` and ``words``. ``decoder.onnx`` maps
+``token``, ``memory.*`` and ``state.*`` to ``log_probs``, ``attention`` and ``next.state.*``. All captions of an image share one copy of its memory.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from torch.export import Dim
 
 from looksay.models.caption_model import CaptionModel
 from looksay.runtime.bundle import DECODER, ENCODER
-from looksay.runtime.onnx_model import SCORES
+from looksay.runtime.onnx_model import SCORES, WORDS
 
 _OPSET = 20
 
@@ -32,13 +32,14 @@ class EncoderGraph(nn.Module):
         self.model, self.classifier = model, classifier
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
-        """Return memory tensors (images, ...), state tensors (images, size) and perhaps scores (images, classes)."""
+        """Return memory (images, ...) and state (images, size), and perhaps (images, classes) and (images, words)."""
         features = self.model.encoder(image)
-        grid, _ = self.model.detect(features)
+        grid, words = self.model.detect(features)
         memory, state = self.model.decoder.begin(grid)
         scores = [self.classifier(features.mean(dim=1))] if self.classifier else []
+        detected = [] if words is None else [words.sigmoid()]
         # The outputs of a graph must be distinct tensors; a decoder may start several states from one.
-        return (*memory.values(), *(value.clone() for value in state.values()), *scores)
+        return (*memory.values(), *(value.clone() for value in state.values()), *scores, *detected)
 
 
 class DecoderStep(nn.Module):
@@ -72,7 +73,7 @@ def write(model: CaptionModel, size: int, folder: Path, classifier: nn.Linear | 
     image = torch.zeros(2, 3, size, size)
     memory, state = model.decoder.begin(model.detect(model.encoder(image))[0])
     names = [*(f"memory.{name}" for name in memory), *(f"state.{name}" for name in state)]
-    outputs = [*names, *([SCORES] if classifier else [])]
+    outputs = [*names, *([SCORES] if classifier else []), *([WORDS] if model.detector else [])]
     _export(EncoderGraph(model, classifier), (image,), ({0: Dim("images")},), ["image"], outputs, folder / ENCODER)
     token = torch.zeros(2, 3, dtype=torch.int64)
     states = [value[:, None].repeat(1, 3, 1) for value in state.values()]

@@ -22,14 +22,17 @@ from looksay.data.table_reader import MADE_BY
 from looksay.decoding.options import Overrides
 from looksay.errors import JobError
 from looksay.jobs.ray_sources import Block, blocks, resolve
-from looksay.jobs.writers import Provenance
+from looksay.jobs.text_writers import figures
+from looksay.jobs.writers import LEFT_OUT, Provenance
 
 JOB = "_job.json"
 """The file with the provenance; readers of Parquet folders skip names that begin with an underscore."""
 
 _PARTIAL = ".new"  # suffix of a file that is being written
 _TEXT = pyarrow.string()
-_SCHEMA = pyarrow.schema({"image": _TEXT, "caption": _TEXT, "log_prob": pyarrow.float32(), "error": _TEXT})
+_SCHEMA = pyarrow.schema(
+    {"image": _TEXT, "caption": _TEXT, "confidence": pyarrow.float32(), "log_prob": pyarrow.float32(), "error": _TEXT}
+)
 
 
 def caption(
@@ -44,7 +47,7 @@ def caption(
 ) -> tuple[int, Iterator[tuple[int, int]]]:
     """Caption images on the Ray cluster that ``RAY_ADDRESS`` names, or on this machine.
 
-    Each block becomes ``part-NUMBER-HASH.parquet`` with columns image, caption, log_prob and error. Blocks whose file
+    Each block becomes ``part-NUMBER-HASH.parquet`` with columns image, caption, confidence, log_prob and error. Blocks whose file
     exists are skipped, so a stopped job is resumed; if a machine is lost, another one captions its block.
 
     The sources are those of `ray_sources.blocks`, `output` is the path or URI of a folder, and `models` are shipped
@@ -97,7 +100,7 @@ class _Worker:
         block = Block(*json.loads(row["block"]))
         rows = list(self._caption(block))
         _write(pyarrow.Table.from_pylist(rows, _SCHEMA), f"{self._output.rstrip('/')}/{_part(block)}")
-        return {"images": len(rows), "failed": sum("error" in row for row in rows)}
+        return {"images": len(rows), "failed": sum(LEFT_OUT not in row.get("error", LEFT_OUT) for row in rows)}
 
     def _caption(self, block: Block) -> Iterator[dict[str, Any]]:
         captioner = self._captioner = self._captioner or load(*self._models, threads=1)
@@ -110,7 +113,7 @@ class _Worker:
                 if isinstance(error, Exception):
                     yield {"image": image.name, "error": f"{image.name}: {str(error).removeprefix('<bytes>: ')}"}
                 else:
-                    yield {"image": image.name, "caption": error[0].text, "log_prob": error[0].log_prob}
+                    yield {"image": image.name, **figures(error[0])}
 
 
 def _part(block: Block) -> str:

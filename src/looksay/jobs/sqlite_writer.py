@@ -9,20 +9,25 @@ from collections.abc import Container, Iterator, Sequence
 
 from looksay.errors import ImageError
 from looksay.jobs.search_terms import index_text
-from looksay.jobs.writers import CaptionWriter, Entry, Row, escaped, writing
+from looksay.jobs.text_writers import figures
+from looksay.jobs.writers import LEFT_OUT, CaptionWriter, Entry, Row, escaped, writing
 
 _SCHEMA = """
 BEGIN;
 CREATE TABLE job (made_by TEXT NOT NULL, described TEXT NOT NULL);
 CREATE TABLE captions (
-    id INTEGER PRIMARY KEY, image TEXT NOT NULL UNIQUE, caption TEXT, log_prob REAL, others TEXT, error TEXT,
+    id INTEGER PRIMARY KEY, image TEXT NOT NULL UNIQUE, caption TEXT, confidence REAL, log_prob REAL, others TEXT,
+    error TEXT,
     sha256 TEXT NOT NULL
 );
 CREATE VIRTUAL TABLE words
     USING fts5(caption, tokenize="porter unicode61 remove_diacritics 2 categories 'L* M* N* Co'");
 CREATE TRIGGER caption_deleted AFTER DELETE ON captions BEGIN DELETE FROM words WHERE rowid = old.id; END;
 """
-_INSERT = "INSERT INTO captions (image, caption, log_prob, others, error, sha256) VALUES (?, ?, ?, ?, ?, ?)"
+_INSERT = (
+    "INSERT INTO captions (image, caption, confidence, log_prob, others, error, sha256) VALUES (?, ?, ?, ?, ?, ?, ?)"
+)
+_ENTRIES = "SELECT image, sha256, error IS NOT NULL AND NOT instr(error, ?) FROM captions ORDER BY id"
 _INDEX = "INSERT INTO words (rowid, caption) SELECT id, ? FROM captions WHERE image = ?"
 _MAX_NAME = 255 - len("-journal")
 
@@ -54,7 +59,7 @@ class SqliteWriter(CaptionWriter):
     def entries(self) -> Iterator[Entry]:
         """See `CaptionWriter.entries`."""
         with writing(self.file):
-            rows = self._database.execute("SELECT image, sha256, error IS NOT NULL FROM captions ORDER BY id")
+            rows = self._database.execute(_ENTRIES, (LEFT_OUT,))
             yield from map(Entry._make, rows)
 
     def remove(self, images: Container[str]) -> None:
@@ -78,10 +83,10 @@ class SqliteWriter(CaptionWriter):
 
 def _values(row: Row) -> tuple[str | float | None, ...]:
     if isinstance(row.outcome, ImageError):
-        return row.image, None, None, None, escaped(str(row.outcome)), row.sha256
+        return row.image, None, None, None, None, escaped(str(row.outcome)), row.sha256
     best, *rest = row.outcome
-    others = [{"caption": caption.text, "log_prob": caption.log_prob} for caption in rest]
-    return row.image, best.text, best.log_prob, json.dumps(others) if others else None, None, row.sha256
+    others = json.dumps(list(map(figures, rest))) if rest else None
+    return row.image, best.text, best.confidence, best.log_prob, others, None, row.sha256
 
 
 def read_provenance_id(database: sqlite3.Connection) -> str | None:

@@ -12,23 +12,33 @@ from typing import Any
 
 from looksay.atomic_files import replacing
 from looksay.data.table_reader import MADE_BY
-from looksay.errors import ImageError, JobError
-from looksay.jobs.writers import CaptionWriter, Entry, Outcome, Row, escaped
+from looksay.errors import ImageError, JobError, LowConfidence
+from looksay.jobs.writers import LEFT_OUT, CaptionWriter, Entry, Outcome, Row, escaped
+from looksay.types import Caption
 
-COLUMNS = ("image", "caption", "log_prob", "error")
+COLUMNS = ("image", "caption", "confidence", "log_prob", "error")
 
 
 def json_line(image: str, outcome: Outcome, **more: str) -> str:
-    """Return a row as JSON: image, caption, log_prob and, with several captions, others; or image, error."""
+    """Return a row as JSON: image, caption and its figures and, with several captions, others; or image, error.
+
+    A caption of low confidence is ``left_out`` in place of an error.
+    """
     row: dict[str, Any] = {"image": image}
     if isinstance(outcome, ImageError):
-        row["error"] = str(outcome)
+        row["left_out" if isinstance(outcome, LowConfidence) else "error"] = str(outcome)
     else:
-        best, *others = ({"caption": caption.text, "log_prob": round(caption.log_prob, 4)} for caption in outcome)
+        best, *others = map(figures, outcome)
         row |= best | ({"others": others} if others else {})
     text = json.dumps(row | more, ensure_ascii=False)
     is_undecodable = any("\ud800" <= character <= "\udfff" for character in text)  # a file name that is not UTF-8
     return (json.dumps(row | more) if is_undecodable else text) + "\n"
+
+
+def figures(caption: Caption) -> dict[str, str | float]:
+    """Return a caption with its confidence, if it has one, and its log-probability."""
+    known = {} if caption.confidence is None else {"confidence": round(caption.confidence, 4)}
+    return {"caption": caption.text, **known, "log_prob": round(caption.log_prob, 4)}
 
 
 def csv_line(*values: Any) -> str:
@@ -42,8 +52,9 @@ def csv_lines(image: str, outcome: Outcome, *more: str) -> str:
     """Return a line with `COLUMNS` for each caption; the name of the image is escaped."""
     name = escaped(image)
     if isinstance(outcome, ImageError):
-        return csv_line(name, "", "", escaped(str(outcome)), *more)
-    return "".join(csv_line(name, caption.text, round(caption.log_prob, 4), "", *more) for caption in outcome)
+        return csv_line(name, "", "", "", escaped(str(outcome)), *more)
+    rows = ({"confidence": ""} | figures(caption) for caption in outcome)
+    return "".join(csv_line(name, *(row[key] for key in COLUMNS[1:-1]), "", *more) for row in rows)
 
 
 class _LineWriter(CaptionWriter):
@@ -160,8 +171,8 @@ class CsvWriter(_LineWriter):
         return next(csv.reader([row]))[-1] if row.endswith("\n") else self.provenance.id
 
     def _parse(self, line: str) -> Entry:
-        image, _, _, error, digest, _ = next(csv.reader([line]))
-        return Entry(image, digest, bool(error))
+        image, *_, error, digest, _ = next(csv.reader([line]))
+        return Entry(image, digest, bool(error) and LEFT_OUT not in error)
 
     def _format(self, row: Row) -> str:
         return csv_lines(row.image, row.outcome, row.sha256, self.provenance.id)

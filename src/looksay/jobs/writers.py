@@ -33,6 +33,10 @@ Outcome = list[Caption] | ImageError
 """The captions of an image, the best first; or the error if it cannot be read."""
 
 
+LEFT_OUT = ": left out, "
+"""Part of the message of a `LowConfidence`, which is no failure."""
+
+
 @dataclass(frozen=True)
 class Provenance:
     """The models and decoding options that captions come from."""

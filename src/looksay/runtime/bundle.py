@@ -1,4 +1,4 @@
-"""Bundles: folders with ``model.json``, the two ONNX graphs, ``vocabulary.json`` and perhaps ``tags.json``."""
+"""Bundles: folders with ``model.json``, two ONNX graphs, a vocabulary, and perhaps tags and a confidence model."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 
 from looksay.errors import BundleError
 from looksay.tagging.concepts import ConceptTable
+from looksay.tagging.confidence import ConfidenceModel
 from looksay.text.vocabulary import Vocabulary
 from looksay.types import ModelSpec
 
@@ -17,6 +18,7 @@ DECODER = "decoder.onnx"
 VOCABULARY = "vocabulary.json"
 MODEL = "model.json"
 TAGS = "tags.json"
+CONFIDENCE = "confidence.json"
 CARD = "CARD.md"
 
 SHIPPED = Path(__file__).parents[1] / "bundles"
@@ -34,16 +36,17 @@ class Bundle:
     spec: ModelSpec
     vocabulary: Vocabulary
     tags: ConceptTable | None = None  # the concepts that the encoder recognises
+    confidence: ConfidenceModel | None = None
 
     @classmethod
     def open(cls, folder: Path) -> Bundle:
-        """Read a bundle and check the sha256 of its graphs, vocabulary and concept table.
+        """Read a bundle and check the sha256 of its files.
 
         Raises a `BundleError` if the folder is not a bundle or is one of another format, or if a file is missing or
         altered.
         """
         spec = _read_spec(folder)
-        optional = [TAGS] if TAGS in spec.files else []
+        optional = [name for name in (TAGS, CONFIDENCE) if name in spec.files]
         for name in (ENCODER, DECODER, VOCABULARY, *optional):
             if not (folder / name).is_file():
                 raise BundleError(f"{folder} has no {name}; copy the whole folder or export it again")
@@ -51,8 +54,9 @@ class Bundle:
                 raise BundleError(
                     f"{folder / name} is damaged or was altered: its sha256 differs from that in {MODEL}; copy it again"
                 )
-        tags = ConceptTable.load(folder / TAGS) if optional else None
-        return cls(folder, spec, Vocabulary.load(folder / VOCABULARY), tags)
+        tags = ConceptTable.load(folder / TAGS) if TAGS in optional else None
+        confidence = ConfidenceModel.load(folder / CONFIDENCE) if CONFIDENCE in optional else None
+        return cls(folder, spec, Vocabulary.load(folder / VOCABULARY), tags, confidence)
 
 
 def _read_spec(folder: Path) -> ModelSpec:

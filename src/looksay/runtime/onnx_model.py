@@ -20,6 +20,9 @@ Arrays = dict[str, NDArray[np.float32]]
 SCORES = "scores"
 """The encoder's output with the logits of its classes: (images, classes)."""
 
+WORDS = "words"
+"""The encoder's output with the probabilities of its detector's words: (images, words)."""
+
 _PROVIDERS: dict[Device, tuple[str, str]] = {
     "cpu": ("CPUExecutionProvider", "onnxruntime"),
     "cuda": ("CUDAExecutionProvider", "onnxruntime-gpu"),
@@ -36,7 +39,7 @@ class OnnxModel:
     `prefix` begins the names of all arrays in the state, so that the models of an ensemble share one `DecoderState`.
     Operators that the device does not support run on the CPU. Raises a `BundleError` if ONNX Runtime cannot load the
     model, and an `OptionError` if it cannot use the device. ``classes`` is the number of classes whose logits the
-    encoder returns.
+    encoder returns, and ``words`` that of its detector's words.
     """
 
     def __init__(self, bundle: Bundle, threads: int | None = None, prefix: str = "", device: Device = "cpu") -> None:
@@ -61,17 +64,19 @@ class OnnxModel:
             raise OptionError(f"device {device!r} cannot be used: {providers[0]} does not find its driver or libraries")
         outputs = self._encoder.get_outputs()
         self._encoder_outputs = [node.name for node in outputs]
-        self.classes = next((node.shape[1] for node in outputs if node.name == SCORES), 0)
+        self.classes, self.words = (
+            next((node.shape[1] for node in outputs if node.name == name), 0) for name in (SCORES, WORDS)
+        )
         inputs = [node.name for node in self._decoder.get_inputs()]
         self._memory, self._hidden = ([name for name in inputs if name.startswith(k)] for k in ("memory.", "state."))
 
     def encode(self, pixels: NDArray[np.float32]) -> tuple[Arrays, Arrays]:
         """Return the memory and the hidden arrays for `DecoderState.begin`, from images (images, 3, size, size).
 
-        The memory includes the logits of the encoder's classes as `SCORES`, if the encoder returns them.
+        The memory includes `SCORES` and `WORDS`, if the encoder returns them.
         """
         arrays = dict(zip(self._encoder_outputs, self._encoder.run(None, {"image": pixels}), strict=True))
-        memory = {self._prefix + k: array for k, array in arrays.items() if k.startswith(("memory.", SCORES))}
+        memory = {self._prefix + k: array for k, array in arrays.items() if k.startswith(("memory.", SCORES, WORDS))}
         hidden = {self._prefix + k: array for k, array in arrays.items() if k.startswith("state.")}
         return memory, hidden
 

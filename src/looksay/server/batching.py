@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from looksay import images
-from looksay.captioner import Captioner, Prepared
+from looksay.captioner import Captioner, Prepared, trusted
 from looksay.decoding.options import DecodingOptions
 from looksay.errors import ImageError
 from looksay.server.prometheus import Metrics
@@ -84,7 +84,7 @@ class Batcher:
     ) -> tuple[list[Caption], tuple[int, int], Seconds]:
         """Read and caption an image: its captions, its width and height, and the duration of each step.
 
-        Raises an `ImageError` if it cannot be read. If cancelled while the image waits, it is not captioned.
+        Raises an `ImageError` if it cannot be read, and a `LowConfidence` if its caption is left out. If cancelled while the image waits, it is not captioned.
         """
         start, loop = time.perf_counter(), asyncio.get_running_loop()
         async with self._free_readers:
@@ -100,6 +100,9 @@ class Batcher:
         self._jobs.append(job)
         self._has_jobs.set()
         captions, seconds = await job.captions
+        outcome = trusted(captions, options, "<bytes>")
+        if isinstance(outcome, ImageError):
+            raise outcome
         queue = time.perf_counter() - start - read - sum(seconds.values())
         return captions, size, {"queue": queue, "read": read, **seconds}
 
