@@ -9,7 +9,8 @@ import pytest
 import torch
 from conftest import ROOT, TINY
 
-from looksay.errors import RecipeError
+import looksay
+from looksay.errors import LowConfidence, RecipeError
 from looksay.export import export
 from looksay.models.word_detector import WordDetector, detection_loss
 from looksay.training import checkpoint, recipe_file, run, run_loader
@@ -58,7 +59,17 @@ def test_a_trained_captioner_is_given_a_detector_and_exported(
     words = trained.vocabulary.to_tokens(trained.model.detector.tokens.tolist())
     assert "a" not in words
     assert len(set(words)) == 20
-    export.export(tmp_path / "run", tmp_path / "bundle")  # raises a ParityError if a caption differs
+    bundle = export.export(tmp_path / "run", tmp_path / "bundle")  # raises a ParityError if a caption differs
+    assert bundle.confidence is not None
+    assert bundle.confidence.words == words
+    captioner = looksay.load(bundle.folder)
+    photo = next(small_data.rglob("*.jpg"))
+    best = captioner(photo)
+    assert best.confidence is not None
+    assert 0 < best.confidence < 1
+    with pytest.raises(LowConfidence, match=f"{photo.name}: left out, confidence 0.* is below 1: {best.text}"):
+        captioner(photo, min_confidence=1.0)
+    assert captioner(photo, min_confidence=best.confidence - 1e-6).text == best.text
 
 
 def test_more_words_than_the_captions_have_are_refused(small_data: Path, tmp_path: Path) -> None:

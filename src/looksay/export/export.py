@@ -14,10 +14,10 @@ from looksay.captioner import Captioner
 from looksay.data import Dataset, Record
 from looksay.errors import DataError, ParityError, RunError
 from looksay.evaluation import Evaluation, evaluate
-from looksay.export import calibration, model_card, onnx_graphs, parity, quantize
+from looksay.export import calibration, confidence, model_card, onnx_graphs, parity, quantize
 from looksay.models import encoder
 from looksay.runtime import bundle
-from looksay.runtime.bundle import CARD, TAGS, VOCABULARY, Bundle
+from looksay.runtime.bundle import CARD, CONFIDENCE, TAGS, VOCABULARY, Bundle
 from looksay.training import run_loader
 from looksay.training.checkpoint import RECIPE
 from looksay.training.datamodule import read_data
@@ -82,6 +82,10 @@ def export(
         if has_concepts:
             train, min_count = dataset.split("train"), run.recipe.vocabulary.min_count
             calibration.calibrate(captioner, train, records, min_count).save(building / TAGS)
+            captioner = _open(building, spec)
+        if run.model.detector is not None:
+            words = run.vocabulary.to_tokens(run.model.detector.tokens.tolist())
+            confidence.fit(captioner, words, records).save(building / CONFIDENCE)
             captioner = _open(building, spec)
         evaluations = _evaluate(captioner, dataset)
         spec = replace(spec, scores=_scores(evaluations, spec.decoding.num_beams))

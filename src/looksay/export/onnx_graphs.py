@@ -2,7 +2,8 @@
 
 ``encoder.onnx`` maps ``image`` to the decoder's inputs that are fixed for an image (``memory.*``), to its first state
 (``state.*``) and, if there are a classifier and a word detector, to ``scores`` and ``words``. ``decoder.onnx`` maps
-``token``, ``memory.*`` and ``state.*`` to ``log_probs``, ``attention`` and ``next.state.*``. All captions of an image share one copy of its memory.
+``token``, ``memory.*`` and ``state.*`` to ``log_probs``, ``attention`` and ``next.state.*``. All captions of an
+image share one copy of its memory.
 """
 
 from __future__ import annotations

@@ -47,8 +47,8 @@ def caption(
 ) -> tuple[int, Iterator[tuple[int, int]]]:
     """Caption images on the Ray cluster that ``RAY_ADDRESS`` names, or on this machine.
 
-    Each block becomes ``part-NUMBER-HASH.parquet`` with columns image, caption, confidence, log_prob and error. Blocks whose file
-    exists are skipped, so a stopped job is resumed; if a machine is lost, another one captions its block.
+    Each block becomes ``part-NUMBER-HASH.parquet`` with columns image, caption, confidence, log_prob and error. Blocks
+    whose file exists are skipped, so a stopped job is resumed; if a machine is lost, another one captions its block.
 
     The sources are those of `ray_sources.blocks`, `output` is the path or URI of a folder, and `models` are shipped
     models, hub ids, or folders that all machines can read. By default there is a worker for each core of the cluster.

@@ -84,7 +84,8 @@ class Batcher:
     ) -> tuple[list[Caption], tuple[int, int], Seconds]:
         """Read and caption an image: its captions, its width and height, and the duration of each step.
 
-        Raises an `ImageError` if it cannot be read, and a `LowConfidence` if its caption is left out. If cancelled while the image waits, it is not captioned.
+        Raises an `ImageError` if it cannot be read, and a `LowConfidence` if its caption is left out. If cancelled
+        while the image waits, it is not captioned.
         """
         start, loop = time.perf_counter(), asyncio.get_running_loop()
         async with self._free_readers:

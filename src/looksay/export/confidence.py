@@ -1,0 +1,74 @@
+"""The confidence model of a captioner, fitted to its captions of val images."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from looksay.captioner import Captioner
+from looksay.data import Record
+from looksay.evaluation.evaluate import readable_batches
+from looksay.metrics import Scorer
+from looksay.runtime.onnx_model import WORDS
+from looksay.tagging.confidence import FEATURES, ConfidenceModel
+
+RIGHT = 0.6
+"""CIDEr-D from which a caption counts as right: two thirds of human captions reach it against the others."""
+
+_BATCH = 8
+_PENALTY = 1e-3  # of the weights, per caption
+_NEWTON_STEPS = 30
+
+log = logging.getLogger(__name__)
+
+
+def fit(captioner: Captioner, words: Sequence[str], val: Sequence[Record]) -> ConfidenceModel:
+    """Fit a confidence model to a captioner's captions of the val split.
+
+    A caption counts as right if its CIDEr-D is at least `RIGHT`. `words` are those of the detector.
+    """
+    blank = ConfidenceModel(tuple(words), (0.0,) * len(FEATURES), 0.0)
+    options, vocabulary = captioner.bundle.spec.decoding, captioner.bundle.vocabulary
+    features, captions, records = [], [], []
+    for prepared, readable in readable_batches(captioner, val, _BATCH, []):
+        state = captioner.encode(prepared)
+        for image, (best, *_) in enumerate(captioner.decode(state, options)):
+            tokens = vocabulary.to_tokens(best.tokens)
+            features.append(blank.features(tokens, best.log_prob, state.memory[f"0.{WORDS}"][image]))
+            captions.append(vocabulary.decode(best.tokens))
+        records += readable
+    right = np.array(_cider(records, captions)) >= RIGHT
+    weights, bias = logistic_regression(np.array(features), right)
+    model = replace(blank, weights=tuple(weights), bias=bias)
+    log.info("confidence: %.0f %% of the captions count as right", 100 * right.mean())
+    return model
+
+
+def logistic_regression(features: NDArray[np.float64], labels: NDArray[np.bool_]) -> tuple[list[float], float]:
+    """Return the weights and the bias of features (captions, features), by Newton's method with a small penalty."""
+    mean, std = features.mean(axis=0), features.std(axis=0) + 1e-9
+    design = np.column_stack([(features - mean) / std, np.ones(len(features))])
+    penalty = np.full(design.shape[1], _PENALTY * len(design))
+    penalty[-1] = 0
+    parameters = np.zeros(design.shape[1])
+    for _ in range(_NEWTON_STEPS):
+        probabilities = 1 / (1 + np.exp(-design @ parameters))
+        gradient = (labels - probabilities) @ design - penalty * parameters
+        curvature = (design * (probabilities * (1 - probabilities))[:, None]).T @ design + np.diag(penalty + 1e-9)
+        parameters = parameters + np.linalg.solve(curvature, gradient)
+    weights = parameters[:-1] / std
+    return [round(float(weight), 5) for weight in weights], round(float(parameters[-1] - weights @ mean), 5)
+
+
+def _cider(records: Sequence[Record], captions: Sequence[str]) -> list[float]:
+    """Return the CIDEr-D of each caption among those of its data set."""
+    scores = np.zeros(len(captions))
+    for source in dict.fromkeys(record.source for record in records):
+        rows = [row for row, record in enumerate(records) if record.source == source]
+        scorer = Scorer([records[row].references for row in rows])
+        scores[rows] = scorer.image_scores([captions[row] for row in rows])["CIDEr-D"]
+    return scores.tolist()

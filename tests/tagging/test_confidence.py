@@ -1,0 +1,59 @@
+"""The confidence of a caption: which captions can be trusted."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import looksay
+from looksay.errors import BundleError, OptionError
+from looksay.export.confidence import logistic_regression
+from looksay.tagging.confidence import FEATURES, ConfidenceModel
+
+DETECTED = np.array([0.8, 0.5, 0.01])
+
+
+def model(**weights: float) -> ConfidenceModel:
+    return ConfidenceModel(("dog", "beach", "cat"), tuple(weights.get(name, 0.0) for name in FEATURES), 0.0)
+
+
+def test_a_caption_of_detected_words_is_trusted_more_than_one_of_others() -> None:
+    trust = model(least=1.0)
+    probable = trust(("a", "dog", "on", "the", "beach"), -5.0, DETECTED)
+    assert probable == pytest.approx(0.5 / 1.5)  # the odds are those of the least probable word
+    assert trust(("a", "cat", "on", "the", "beach"), -5.0, DETECTED) < probable
+    assert trust(("a", "thing"), -5.0, DETECTED) < 0.01  # no word is known
+
+
+def test_a_probable_caption_is_trusted_more_whatever_its_length() -> None:
+    trust = model(log_prob=2.0)
+    assert trust(("a", "dog"), -3.0, DETECTED) == trust(("a", "dog", "runs"), -4.0, DETECTED)
+    assert trust(("a", "dog"), -2.0, DETECTED) > trust(("a", "dog"), -3.0, DETECTED)
+
+
+def test_the_fit_finds_the_weights_that_made_the_labels() -> None:
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(20_000, 2)) * [1.0, 5.0]
+    labels = rng.random(20_000) < 1 / (1 + np.exp(-(features @ [1.5, -0.2] + 0.5)))
+    weights, bias = logistic_regression(features, labels)
+    assert weights == pytest.approx([1.5, -0.2], abs=0.1)
+    assert bias == pytest.approx(0.5, abs=0.1)
+
+
+def test_a_file_is_read_as_written_and_a_broken_one_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "confidence.json"
+    model(least=1.0).save(file)
+    assert ConfidenceModel.load(file) == model(least=1.0)
+    file.write_text(json.dumps({"words": ["dog"], "weights": [1.0], "bias": 0.0}))
+    with pytest.raises(BundleError, match=re.escape(f"{file} is not a confidence model")):
+        ConfidenceModel.load(file)
+
+
+def test_a_model_without_confidence_says_so(small_bundle: Path) -> None:
+    captioner = looksay.load(small_bundle)
+    with pytest.raises(OptionError, match=re.escape("has no confidence.json")):
+        captioner.options({"min_confidence": 0.5})
