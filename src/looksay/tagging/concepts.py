@@ -61,6 +61,7 @@ class ConceptTable:
     concepts: tuple[Concept, ...]
     scale: float = 1.0
     threshold: float = 0.5  # the probability from which on a caption should mention a concept; chosen on the val split
+    margin: float = 100.0  # how much worse a caption may be scored for the sake of a concept; chosen on the val split
     rare_words: tuple[str, ...] = ()  # of almost no training caption; decoded only where they are required
 
     @property
@@ -141,7 +142,8 @@ class ConceptTable:
         try:
             table = json.loads(path.read_text(encoding="utf-8"))
             concepts = tuple(map(_concept_from_json, table["concepts"]))
-            return cls(concepts, float(table["scale"]), float(table["threshold"]), tuple(table["rare_words"]))
+            numbers = {name: float(table[name]) for name in ("scale", "threshold", "margin")}
+            return cls(concepts, **numbers, rare_words=tuple(table["rare_words"]))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise BundleError(
                 f"{path} is not a concept table that looksay wrote: {error!r}; export the model again"
@@ -171,8 +173,10 @@ def decode_with_mentions(
     """Decode captions, and decode those again that lack a concept which the encoder recognises with confidence.
 
     The second decoding is a constrained beam search for captions with these concepts and without those that they
-    exclude (`ConceptTable.missing`, by their probabilities (images, concepts)); sampling and ``options.tags`` turn it
-    off. Rare words are decoded only where they are required. See `looksay.decoding.decode` for the rest.
+    exclude (`ConceptTable.missing`, by their probabilities (images, concepts)). It is kept unless its score is lower
+    than that of the first caption by more than the table's margin, as where a noun fits into no sentence. Sampling and
+    ``options.tags`` turn it off. Rare words are decoded only where they are required. See `looksay.decoding.decode`
+    for the rest.
     """
     forced = forced_tokens(options, vocabulary)
     required = {*forced, *vocabulary.encode(options.prefix)}
@@ -196,6 +200,8 @@ def decode_with_mentions(
             constraints = [*([token] for token in forced), *concepts]
             one = state.take(np.array([image]))
             mentions = constrained_beam_search(processed, one, fewer_beams, constraints)
+            if mentions and mentions[0].score < hypotheses[0].score - table.margin:
+                continue
             if mentions and options.num_captions > 1:  # the best caption does not depend on how many follow it
                 best = mentions[0]
                 others = constrained_beam_search(processed, one, replace(options, num_beam_groups=1), constraints)
