@@ -70,15 +70,22 @@ def test_function_words_may_be_repeated() -> None:
     assert allowed == [["<end>", "a", "and"], ["<end>", "a", "cat", "and"]]
 
 
+def test_a_noun_is_not_said_of_itself_in_the_other_number() -> None:
+    vocabulary = Vocabulary((*SPECIAL, "mountain", "mountains", "man", "men", "cities", "city", "bus"))
+    log_probs = np.zeros((1, len(vocabulary)))
+    logits_processors.no_repeat_words(vocabulary)(log_probs, np.array([vocabulary.encode("mountain men city bus")]))
+    assert [vocabulary.tokens[token] for token in np.flatnonzero(log_probs[0] == 0)] == list(SPECIAL)
+
+
 def test_an_article_fits_the_sound_and_the_number_of_the_next_word() -> None:
-    words = ("owl", "unicorn", "dog", "dogs", "men", "bus", "city", "cities", "foxes", "fox")
+    words = ("owl", "unicorn", "dog", "dogs", "man", "men", "bus", "city", "cities", "foxes", "fox")
     vocabulary = Vocabulary((*SPECIAL, "a", "an", *words))
     log_probs = np.zeros((2, len(vocabulary)))
     logits_processors.agreeing_article(vocabulary)(log_probs, np.array([vocabulary.encode("a"), [4]]))
     forbidden = [[vocabulary.tokens[token] for token in np.flatnonzero(np.isinf(row))] for row in log_probs]
     plurals = ["dogs", "men", "cities", "foxes"]
     assert forbidden[0] == ["a", "an", "owl", *plurals]
-    assert sorted(forbidden[1]) == sorted(["unicorn", "dog", "bus", "city", "fox", *plurals])
+    assert sorted(forbidden[1]) == sorted(["unicorn", "dog", "man", "bus", "city", "fox", *plurals])
 
 
 @pytest.fixture(scope="module")

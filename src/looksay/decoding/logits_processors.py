@@ -42,9 +42,11 @@ FUNCTION_WORDS = DANGLING | frozenset(
 NUMERALS = frozenset("two three four five six seven eight nine ten several many few both".split())
 """Words that need a plural."""
 
-_PLURALS = frozenset(
-    "men women children people feet teeth geese mice wolves calves shelves leaves knives loaves".split()
-)
+_IRREGULAR = {
+    "men": "man", "women": "woman", "children": "child", "people": "person", "feet": "foot", "teeth": "tooth",
+    "geese": "goose", "mice": "mouse", "wolves": "wolf", "calves": "calf", "shelves": "shelf", "leaves": "leaf",
+    "knives": "knife", "loaves": "loaf",
+}  # fmt: skip
 _SINGULARS = frozenset(
     "as has is its his this us bus gas lens news plus sports canvas series grass glass dress".split()
 )
@@ -84,9 +86,7 @@ def from_options(options: DecodingOptions, vocabulary: Vocabulary) -> list[Logit
     if options.no_repeat_ngram_size:
         processors.append(partial(no_repeat_ngram, options.no_repeat_ngram_size))
     if options.no_repeat_words:
-        is_unique = np.ones(len(vocabulary), dtype=bool)
-        is_unique[vocabulary.known_ids(FUNCTION_WORDS)] = False
-        processors.append(partial(no_repeat_tokens, is_unique))
+        processors.append(no_repeat_words(vocabulary))
     if options.agreement:
         processors.append(agreeing_article(vocabulary))
     if prefix:
@@ -139,10 +139,21 @@ def no_repeat_ngram(size: int, log_probs: LogProbs, tokens: Tokens) -> None:
         log_probs[row, ngrams[row, ngram, -1]] = -np.inf
 
 
-def no_repeat_tokens(is_unique: NDArray[np.bool_], log_probs: LogProbs, tokens: Tokens) -> None:
-    """Forbid to repeat those tokens of the vocabulary that `is_unique` (vocab,) marks."""
-    row, step = np.nonzero(is_unique[tokens])
-    log_probs[row, tokens[row, step]] = -np.inf
+@cache
+def no_repeat_words(vocabulary: Vocabulary) -> LogitsProcessor:
+    """Return a processor that forbids to repeat a word, also in the other number, except function words."""
+    is_unique = np.ones(len(vocabulary), dtype=bool)
+    is_unique[vocabulary.known_ids(FUNCTION_WORDS)] = False
+    other_number = np.arange(len(vocabulary))
+    for plural, singular in plurals(vocabulary).items():
+        other_number[[plural, singular]] = singular, plural
+
+    def processor(log_probs: LogProbs, tokens: Tokens) -> None:
+        row, step = np.nonzero(is_unique[tokens])
+        log_probs[row, tokens[row, step]] = -np.inf
+        log_probs[row, other_number[tokens[row, step]]] = -np.inf
+
+    return processor
 
 
 def force_prefix(ids: Sequence[int], log_probs: LogProbs, tokens: Tokens) -> None:
@@ -165,8 +176,8 @@ def agreeing_article(vocabulary: Vocabulary) -> LogitsProcessor:
     Whether a word is a plural is told from its form and the other words of the vocabulary.
     """
     words = set(range(len(SPECIAL), len(vocabulary)))
-    vowels, plurals = {token for token in words if VOWEL.match(vocabulary.tokens[token])}, plural_ids(vocabulary)
-    unfit = {"a": vowels | plurals, "an": words - vowels | plurals}
+    vowels, many = {token for token in words if VOWEL.match(vocabulary.tokens[token])}, plurals(vocabulary).keys()
+    unfit = {"a": vowels | many, "an": words - vowels | many}
     rules = [(vocabulary.known_ids([article]), np.array(sorted(ids), dtype=np.intp)) for article, ids in unfit.items()]
 
     def processor(log_probs: LogProbs, tokens: Tokens) -> None:
@@ -177,12 +188,15 @@ def agreeing_article(vocabulary: Vocabulary) -> LogitsProcessor:
     return processor
 
 
-def plural_ids(vocabulary: Vocabulary) -> set[int]:
-    """Return the ids of plurals: irregular ones, and words in -s whose singular is in the vocabulary too."""
-    known = set(vocabulary.tokens)
+def plurals(vocabulary: Vocabulary) -> dict[int, int]:
+    """Return the ids of plurals with those of their singulars, where both are in the vocabulary.
 
-    def is_plural(word: str) -> bool:
-        stems = (word[:-1], word[:-2] if word.endswith("es") else "", f"{word[:-3]}y" if word.endswith("ies") else "")
-        return word.endswith("s") and word not in _SINGULARS and not known.isdisjoint(stem for stem in stems if stem)
-
-    return {token for token, word in enumerate(vocabulary.tokens) if word in _PLURALS or is_plural(word)}
+    They are irregular ones, and words in -s whose form without it is a word too: also verbs, as in "rides".
+    """
+    ids = {word: token for token, word in enumerate(vocabulary.tokens)}
+    pairs = dict(_IRREGULAR)
+    for word in ids:
+        if word.endswith("s") and word not in _SINGULARS:
+            stem = next((stem for stem in (word[:-1], f"{word[:-3]}y", word[:-2]) if stem in ids), "")
+            pairs[word] = stem
+    return {ids[plural]: ids[singular] for plural, singular in pairs.items() if plural in ids and singular in ids}
