@@ -247,7 +247,8 @@ def _describe_ignored(ignored: Counter[str]) -> str:
 
 
 def _explanation(caption: Caption) -> str:
-    """Return the tags of a caption, one a line."""
+    """Return the confidence and the tags of a caption, one a line."""
     notes = {True: "", False: "  (not in the caption)"}
     lines = (f"  {tag.probability:4.0%}  {tag.name}{notes[tag.in_caption]}\n" for tag in caption.tags)
-    return "".join(lines) or "  no object detected with confidence\n"
+    trust = "" if caption.confidence is None else f"  {caption.confidence:4.0%}  that the caption is right\n"
+    return trust + ("".join(lines) or "  no object detected with confidence\n")

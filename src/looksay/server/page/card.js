@@ -68,7 +68,7 @@ export class Card {
     for (const part of [".error", ".copy", ".alt", ".retry"]) this.find(part).hidden = true;
     this.find(".caption").replaceChildren();
     this.find(".others").replaceChildren();
-    this.find(".tags").hidden = true;
+    this.find(".tags").hidden = this.find(".confidence").hidden = true;
     if (this.find("img")) this.find("img").alt = "";
     this.unpin();
   }
@@ -92,12 +92,14 @@ export class Card {
   /** Show one of the captions, with a button for each token. */
   select(index) {
     this.selected = index;
-    const { text, tokens, attention, tags } = this.captions[index];
+    const { text, tokens, attention, confidence, tags } = this.captions[index];
     const hasMaps = attention && new Set(attention[0]?.flat()).size > 1; // uniform maps come from models without attention
     const buttons = tokens.map((token, position) => this.tokenButton(token, position, hasMaps ? attention[position] : null));
     this.find(".caption").replaceChildren(...buttons.flatMap((button) => [button, " "]));
     if (this.find("img")) this.find("img").alt = text;
     this.unpin();
+    this.find(".confidence").textContent = `right with a probability of ${Math.round(100 * confidence)} %`;
+    this.find(".confidence").hidden = confidence === null;
     this.showTags(tags);
     this.showAlternatives();
   }

@@ -1,10 +1,10 @@
 // Captions as files, in the formats of `looksay caption`.
 
 export function toCsv(cards) {
-  const rows = [["image", "caption", "log_prob", "error"]];
+  const rows = [["image", "caption", "confidence", "log_prob", "error"]];
   for (const card of cards) {
     const caption = card.captions[card.selected];
-    rows.push([card.name, caption?.text ?? "", caption?.log_prob ?? "", card.error]);
+    rows.push([card.name, caption?.text ?? "", caption?.confidence ?? "", caption?.log_prob ?? "", card.error]);
   }
   return rows.map((row) => row.map(quote).join(",") + "\n").join("");
 }
@@ -13,7 +13,8 @@ export function toJsonl(cards) {
   return [...cards]
     .map((card) => {
       const caption = card.captions[card.selected];
-      const result = caption ? { caption: caption.text, log_prob: caption.log_prob } : { error: card.error };
+      const { text, confidence, log_prob } = caption ?? {};
+      const result = caption ? { caption: text, confidence, log_prob } : { error: card.error };
       return JSON.stringify({ image: card.name, ...result }) + "\n";
     })
     .join("");
