@@ -1,6 +1,6 @@
 """Whether a caption's confidence tells right captions from wrong ones: AUROC, precision by coverage, non-photos.
 
-python benchmarks/confidence.py --data everyday=PATH/TO/everyday --data flickr8k=PATH/TO/flickr8k [--plot FILE]
+python benchmarks/confidence.py --data everyday=EVERYDAY --data flickr8k=DATA [--plot FILE]
 
 ``caption_grades.csv`` has the grades of captions of val images, given by eye: 0 wrong, 1 something right, 2 what a person
 would accept. A caption that the model no longer generates is left out and counted. The fifty non-photos are drawn here:
@@ -25,8 +25,8 @@ ACCEPTED = 2
 SIZE = 320
 VARIANTS = 5
 TEXT = (
-    "Invoice 2041 Due on receipt Dear customer thank you for your order Total 318.20 including tax Terms and conditions "
-    "apply to all deliveries Settings Account Privacy Notifications Save Cancel"
+    "Invoice 2041 Due on receipt Dear customer thank you for your order Total 318.20 including tax Terms and "
+    "conditions apply to all deliveries Settings Account Privacy Notifications Save Cancel"
 ).split()
 
 

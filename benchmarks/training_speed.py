@@ -6,6 +6,9 @@
 - A self-critical step, against a cross-entropy step of the same batch.
 - A step that fine-tunes the encoder: the rate of its convolutions, against this machine's own bf16 rate.
 
+With ``--profile`` instead, where the time of each of these steps goes: torch.profiler's operations with the largest
+shares of their own time, on the GPU if there is one.
+
 Weights are random (speed does not depend on them); images and captions are real.
 """
 
@@ -22,6 +25,7 @@ import torch
 from timing import ROOT, median_seconds, parser, print_row
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.profiler import ProfilerActivity
 from torch.utils.flop_counter import FlopCounterMode
 
 from looksay import data
@@ -35,6 +39,13 @@ from looksay.training.feature_cache import precision
 from looksay.training.module import CaptionModule
 
 STEPS = 9
+PROFILED_STEPS = 3
+PROFILED_OPERATIONS = 8
+KINDS: dict[str, tuple[str, ...]] = {
+    "cross-entropy, cached features": (),
+    "self-critical, cached features": ("self_critical.samples=5",),
+    "the encoder is fine-tuned": ("encoder.trainable=true",),
+}
 
 
 class TextbookCaptioner(nn.Module):
@@ -53,7 +64,7 @@ class TextbookCaptioner(nn.Module):
     def forward(self, images: Tensor, tokens: Tensor) -> Tensor:
         """Return logits (captions, steps, vocab) for images of the captions and tokens (captions, steps)."""
         with torch.no_grad():
-            grid = self.encode(images)
+            grid, _ = self.encode(images)
         pooled = grid.mean(dim=1)
         hidden, cell = self.initial_hidden(pooled), self.initial_cell(pooled)
         logits = []
@@ -132,25 +143,52 @@ def convolution_rate() -> float:
     return 3 * 2 * 32 * 30 * 30 * 256 * 256 * 9 / median_seconds(step, STEPS)
 
 
+def profile(trainee: Trainee) -> dict[str, str]:
+    """Return the shares of the time of three training steps, by operation."""
+    parameters = [parameter for parameter in trainee.model.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(parameters, lr=1e-4)
+    has_gpu = torch.cuda.is_available()
+    activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if has_gpu else [])]
+    with torch.profiler.profile(activities=activities) as profiler:
+        for number in range(PROFILED_STEPS):
+            optimizer.zero_grad()
+            trainee.loss(number).backward()
+            optimizer.step()
+    times = {
+        event.key: event.self_device_time_total if has_gpu else event.self_cpu_time_total
+        for event in profiler.key_averages()
+    }
+    largest = sorted(times.items(), key=lambda item: -item[1])[:PROFILED_OPERATIONS]
+    return {name: f"{100 * value / sum(times.values()):.1f} %" for name, value in largest}
+
+
 def main() -> None:
     """Measure one after another."""
     arguments = parser(__doc__)
     arguments.add_argument("data", type=Path)
-    folder = arguments.parse_args().data
+    arguments.add_argument("--profile", action="store_true", help="profile the steps instead")
+    options = arguments.parse_args()
+    folder = options.data
     with tempfile.TemporaryDirectory() as cache:
         os.environ["LOOKSAY_CACHE"] = cache
+        if options.profile:
+            for what, change in KINDS.items():
+                trainee = Trainee(folder, *change)
+                trainee.loss(0).backward()  # the first step reads the data
+                print_row(what=what, **profile(trainee))
+            return
         cached = Trainee(folder)
         options = cached.recipe.training
         seconds, textbook = step_seconds(cached.loss, cached.model), textbook_captions_per_second(cached)
         rate = options.batch_size * options.captions_per_image / seconds
         print_row(what="cached features, captions per second", looksay=rate, textbook=textbook, ratio=rate / textbook)
 
-        sampled = Trainee(folder, "self_critical.samples=5")
+        sampled = Trainee(folder, *KINDS["self-critical, cached features"])
         self_critical = step_seconds(sampled.loss, sampled.model)
         print_row(what="a self-critical step, seconds", self_critical=self_critical, cross_entropy=seconds,
                   ratio=self_critical / seconds)  # fmt: skip
 
-        tuned = Trainee(folder, "encoder.trainable=true")
+        tuned = Trainee(folder, *KINDS["the encoder is fine-tuned"])
         with FlopCounterMode(display=False) as counter, torch.no_grad():
             tuned.model.encode(tuned.batches[0].images)
         flop = 3 * counter.get_total_flops()  # forward, and backward to the inputs and to the weights
