@@ -2,7 +2,7 @@
 
 python benchmarks/confidence.py --data everyday=EVERYDAY --data flickr8k=DATA [--plot FILE]
 
-``caption_grades.csv`` has the grades of captions of val images, given by eye: 0 wrong, 1 something right, 2 what a person
+``caption_grades.csv`` has grades of captions of val images, given by eye: 0 wrong, 1 something right, 2 what a person
 would accept. A caption that the model no longer generates is left out and counted. The fifty non-photos are drawn here:
 documents, charts, screens, patterns, noise and blank frames.
 """
