@@ -1,12 +1,18 @@
-"""Crops and colour jitter depend on the seed alone."""
+"""Augmentation depends on the seed alone, and features of a frozen encoder are computed once."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import torch
+from conftest import EXAMPLES, PHOTOS
 
-from looksay.training.feature_cache import augment
+from looksay.data.image_cache import ImageCache
+from looksay.models.encoder import Encoder
+from looksay.training.feature_cache import CachedFeatures, CachedPixels, augment
 from looksay.training.sections import AugmentationOptions
+from looksay.types import ImageSpec
 
 
 def test_augmentation_depends_on_its_generator_alone() -> None:
@@ -35,3 +41,14 @@ def test_a_crop_shows_a_part_and_colour_jitter_keeps_the_shape() -> None:
     assert all(len(np.unique(image)) == 1 for image in grey)
     assert 60 <= grey.min() < 95
     assert 105 < grey.max() <= 150
+
+
+def test_a_phase_after_a_moving_average_encodes_no_image_again(tmp_path: Path) -> None:
+    """The average of frozen weights turns -0.0 into 0.0: the features are the same."""
+    photos = ImageCache([EXAMPLES / photo for photo in PHOTOS], ImageSpec(size=64), tmp_path)
+    for zero in (-0.0, 0.0):
+        torch.manual_seed(0)
+        encoder = Encoder("test_convnext", ImageSpec(size=64), "random")
+        next(encoder.parameters()).data[0, 0, 0, 0] = zero
+        CachedFeatures(CachedPixels(photos, AugmentationOptions()), encoder, bf16=False)
+    assert len(list(tmp_path.glob("grids-*"))) == 1

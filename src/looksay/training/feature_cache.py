@@ -72,7 +72,7 @@ class CachedFeatures:
             f"{bf16} {views} {sides} {varied}".encode()
         )
         for name, value in encoder.state_dict().items():
-            key.update(name.encode() + value.numpy().tobytes())
+            key.update(name.encode() + (value + 0).numpy().tobytes())  # a moving average makes 0.0 of -0.0
         folder = cache.folder.with_name(f"grids-{key.hexdigest()[:16]}")
         shape = (views, sides, encoder.grid[0] * encoder.grid[1], encoder.channels)  # sides: original, mirrored
         if not folder.is_dir():  # COCO's are tens of GB
