@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,8 @@ from looksay.tagging.confidence import FEATURES, ConfidenceModel
 RIGHT = 0.6
 """CIDEr-D from which a caption counts as right: two thirds of human captions reach it against the others."""
 
+CONFIDENCES = (0.0, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
+
 _BATCH = 8
 _PENALTY = 1e-3  # of the weights, per caption
 _NEWTON_STEPS = 30
@@ -26,8 +29,16 @@ _NEWTON_STEPS = 30
 log = logging.getLogger(__name__)
 
 
-def fit(captioner: Captioner, words: Sequence[str], val: Sequence[Record]) -> ConfidenceModel:
-    """Fit a confidence model to a captioner's captions of the val split.
+class Point(NamedTuple):
+    """The share of captions that have at least a confidence, and the share of these that are right."""
+
+    confidence: float
+    coverage: float
+    precision: float
+
+
+def fit(captioner: Captioner, words: Sequence[str], val: Sequence[Record]) -> tuple[ConfidenceModel, list[Point]]:
+    """Fit a confidence model to a captioner's captions of the val split; also return what it is worth there.
 
     A caption counts as right if its CIDEr-D is at least `RIGHT`. `words` are those of the detector.
     """
@@ -44,8 +55,16 @@ def fit(captioner: Captioner, words: Sequence[str], val: Sequence[Record]) -> Co
     right = np.array(_cider(records, captions)) >= RIGHT
     weights, bias = logistic_regression(np.array(features), right)
     model = replace(blank, weights=tuple(weights), bias=bias)
-    log.info("confidence: %.0f %% of the captions count as right", 100 * right.mean())
-    return model
+    values = 1 / (1 + np.exp(-(np.array(features) @ weights + bias)))
+    curve = [
+        Point(least, float(is_used.mean()), float(right[is_used].mean()))
+        for least in CONFIDENCES
+        if (is_used := values >= least).any()
+    ]
+    for point in curve:
+        log.info("confidence %.1f or more: %.0f %% of the captions, of which %.0f %% are right", point.confidence,
+                 100 * point.coverage, 100 * point.precision)  # fmt: skip
+    return model, curve
 
 
 def logistic_regression(features: NDArray[np.float64], labels: NDArray[np.bool_]) -> tuple[list[float], float]:

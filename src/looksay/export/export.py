@@ -74,7 +74,7 @@ def export(
         result = parity.compare(run.model, captioner, records)
         if result.same != result.images:
             raise ParityError(f"{run_folder} was not exported: {result}; {result.first_difference}")
-        report = str(result)
+        report, curve = str(result), list[confidence.Point]()
         if int8:
             quantize.quantize(building)
             captioner = _open(building, spec)
@@ -85,11 +85,14 @@ def export(
             captioner = _open(building, spec)
         if run.model.detector is not None:
             words = run.vocabulary.to_tokens(run.model.detector.tokens.tolist())
-            confidence.fit(captioner, words, records).save(building / CONFIDENCE)
+            trust, curve = confidence.fit(captioner, words, records)
+            trust.save(building / CONFIDENCE)
             captioner = _open(building, spec)
         evaluations = _evaluate(captioner, dataset)
         spec = replace(spec, scores=_scores(evaluations, spec.decoding.num_beams))
-        card = model_card.render(spec, run_loader.history(run_folder), report, evaluations, captioner.bundle.tags)
+        card = model_card.render(
+            spec, run_loader.history(run_folder), report, evaluations, captioner.bundle.tags, curve
+        )
         (building / CARD).write_text(card, encoding="utf-8")
         bundle.seal(building, spec)
     return Bundle.open(folder)

@@ -10,6 +10,7 @@ import jinja2
 
 import looksay
 from looksay.evaluation import Evaluation
+from looksay.export.confidence import RIGHT, Point
 from looksay.tagging.concepts import ConceptTable
 from looksay.training.recipe import Recipe
 from looksay.training.run_loader import Phase
@@ -31,11 +32,13 @@ def render(
     parity: str,
     evaluations: Mapping[str, Evaluation],
     concepts: ConceptTable | None = None,
+    curve: Sequence[Point] = (),
 ) -> str:
     """Return the model card in Markdown, from ``templates/card.md``.
 
     `spec` has the scores, `phases` are the runs that led to the model (the last one is its own), `parity` compares the
-    exported model with the trained one, `evaluations` has the val captions of each data set, to take examples from.
+    exported model with the trained one, `evaluations` has the val captions of each data set, to take examples from,
+    and `curve` tells what the confidence of captions is worth.
     """
     recipe = phases[-1].recipe
     return _TEMPLATES.get_template("card.md").render(
@@ -48,6 +51,8 @@ def render(
         parity=parity,
         examples=list(_examples(evaluations, recipe.model.examples)),
         concepts=concepts,
+        curve=curve,
+        right=RIGHT,
         phases=phases,
         recipe_text=_recipe_text,
     )

@@ -53,8 +53,8 @@ def csv_lines(image: str, outcome: Outcome, *more: str) -> str:
     name = escaped(image)
     if isinstance(outcome, ImageError):
         return csv_line(name, "", "", "", escaped(str(outcome)), *more)
-    rows = ({"confidence": ""} | figures(caption) for caption in outcome)
-    return "".join(csv_line(name, *(row[key] for key in COLUMNS[1:-1]), "", *more) for row in rows)
+    rows = map(figures, outcome)
+    return "".join(csv_line(name, *(row.get(key, "") for key in COLUMNS[1:-1]), "", *more) for row in rows)
 
 
 class _LineWriter(CaptionWriter):

@@ -40,14 +40,10 @@ class WordDetector(nn.Module):
     def __init__(self, channels: int, tokens: Sequence[int], size: int, dropout: float) -> None:
         super().__init__()
         self.register_buffer("tokens", torch.tensor(tokens, dtype=torch.int64))
-        self.detect = nn.Sequential(
-            nn.Dropout(dropout),
-            nn.Linear(channels, size),
-            nn.ReLU(),
-            nn.Dropout(dropout),
-            nn.Linear(size, len(tokens)),
-        )
-        nn.init.constant_(self.detect[-1].bias, _RARE)
+        last = nn.Linear(size, len(tokens))
+        nn.init.constant_(last.bias, _RARE)
+        hidden = (nn.Dropout(dropout), nn.Linear(channels, size), nn.ReLU(), nn.Dropout(dropout))
+        self.detect = nn.Sequential(*hidden, last)
         self.embed = nn.Linear(len(tokens), channels, bias=False)
         nn.init.zeros_(self.embed.weight)
 

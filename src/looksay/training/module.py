@@ -118,8 +118,8 @@ class CaptionModule(lightning.LightningModule):
         for row, index in enumerate(batch.indices):
             best = hypotheses[row][0]
             attention = self._attention(grid[row], best.tokens) if index in self.sample_indices else None
-            words = self.vocabulary.to_tokens(best.tokens)
-            self.captions[index] = Caption(self.vocabulary.decode(best.tokens), words, best.log_prob, attention)
+            tokens = self.vocabulary.to_tokens(best.tokens)
+            self.captions[index] = Caption(self.vocabulary.decode(best.tokens), tokens, best.log_prob, attention)
 
     def on_validation_epoch_start(self) -> None:
         """Drop the captions of the last validation, which on each of several devices are of other images."""

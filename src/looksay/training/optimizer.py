@@ -22,8 +22,8 @@ def configure(
     Each encoder stage has a learning rate of its own (layer-wise decay) that warms up when the stage is unfrozen.
     """
     warmup = max(1, round(training.warmup * steps))
-    others = [module for module in (model.decoder, model.detector) if module]
-    trained = [parameter for module in others for parameter in module.parameters() if parameter.requires_grad]
+    own = [*model.decoder.parameters(), *(model.detector.parameters() if model.detector else ())]
+    trained = [parameter for parameter in own if parameter.requires_grad]
     parts = [(0, training.learning_rate, trained)]
     for place, stage in enumerate(reversed(model.encoder.stages() if encoder.trainable else [])):
         epochs = (epoch for epoch in range(training.epochs) if encoder.unfrozen_stages(epoch) > place)
