@@ -107,6 +107,8 @@ def build_model(recipe: Recipe, vocabulary: Vocabulary, records: Sequence[Record
 
             own = vocabulary_expansion.expand(own, known, vocabulary, recipe.embedding.vectors)
         if not any(name.startswith("detector.") for name in own):
+            if untrained and len(starts) > 1:
+                raise RecipeError(f"training.start: {run} has no word detector: a mean needs one in all runs or none")
             own |= untrained
         try:
             model.load_state_dict(own)
