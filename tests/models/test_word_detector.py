@@ -72,6 +72,15 @@ def test_a_trained_captioner_is_given_a_detector_and_exported(
     assert captioner(photo, min_confidence=best.confidence - 1e-6).text == best.text
 
 
+def test_a_mean_of_runs_with_and_without_a_detector_is_refused(
+    small_data: Path, small_run: Path, tmp_path: Path
+) -> None:
+    starts = f'training.start=["{small_run}", "{small_run}"]'
+    recipe = recipe_file.load(RECIPE, changes(small_data, tmp_path / "run", starts, "detector.words=20"))
+    with pytest.raises(RecipeError, match="has no word detector: a mean needs one in all runs or none"):
+        run.train(recipe)
+
+
 def test_more_words_than_the_captions_have_are_refused(small_data: Path, tmp_path: Path) -> None:
     recipe = recipe_file.load(RECIPE, changes(small_data, tmp_path / "run", "detector.words=5000"))
     with pytest.raises(RecipeError, match=re.escape("detector.words=5000: the captions have ")):
