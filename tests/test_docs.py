@@ -204,7 +204,7 @@ def test_readme_lists_the_repository() -> None:
 
 
 @pytest.mark.parametrize(
-    "page", parameters([README, CONCEPTS / "quality.md", CONCEPTS / "wider.md", CONCEPTS / "speed.md"])
+    "page", parameters([README, CONCEPTS / "quality.md", CONCEPTS / "speed.md"])
 )
 def test_figures_of_tables_are_in_the_results(page: Path) -> None:
     results = (ROOT / "benchmarks" / "RESULTS.md").read_text(encoding="utf-8")
