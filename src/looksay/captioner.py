@@ -269,8 +269,7 @@ class Captioner:
         def describe(hypothesis: Hypothesis, image: int) -> Caption:
             tokens = vocabulary.to_tokens(hypothesis.tokens)
             tags = table.tags(probabilities[image], tokens) if table and probabilities is not None else ()
-            detected = state.memory[_DETECTED_WORDS][image] if trust else None
-            confidence = trust(tokens, hypothesis.log_prob, detected) if trust and detected is not None else None
+            confidence = trust(tokens, hypothesis.log_prob, state.memory[_DETECTED_WORDS][image]) if trust else None
             return Caption(
                 vocabulary.decode(hypothesis.tokens), tokens, hypothesis.log_prob, next(maps), tags,
                 confidence=confidence,
