@@ -20,11 +20,12 @@ from looksay.decoding.decode import decode, forced_tokens
 from looksay.decoding.logits_processors import from_options
 from looksay.decoding.options import DecodingOptions, Overrides, show_options
 from looksay.decoding.state import DecoderState, Hypothesis, Tokens
-from looksay.errors import BundleError, ImageError, LowConfidence, OptionError
+from looksay.errors import BundleError, ImageError, OptionError
 from looksay.images import ImageSource
 from looksay.runtime.bundle import CONFIDENCE, DEFAULT, SHIPPED, TAGS, Bundle
 from looksay.runtime.onnx_model import SCORES, WORDS, Arrays, OnnxModel, available_cores
 from looksay.tagging.concepts import decode_with_mentions
+from looksay.tagging.confidence import trusted
 from looksay.types import Caption, Device
 
 _MAX_WORKERS = 8  # each needs memory for a batch, and more would wait for Python's lock
@@ -185,7 +186,9 @@ class Captioner:
         readable = [image for image in prepared if not isinstance(image, ImageError)]
         captions = iter(self.generate(readable, options, attention=attention) if readable else [])
         return [
-            image if isinstance(image, ImageError) else trusted(next(captions), options, images.describe(source))
+            image
+            if isinstance(image, ImageError)
+            else trusted(next(captions), options.min_confidence, images.describe(source))
             for source, image in zip(sources, prepared, strict=True)
         ]
 
@@ -295,16 +298,6 @@ class Captioner:
             maps[:, step] = attention.reshape(-1, *grid)
             state = replace(state, hidden=hidden)
         return (caption_maps[: len(tokens)] for caption_maps, tokens in zip(maps, captions, strict=True))
-
-
-def trusted(captions: list[Caption], options: DecodingOptions, name: str) -> list[Caption] | LowConfidence:
-    """Return the captions of an image, or an error with its name if the best one is below ``min_confidence``."""
-    best = captions[0]
-    if best.confidence is None or best.confidence >= options.min_confidence:
-        return captions
-    return LowConfidence(
-        f"{name}: left out, confidence {best.confidence:.2f} is below {options.min_confidence:g}: {best.text}"
-    )
 
 
 def _raise_if_error(outcome: Any) -> Any:

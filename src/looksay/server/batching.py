@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from looksay import images
-from looksay.captioner import Captioner, Prepared, trusted
+from looksay.captioner import Captioner, Prepared
 from looksay.decoding.options import DecodingOptions
 from looksay.errors import ImageError
 from looksay.server.prometheus import Metrics
 from looksay.server.settings import BATCH_WAIT, MAX_JPEG_SCANS, READER_THREADS, STALLED_AFTER, ServerSettings
+from looksay.tagging.confidence import trusted
 from looksay.types import Caption
 
 A = TypeVar("A")
@@ -101,7 +102,7 @@ class Batcher:
         self._jobs.append(job)
         self._has_jobs.set()
         captions, seconds = await job.captions
-        outcome = trusted(captions, options, "<bytes>")
+        outcome = trusted(captions, options.min_confidence, "<bytes>")
         if isinstance(outcome, ImageError):
             raise outcome
         queue = time.perf_counter() - start - read - sum(seconds.values())

@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from looksay.errors import BundleError
+from looksay.errors import BundleError, LowConfidence
+from looksay.types import Caption
 
 FEATURES = ("log_prob", "length", "mean", "least", "best")
 """What the confidence of a caption depends on; see `ConfidenceModel.features`."""
@@ -65,3 +66,11 @@ class ConfidenceModel:
             raise BundleError(
                 f"{path} is not a confidence model that looksay wrote: {error!r}; export the model again"
             ) from error
+
+
+def trusted(captions: list[Caption], least: float, name: str) -> list[Caption] | LowConfidence:
+    """Return the captions of an image, or an error with its name if the confidence of the best one is below `least`."""
+    best = captions[0]
+    if best.confidence is None or best.confidence >= least:
+        return captions
+    return LowConfidence(f"{name}: left out, confidence {best.confidence:.2f} is below {least:g}: {best.text}")
