@@ -111,13 +111,12 @@ def test_an_image_on_standard_input() -> None:
 
 
 def test_output_and_sidecar_files(album: Path, tmp_path: Path) -> None:
-    result = run(album, "--output", tmp_path / "captions.txt", "--write", "txt", "--write", "xmp")
+    result = run(album, "--output", tmp_path / "captions.txt", "--write", "txt")
     assert result.stdout == ""
     text = (tmp_path / "captions.txt").read_text(encoding="utf-8")
     for photo in PHOTOS:
         caption = (album / photo).with_suffix(".txt").read_text(encoding="utf-8")
         assert f"{album / photo}\t{caption}" in text
-        assert caption.strip().encode() in (album / photo).read_bytes()
     assert not (album / "broken.txt").exists()
 
 

@@ -70,12 +70,6 @@ def test_a_parquet_file_has_bytes_in_any_column_and_a_row_a_caption(tmp_path: Pa
     assert dataset.problems == (problem,)
 
 
-def test_rows_without_an_image_are_counted(tmp_path: Path) -> None:
-    dataset = data.read(write_parquet(tmp_path / "x.parquet", image=[BOATS, None, ALPS], caption=["a", "b", "c"]))
-    assert [row[1] for row in rows(dataset)] == [("a",), ("c",)]
-    assert dataset.problems == ("captions without an image, left out: 1 (x.parquet.jsonl, line 2)",)
-
-
 def test_other_images_of_one_name_are_kept_apart_and_names_cannot_leave_the_cache(tmp_path: Path) -> None:
     names = ["../../evil.jpg", "/etc/evil.jpg", ".."]
     images_ = [{"bytes": content, "path": name} for content, name in zip((BOATS, ALPS, ALPS), names, strict=True)]

@@ -299,9 +299,7 @@ def test_a_sidecar_file_that_could_not_be_written_is_tried_again(album: Path) ->
     captions = dict(rows(Path("captions.jsonl")))
     assert captions[str(album / "b" / "alps.jpg")]  # only the sidecar file has failed
     (album / "b" / "alps.txt").rmdir()
-    again = run(*arguments[:-1])
-    assert again.exit_code == 0
-    assert "1 image changed since captions.jsonl was written, or got no sidecar file" in again.stderr
+    assert run(*arguments[:-1]).exit_code == 0
     assert dict(rows(Path("captions.jsonl"))) == captions
     assert (album / "b" / "alps.txt").is_file()
 

@@ -35,7 +35,7 @@ _INTERRUPTED = 130  # the exit code that shells expect after Ctrl-C
 
 def run(
     paths: Sequence[str], overrides: Overrides, *, models: Sequence[str], threads: int | None, device: Device,
-    batch: int, layout: str | None, output: str | None, write: Sequence[str], overwrite: bool, only_missing: bool,
+    batch: int, layout: str | None, output: str | None, write: str | None, overwrite: bool, only_missing: bool,
     attention_folder: Path | None, explain: bool,
 ) -> None:  # fmt: skip
     """Caption images; the parameters are the options of the command."""
@@ -127,7 +127,7 @@ def _is_same(path: Path, output: Path) -> bool:
 
 
 def _sidecar_writers(
-    paths: Sequence[str], find: FindImages, write: Sequence[str], attention_folder: Path | None, *, overwrite: bool
+    paths: Sequence[str], find: FindImages, write: str | None, attention_folder: Path | None, *, overwrite: bool
 ) -> list[SidecarWriter]:
     """Return the writers of what is written for each image; raise an error if one would overwrite an image."""
     writers: list[SidecarWriter] = []
@@ -137,8 +137,8 @@ def _sidecar_writers(
         except OSError as error:
             raise click.UsageError(f"--attention {attention_folder} cannot be created: {error.strerror}") from error
         writers.append(sidecar_writers.AttentionWriter(overwrite, attention_folder))
-    kinds = {"txt": sidecar_writers.TextWriter, "xmp": sidecar_writers.XmpWriter}
-    writers += [kinds[kind](overwrite) for kind in dict.fromkeys(write)]
+    if write:
+        writers.append({"txt": sidecar_writers.TextWriter, "xmp": sidecar_writers.XmpWriter}[write](overwrite))
     if writers and STDIN in paths:
         option = "--attention" if attention_folder else "--write"
         raise click.UsageError(f"{option} needs a file name; an image on standard input has none")
@@ -149,14 +149,13 @@ def _sidecar_writers(
 def _resume(writer: CaptionWriter, known: DiskSet, *, only_missing: bool, has_sidecars: bool) -> int:
     """Add the images that the output already holds to `known`; return how many of them failed."""
     if not only_missing and (changed := folder_job.remove_changed(writer)):
-        missed = ", or got no sidecar file" if has_sidecars else ""
-        warn(f"{plural(changed, 'image')} changed since {writer.file} was written{missed}")
+        warn(f"{plural(changed, 'image')} changed since {writer.file} was written")
     failed = 0
     for entry in writer.entries():
         known.add(entry.image)
         failed += entry.has_failed
     if known:
-        note = "; --write and --attention apply to the others (--overwrite captions all again)" if has_sidecars else ""
+        note = "; --write and --attention apply to the others" if has_sidecars else ""
         warn(f"resuming {writer.file}: {plural(len(known), 'image')} done{note}")
     return failed
 

@@ -51,9 +51,7 @@ def _unpack_file(file: Path, image_folder: Path, table: Path) -> None:
     with table.open("w", encoding="utf-8") as lines:
         try:
             for number, (name, content, row) in enumerate(rows):
-                texts = {key: value for key, value in row.items() if key.lower() not in ("image", "made_by")}
-                if content is None:  # the reader of the table counts it; lines stay those of the file's rows
-                    lines.write(json.dumps({"image": ""} | texts, default=str) + "\n")
+                if content is None:
                     continue
                 base = PurePosixPath(name.replace("\\", "/")).name
                 if base.startswith(".") or Path(base).suffix.lower() not in EXTENSIONS:
@@ -62,6 +60,7 @@ def _unpack_file(file: Path, image_folder: Path, table: Path) -> None:
                 if image.exists() and image.read_bytes() != content:  # another image of that name
                     image = image_folder / f"{number:08}-{base}"
                 image.write_bytes(content)
+                texts = {key: value for key, value in row.items() if key.lower() not in ("image", "made_by")}
                 line = {"image": f"{image_folder.name}/{image.name}"} | texts
                 lines.write(json.dumps(line, default=str) + "\n")
         except DataError:

@@ -17,7 +17,6 @@ ALL = "all"
 _NUMBER = re.compile(r"(?:COCO_\w+?_)?0*(\d+)(?:\.0+)?")
 
 _STEPS = 500  # with fewer steps of training, captions are hardly sentences
-_SMALL_BATCH = 8  # of the recipe small
 
 
 @dataclass(frozen=True)
@@ -46,26 +45,18 @@ class Dataset:
         if not records:
             counts = Counter(record.split for record in self.records)
             splits = ", ".join(f"{split} ({counts[split]:,} images)" for split in SPLITS if counts[split])
-            remedy = ": name the splits in a column, or leave them all out and they are drawn" if name in SPLITS else ""
-            raise DataError(f"{self.folder} has no {name} split; it has {splits} [{self.layout}]{remedy}")
+            raise DataError(f"{self.folder} has no {name} split; it has {splits} [{self.layout}]")
         return records
 
     def advice(self, batch_size: int = 32, epochs: int = 10) -> str:
-        """Return what keeps this data from training well, by default with the usual recipe, and what to do about it."""
-        counts = Counter(record.split for record in self.records)
-        if missing := [split for split in ("train", "val") if not counts[split]]:
-            return (
-                f"looksay train needs a {missing[0]} split, which this data lacks: name the splits in a column, or "
-                "leave them all out and they are drawn"
-            )
-        images = counts["train"]
+        """Return what to do if training on this data, by default with the usual recipe, makes too few steps."""
+        images = sum(record.split == "train" for record in self.records)
         steps = math.ceil(images / batch_size) * epochs
         if steps >= _STEPS:
             return ""
-        recipe = "the recipe small, " if batch_size > _SMALL_BATCH else ""
         return (
             f"{images:,} train images make {steps:,} steps in {epochs} epochs of batches of {batch_size}: too few; "
-            f"use {recipe}a smaller training.batch_size or more training.epochs, or mix in a large data set"
+            "use the recipe small, a smaller training.batch_size or more training.epochs, or mix in a large data set"
         )
 
 

@@ -44,9 +44,6 @@ def decode(content: bytes, place: str) -> str:
     for start, kind in _BINARY_FORMATS.items():
         if content.startswith(start):
             raise DataError(f"{place} is {kind}")
-    if b"\0" in content and not content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        line = content[: content.index(b"\0")].count(b"\n") + 1
-        raise DataError(f"{place}, line {line} has NUL characters, as UTF-16 without a BOM has: save the file as UTF-8")
     is_utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:
         return content.decode("utf-16" if is_utf16 else "utf-8-sig")

@@ -119,10 +119,8 @@ def convert(file: Path, encoder: str) -> dict[str, Tensor]:
     except ImportError as error:
         raise MissingExtra(f"Reading {file.suffix} files", "export" if error.name == "onnx" else "train") from error
     except Exception as error:  # each format's library has errors of its own
-        is_torch = file.suffix.lower() in (".pt", ".pth")
-        hint = "; of a whole torch module, save module.state_dict()" if is_torch else ""
         raise RecipeError(
-            f"{file} cannot be read: it is damaged, or holds no weights in the format of its ending{hint}"
+            f"{file} cannot be read: it is damaged, or holds no weights in the format of its ending"
         ) from error
     if any("weight" in layer for layer in layers.values()):  # torch's word
         return _renamed(net, layers, file)
