@@ -101,7 +101,7 @@ class DatasetBuilder:
         self._exclude_uncaptioned()
         if not self._images:
             reason = "; ".join(self._problem_lines()) or "it is empty"
-            raise DataError(f"{self.folder} has no captions; {reason} [{self.layout}]")
+            raise DataError(f"{self.source or self.folder} has no captions; {reason} [{self.layout}]")
         self._check_splits()
         paths = locate(self.folder, self._images)
         if images:
