@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from looksay.errors import DataError
 from looksay.image_files import EXTENSIONS
 
 _EMPTY = "empty captions, left out"
+_CONTROL = re.compile(r"[\0-\x1f\x7f-\x9f]")
 
 
 @dataclass
@@ -81,7 +83,7 @@ class DatasetBuilder:
         if not isinstance(caption, str):
             raise DataError(f"{place}: expected a caption, got {caption!r}")
         text = " ".join(caption.split())
-        valid = text.encode(errors="replace").decode()
+        valid = _CONTROL.sub("?", text.encode(errors="replace").decode())
         if valid != text:
             self.add_problem("captions with invalid characters, replaced by ?", place)
         return valid
