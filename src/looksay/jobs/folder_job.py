@@ -49,7 +49,7 @@ def open_writer(
 def remove_changed(writer: CaptionWriter) -> tuple[int, int]:
     """Remove the rows of images whose file still exists but has changed or has failed.
 
-    Returns the number of these images, and that of the images, unchanged or not, whose sidecar files were not written.
+    Returns the number of these images, and apart from them that of images whose sidecar files were not written.
     """
     changed, unwritten = DiskSet(), 0
     for entry in writer.entries():

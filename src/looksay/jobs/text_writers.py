@@ -124,7 +124,7 @@ class _LineWriter(CaptionWriter):
         self._rewrite(lines())
 
     def _rewrite(self, lines: Iterable[bytes]) -> None:
-        """Replace the file by one of these lines, in one step."""
+        """Replace the lines of the file, in one step."""
         self._file.close()
         with replacing(self.file, durable=True) as new, new.open("wb") as kept:
             kept.writelines(lines)
