@@ -203,9 +203,7 @@ def test_readme_lists_the_repository() -> None:
     assert package == entries - {"__pycache__/", "py.typed"}
 
 
-@pytest.mark.parametrize(
-    "page", parameters([README, CONCEPTS / "quality.md", CONCEPTS / "speed.md"])
-)
+@pytest.mark.parametrize("page", parameters([README, CONCEPTS / "quality.md", CONCEPTS / "speed.md"]))
 def test_figures_of_tables_are_in_the_results(page: Path) -> None:
     results = (ROOT / "benchmarks" / "RESULTS.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\|.*$", page.read_text(encoding="utf-8"), re.MULTILINE)

@@ -313,6 +313,15 @@ def test_a_file_without_its_end_is_read_and_a_stump_is_refused(kind: str) -> Non
     assert not ImageFile.LOAD_TRUNCATED_IMAGES  # other users of Pillow in the process keep its checks
 
 
+@pytest.mark.parametrize("kind", ["WEBP", "JPEG", "PNG", "JPEG2000"])
+def test_a_truncated_file_is_named_in_looksays_words(kind: str) -> None:
+    """Pillow's words for WebP, "could not create decoder object", help nobody."""
+    with Image.open(EXAMPLES / "boats.jpg") as photo:
+        data = encoded(photo, kind)
+    with pytest.raises(ImageError, match="the file is truncated or damaged: copy or download it again"):
+        images.read(data[: len(data) // 5])
+
+
 def test_stumps_are_refused_while_another_thread_reads_truncated_files() -> None:
     with Image.open(EXAMPLES / "boats.jpg") as photo:
         data = encoded(photo, "JPEG")

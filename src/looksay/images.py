@@ -35,6 +35,9 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 _PNG_CHUNKS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"eXIf")  # pixels and orientation
 _PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 
+_TRUNCATED = re.compile("truncated|broken data stream|could not create decoder object|only got", re.IGNORECASE)
+"""Pillow's words for it: for most formats, JPEG 2000, WebP, and for headers of JPEG 2000."""
+
 _OVERSHOOT = 1e-3  # of floating-point values, from resampling
 _FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
@@ -88,7 +91,10 @@ def read(source: ImageSource, max_pixels: int = MAX_PIXELS, least: int = 0) -> I
             UnidentifiedImageError: "this is not an image in a format that looksay reads "
             f"({', '.join(name for name in _formats() if name != 'HEIF')}; HEIC with looksay[heic])",
         }
-        raise ImageError(f"{name}: {reasons.get(type(error)) or str(error) or type(error).__name__}") from error
+        reason = reasons.get(type(error)) or str(error) or type(error).__name__
+        if _TRUNCATED.search(reason):
+            reason = "the file is truncated or damaged: copy or download it again"
+        raise ImageError(f"{name}: {reason}") from error
 
 
 class _Lenient:

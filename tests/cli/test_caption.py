@@ -79,7 +79,9 @@ def test_a_broken_image_is_reported_and_the_others_are_captioned(album: Path) ->
     rows = [json.loads(line) for line in result.stdout.splitlines()]
     assert [Path(row["image"]).name for row in rows] == sorted([*PHOTOS, "broken.jpg"])
     assert all(
-        set(row) == {"image", "caption", "confidence", "log_prob"} and row["log_prob"] < 0 for row in rows if "error" not in row
+        set(row) == {"image", "caption", "confidence", "log_prob"} and row["log_prob"] < 0
+        for row in rows
+        if "error" not in row
     )
     (error,) = (row["error"] for row in rows if "error" in row)
     assert error.startswith(f"{album / 'broken.jpg'}: this is not an image in a format that looksay reads (JPEG, ")

@@ -208,13 +208,28 @@ def test_data_prints_statistics(small_data: Path) -> None:
 
 
 def test_data_opens_every_image_or_none_on_request(tmp_path: Path) -> None:
-    (tmp_path / "a.jpg").write_bytes(b"no image")
-    (tmp_path / "c.csv").write_text("image,caption\na.jpg,a dog\n", encoding="utf-8")
+    for name in ("a.jpg", "b.jpg"):
+        (tmp_path / name).write_bytes(b"no image")
+    (tmp_path / "val.csv").write_text("image,caption\na.jpg,a dog\nb.jpg,a cat\n", encoding="utf-8")
     assert "no problems found" in run("data", tmp_path).stdout
     assert f"{tmp_path / 'a.jpg'}: this is not an image" in run("data", tmp_path, "--check").stdout
     (tmp_path / "a.jpg").unlink()
-    assert "none of the 1 images exists" in run("data", tmp_path).stderr
+    (tmp_path / "b.jpg").unlink()
+    assert "none of the 2 images exists" in run("data", tmp_path).stderr
     assert run("data", tmp_path, "--captions-only").exit_code == 0
+
+
+def test_data_says_what_training_would_refuse(tmp_path: Path) -> None:
+    """Many sets of the Hub have a train split alone."""
+    rows = [f"{number}.jpg,a dog\n" for number in range(40)]
+    (tmp_path / "train.csv").write_text(f"image,caption\n{''.join(rows)}", encoding="utf-8")
+    result = run("data", tmp_path, "--captions-only")
+    assert f"{tmp_path} has no val split: to train, " in result.stdout
+    assert "no problems found" not in result.stdout
+    result = run("data", tmp_path, "--captions-only", "--draw-val")
+    assert "; val drawn from train with seed 0" in result.stdout
+    assert re.search(r"train +\d+ +\d+\nval +[2-9] +[2-9]\nall +40 +40\n", result.stdout)
+    assert "no problems found" in result.stdout
 
 
 def test_statistics_are_printed_on_an_ascii_terminal(small_data: Path) -> None:

@@ -66,8 +66,28 @@ def test_a_parquet_file_has_bytes_in_any_column_and_a_row_a_caption(tmp_path: Pa
     )
     dataset = data.read(file, ReadOptions(image_column="jpg", split_seed=1))
     assert [row[:2] for row in rows(dataset)] == [("1.jpg", ("a", "b"))]
-    problem = "images listed without a caption, left out: 1 (x.parquet.jsonl, line 3: x.parquet/2.jpg)"
+    problem = "images listed without a caption, left out: 1 (x.parquet, row 3: x.parquet/2.jpg)"
     assert dataset.problems == (problem,)
+    assert dataset.layout.startswith("table x.parquet, columns image, text")
+
+
+def test_rows_without_an_image_are_counted(tmp_path: Path) -> None:
+    """A data set whose download lost images would otherwise shrink in silence."""
+    images_ = [{"bytes": content, "path": None} for content in (BOATS, None, ALPS)]
+    dataset = data.read(write_parquet(tmp_path / "x.parquet", image=[*images_, None], caption=["a", "b", "c", "d"]))
+    assert [record.references for record in dataset.records] == [("a",), ("c",)]
+    assert dataset.problems == ("captions without an image, left out: 2 (x.parquet, row 2; x.parquet, row 4)",)
+    tar = write_tar(tmp_path / "x.tar", a_jpg=BOATS, a_txt=b"a", sub__b_txt=b"b", c_bin=b"")
+    assert data.read(tar).problems == ("captions without an image, left out: 1 (x.tar, sub/b)",)
+
+
+def test_errors_name_the_container_and_not_its_table_in_the_cache(tmp_path: Path) -> None:
+    file = write_parquet(tmp_path / "x.parquet", image=[{"bytes": BOATS, "path": "a.jpg"}], label=[3])
+    with pytest.raises(DataError, match=rf"^{file}: no column of captions among image, label"):
+        data.read(file)
+    file = write_parquet(tmp_path / "y.parquet", image=[{"bytes": BOATS, "path": "a.jpg"}], caption=[3])
+    with pytest.raises(DataError, match=r"^y\.parquet, row 1: expected a caption"):
+        data.read(file)
 
 
 def test_other_images_of_one_name_are_kept_apart_and_names_cannot_leave_the_cache(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ def dataset(images: int) -> Dataset:
     return Dataset(Path("photos"), "table", tuple(records))
 
 
-@pytest.mark.parametrize(("images", "batch_size", "epochs"), [(150, 32, 10), (2, 32, 10), (200, 8, 5)])
+@pytest.mark.parametrize(("images", "batch_size", "epochs"), [(150, 32, 10), (2, 32, 10), (200, 16, 5)])
 def test_few_steps_are_named_with_what_to_do(images: int, batch_size: int, epochs: int) -> None:
     advice = dataset(images).advice(batch_size, epochs)
     assert advice.startswith(f"{images} train images make ")

@@ -183,6 +183,9 @@ def test_torch_files_are_checked_and_cut_files_named(tmp_path: Path) -> None:
     (tmp_path / "cut.pt").write_bytes((tmp_path / "net.pt").read_bytes()[:1000])
     with pytest.raises(RecipeError, match=r"cut\.pt cannot be read"):
         weight_conversion.convert(tmp_path / "cut.pt", "resnet50_v1")
+    torch.save(net, tmp_path / "model.pt")  # many save a whole model, which is not weights
+    with pytest.raises(RecipeError, match=r"model\.pt .* torch\.save\(model\.state_dict\(\), FILE\)"):
+        weight_conversion.convert(tmp_path / "model.pt", "resnet50_v1")
 
 
 def test_a_random_encoder_of_the_first_resnet_has_timms_grid() -> None:

@@ -202,7 +202,9 @@ def test_ten_images_a_broken_one_and_a_bomb(page: Page, tmp_path: Path) -> None:
     with page.expect_download() as download:
         page.get_by_role("button", name="Download JSONL").click()
     lines = [json.loads(line) for line in Path(download.value.path()).read_text(encoding="utf-8").splitlines()]
-    assert [set(line) for line in lines] == [{"image", "caption", "confidence", "log_prob"}] * 10 + [{"image", "error"}] * 2
+    assert [set(line) for line in lines] == [{"image", "caption", "confidence", "log_prob"}] * 10 + [
+        {"image", "error"}
+    ] * 2
 
     page.get_by_role("button", name="Remove all").click()
     assert page.locator(".card").count() == 0

@@ -9,6 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow
+import pyarrow.parquet
 import pytest
 import torch
 from conftest import EXAMPLES, PHOTOS, ROOT, TINY
@@ -102,6 +104,15 @@ def changes(small_data: Path, other_data: Path) -> list[str]:
         )
     ]  # fmt: skip
     return [*TINY, f"data.folder={small_data}", "data.weight=0.5", *mixed]
+
+
+def test_parquet_files_are_unpacked_to_the_cache_of_the_recipe(tmp_path: Path) -> None:
+    """The user's home may be too small for their images."""
+    table = pyarrow.table({"image": [(EXAMPLES / "boats.jpg").read_bytes()], "caption": ["boats"]})
+    pyarrow.parquet.write_table(table, tmp_path / "x.parquet")
+    changes = [f"data.folder={tmp_path / 'x.parquet'}", f"data.cache={tmp_path / 'disk'}"]
+    (record,) = read_data(recipe_file.load(RECIPE, changes)).records
+    assert record.image.is_relative_to(tmp_path / "disk")
 
 
 def test_an_epoch_draws_each_set_by_its_weight(changes: list[str]) -> None:

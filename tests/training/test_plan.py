@@ -7,9 +7,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from conftest import ROOT, TINY
+from conftest import EXAMPLES, PHOTOS, ROOT, TINY
 
-from looksay.errors import RecipeError
+from looksay.errors import DataError, RecipeError
 from looksay.training import plan, recipe_file, run
 from looksay.training.run_loader import load
 
@@ -56,6 +56,22 @@ def test_a_cache_that_does_not_fit_is_announced(
 ) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=10))
     assert any("set data.cache=DIR on a larger disk" in line for line in lines(small_data, tmp_path))
+
+
+def test_data_without_a_val_split_is_refused_with_the_option_that_draws_one(tmp_path: Path) -> None:
+    shutil.copytree(EXAMPLES, tmp_path / "set")
+    rows = "".join(f"{name},a photo of a thing,{'val' if name == 'boats.jpg' else 'train'}\n" for name in PHOTOS)
+    (tmp_path / "set" / "c.csv").write_text(f"image,caption,split\n{rows}", encoding="utf-8")
+    with pytest.raises(DataError, match=r"has one val image: .* with data\.draw_val=true"):
+        lines(tmp_path / "set", tmp_path)
+    with pytest.raises(DataError, match=r"has one val image: .* with data\.draw_val=true"):
+        run.train(recipe_file.load(RECIPE, [f"data.folder={tmp_path / 'set'}", f"training.run={tmp_path / 'run'}"]))
+    assert any(line.startswith("steps: ") for line in lines(tmp_path / "set", tmp_path, "data.draw_val=true"))
+
+
+def test_a_recipe_of_small_batches_is_not_told_to_use_the_recipe_small(small_data: Path, tmp_path: Path) -> None:
+    (advice,) = (line for line in lines(small_data, tmp_path, "training.batch_size=8") if "too few" in line)
+    assert "recipe small" not in advice
 
 
 def test_a_file_of_weights_is_checked(small_data: Path, tmp_path: Path) -> None:

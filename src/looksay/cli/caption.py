@@ -27,9 +27,9 @@ from looksay.cli.caption_io import STDIN, as_text, open_source, report_failures,
     "--output", help="Write to this file instead of standard output. An existing JSONL, CSV or SQLite file is resumed."
 )
 @click.option(
-    "--write", type=click.Choice(["txt", "xmp"]),
+    "--write", multiple=True, type=click.Choice(["txt", "xmp"]),
     help="Also write each caption to a sidecar file NAME.txt; or into the XMP metadata of a JPEG or PNG and existing "
-    "XMP sidecar files, as description and alt text (NAME.xmp for other formats).",
+    "XMP sidecar files, as description and alt text (NAME.xmp for other formats). Repeat it for both.",
 )  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Overwrite existing files of --output, --write and --attention.")
 @click.option("--only-missing", is_flag=True, help="Do not check whether images have changed since --output was made.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections import Counter
@@ -9,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
-from itertools import islice
+from itertools import groupby, islice
 from pathlib import Path
 from typing import IO, Any
 
@@ -18,6 +19,7 @@ import click
 from looksay import image_files
 from looksay.captioner import load
 from looksay.cli.caption_io import STDIN, as_text, open_source, plural, report_failures, warn, write_errors
+from looksay.data.memmap_store import progress
 from looksay.decoding.options import Overrides
 from looksay.errors import ImageError, LowConfidence
 from looksay.jobs import folder_job, sidecar_writers
@@ -35,7 +37,7 @@ _INTERRUPTED = 130  # the exit code that shells expect after Ctrl-C
 
 def run(
     paths: Sequence[str], overrides: Overrides, *, models: Sequence[str], threads: int | None, device: Device,
-    batch: int, layout: str | None, output: str | None, write: str | None, overwrite: bool, only_missing: bool,
+    batch: int, layout: str | None, output: str | None, write: Sequence[str], overwrite: bool, only_missing: bool,
     attention_folder: Path | None, explain: bool,
 ) -> None:  # fmt: skip
     """Caption images; the parameters are the options of the command."""
@@ -54,7 +56,7 @@ def run(
     ignored = Counter[str]()
     with ExitStack() as stack:
         add: Callable[[Row], None]
-        writer, known, failed_before = None, DiskSet(), 0
+        writer, known, failed_before, unwritten = None, DiskSet(), 0, 0
         pending = find(ignored)
         # An image on standard input has no name by which a resumed job could recognise it.
         is_resumable = STDIN not in paths and file is not None and (file.is_file() or not file.exists())
@@ -64,7 +66,8 @@ def run(
             writer, is_locked = stack.enter_context(opened)
             if not is_locked:
                 warn(f"{file} is on a file system without locks: let no other looksay write to it")
-            failed_before = _resume(writer, known, only_missing=only_missing, has_sidecars=bool(sidecars))
+            failed_before = _resume(writer, known, only_missing=only_missing, has_attention=bool(attention_folder))
+            unwritten = _write_missing_sidecars(writer, find, sidecars, len(known))
             add, name = writer.add, writer.name
             pending = (path for path in pending if known.add(name(str(path))))
         else:
@@ -93,7 +96,7 @@ def run(
         report_failures(counts["failed"], counts["images"])
     if failed_before:
         warn(f"{plural(failed_before, 'image')} failed in an earlier run; see {output}")
-    if failed_before or counts["failed"] or counts["interrupted"]:
+    if failed_before or unwritten or counts["failed"] or counts["interrupted"]:
         sys.exit(_INTERRUPTED if counts["interrupted"] else 1)
 
 
@@ -127,7 +130,7 @@ def _is_same(path: Path, output: Path) -> bool:
 
 
 def _sidecar_writers(
-    paths: Sequence[str], find: FindImages, write: str | None, attention_folder: Path | None, *, overwrite: bool
+    paths: Sequence[str], find: FindImages, write: Sequence[str], attention_folder: Path | None, *, overwrite: bool
 ) -> list[SidecarWriter]:
     """Return the writers of what is written for each image; raise an error if one would overwrite an image."""
     writers: list[SidecarWriter] = []
@@ -137,8 +140,8 @@ def _sidecar_writers(
         except OSError as error:
             raise click.UsageError(f"--attention {attention_folder} cannot be created: {error.strerror}") from error
         writers.append(sidecar_writers.AttentionWriter(overwrite, attention_folder))
-    if write:
-        writers.append({"txt": sidecar_writers.TextWriter, "xmp": sidecar_writers.XmpWriter}[write](overwrite))
+    kinds = {"txt": sidecar_writers.TextWriter, "xmp": sidecar_writers.XmpWriter}
+    writers += [kind(overwrite) for name, kind in kinds.items() if name in write]
     if writers and STDIN in paths:
         option = "--attention" if attention_folder else "--write"
         raise click.UsageError(f"{option} needs a file name; an image on standard input has none")
@@ -146,18 +149,53 @@ def _sidecar_writers(
     return writers
 
 
-def _resume(writer: CaptionWriter, known: DiskSet, *, only_missing: bool, has_sidecars: bool) -> int:
+def _resume(writer: CaptionWriter, known: DiskSet, *, only_missing: bool, has_attention: bool) -> int:
     """Add the images that the output already holds to `known`; return how many of them failed."""
-    if not only_missing and (changed := folder_job.remove_changed(writer)):
+    changed, unwritten = (0, 0) if only_missing else folder_job.remove_changed(writer)
+    if changed:
         warn(f"{plural(changed, 'image')} changed since {writer.file} was written")
+    if unwritten:
+        warn(f"sidecar files of {plural(unwritten, 'image')} could not be written in an earlier run; trying again")
     failed = 0
     for entry in writer.entries():
         known.add(entry.image)
         failed += entry.has_failed
     if known:
-        note = "; --write and --attention apply to the others" if has_sidecars else ""
+        note = "; --attention applies to the others" if has_attention else ""
         warn(f"resuming {writer.file}: {plural(len(known), 'image')} done{note}")
     return failed
+
+
+def _write_missing_sidecars(
+    writer: CaptionWriter, find: FindImages, sidecars: Sequence[SidecarWriter], count: int
+) -> int:
+    """Write the captions of the `count` images in the output to sidecar files that do not exist.
+
+    Returns how many images failed. Attention maps are left out: they need the model.
+    """
+    sidecars = [sidecar for sidecar in sidecars if not isinstance(sidecar, sidecar_writers.AttentionWriter)]
+    if not sidecars or not count:
+        return 0
+    named, changed, counts = DiskSet(writer.name(str(path)) for path in find()), DiskSet(), Counter[str]()
+    try:
+        with progress(writer.entries(), count, "writing sidecar files") as entries:
+            for name, (entry, *_) in groupby(entries, lambda entry: entry.image):
+                image, before = writer.file.parent / name, counts["written"]
+                if not entry.caption or name not in named or not os.path.isfile(image):  # noqa: PTH113 (any name)
+                    continue
+                errors = _write_sidecars(image, Caption(entry.caption, (), 0.0), sidecars, counts)
+                for error in errors:
+                    warn(error)
+                counts["failed"] += bool(errors)
+                counts["images"] += counts["written"] > before
+                if counts["written"] > before and any(image in sidecar.files(image) for sidecar in sidecars):
+                    changed.add(name)
+    finally:
+        if changed:
+            writer.rehash(changed, folder_job.file_digest)
+    if counts["images"]:
+        warn(f"captions of {plural(counts['images'], 'image')} in {writer.file} written to sidecar files")
+    return counts["failed"]
 
 
 def _write_all(
@@ -205,7 +243,7 @@ def _write_sidecars(
     errors = []
     for sidecar in sidecars:
         try:
-            counts["kept"] += not sidecar.write(image, caption)
+            counts["written" if sidecar.write(image, caption) else "kept"] += 1
         except ImageError as error:
             errors.append(str(error))
         except OSError as error:

@@ -61,7 +61,8 @@ def _statistics(dataset: Dataset, *, check: bool) -> Iterator[str]:
     yield f"vocabulary: {len(counts):,} words; {frequent}"
     yield f"most frequent: {', '.join(list(summary.words)[:15])}"
     yield ""
-    yield from [*dataset.problems, *(find_broken_images(dataset) if check else ())] or ["no problems found"]
+    problems = [*dataset.problems, *(find_broken_images(dataset) if check else ()), dataset.val_problem()]
+    yield from list(filter(None, problems)) or ["no problems found"]
     if advice := dataset.advice():
         yield advice
 

@@ -14,7 +14,7 @@ def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that `read_options` collects to a command."""
     for field in reversed(list(declared(ReadOptions))):
         command = option_from(
-            field, show_default=field.type is int, metavar="N" if field.type is int else "NAME",
+            field, show_default=field.type is int, metavar={int: "N", bool: None}.get(field.type, "NAME"),
             help=field.help + " Repeatable." * (get_origin(field.type) is tuple),
         )(command)  # fmt: skip
     return command

@@ -20,28 +20,39 @@ from looksay.image_files import EXTENSIONS
 _TEXTS = (".txt", ".text", ".caption")
 _BATCH = 64  # rows of a Parquet file in memory
 
+Row = tuple[str, dict[str, Any]]  # place in the file, values by column
+_Packed = tuple[str, str, bytes | None, dict[str, Any]]  # place in the file, name of the image, image, texts by column
 
-def unpack(files: Sequence[Path], folder: Path) -> Path:
-    """Return a folder in the cache with the images of the files and, for each file, a JSONL table named after it.
 
-    The cache's name is a hash of the files' paths, sizes and modification times; `folder` is that of the data set. A
+def unpack(files: Sequence[Path], folder: Path, cache: Path | None = None) -> dict[Path, Path]:
+    """Unpack files to a folder in the cache; return the table of each file, which `read_table` reads.
+
+    The folder's name is a hash of the files' paths, sizes and modification times; `folder` is that of the data set. A
     broken file is a `DataError`.
     """
     facts = [[str(file.absolute()), (status := file.stat()).st_size, status.st_mtime_ns] for file in files]
-    target = default_folder() / f"unpacked-{hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]}"
-    table_of = {target / f"{'-'.join(file.relative_to(folder).parts)}.jsonl": file for file in files}
+    target = (cache or default_folder()) / f"rows-{hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]}"
+    file_of = {target / f"{'-'.join(file.relative_to(folder).parts)}.jsonl": file for file in files}
 
     def write(tables: list[Path]) -> None:
         with progress(tables, len(tables), "unpacking images") as bar:
             for table in bar:
                 with replacing(table) as temporary:
-                    _unpack_file(table_of[table], table.with_suffix(""), temporary)
+                    _unpack_file(file_of[table], table.with_suffix(""), temporary)
 
     try:
-        write_once(list(table_of), write)
+        write_once(list(file_of), write)
     except ImportError as error:
         raise MissingExtra("Reading Parquet files and tars", "parquet") from error
-    return target
+    return {file: table for table, file in file_of.items()}
+
+
+def read_table(table: Path) -> Iterator[Row]:
+    """Yield the rows of an unpacked file; where a row has no image, that column is empty."""
+    with table.open(encoding="utf-8") as lines:
+        for line in lines:
+            place, values = json.loads(line)
+            yield place, values
 
 
 def _unpack_file(file: Path, image_folder: Path, table: Path) -> None:
@@ -50,8 +61,11 @@ def _unpack_file(file: Path, image_folder: Path, table: Path) -> None:
     rows = _tar_rows(file) if file.suffix.lower() == ".tar" else _parquet_rows(file)
     with table.open("w", encoding="utf-8") as lines:
         try:
-            for number, (name, content, row) in enumerate(rows):
+            for number, (place, name, content, row) in enumerate(rows):
+                texts = {key: value for key, value in row.items() if key.lower() != "image"}
                 if content is None:
+                    if texts:
+                        lines.write(json.dumps([place, {"image": ""} | texts], default=str) + "\n")
                     continue
                 base = PurePosixPath(name.replace("\\", "/")).name
                 if base.startswith(".") or Path(base).suffix.lower() not in EXTENSIONS:
@@ -60,17 +74,16 @@ def _unpack_file(file: Path, image_folder: Path, table: Path) -> None:
                 if image.exists() and image.read_bytes() != content:  # another image of that name
                     image = image_folder / f"{number:08}-{base}"
                 image.write_bytes(content)
-                texts = {key: value for key, value in row.items() if key.lower() not in ("image", "made_by")}
-                line = {"image": f"{image_folder.name}/{image.name}"} | texts
-                lines.write(json.dumps(line, default=str) + "\n")
+                values = {"image": f"{image_folder.name}/{image.name}"} | texts
+                lines.write(json.dumps([place, values], default=str) + "\n")
         except DataError:
             raise
         except (tarfile.TarError, EOFError, ValueError) as error:
             raise DataError(f"{file} is broken: {error}") from error
 
 
-def _tar_rows(file: Path) -> Iterator[tuple[str, bytes | None, dict[str, Any]]]:
-    """Yield name, image and texts of each sample: the members whose names are equal up to the first dot of the base."""
+def _tar_rows(file: Path) -> Iterator[_Packed]:
+    """Yield the samples: the members whose names are equal up to the first dot of the base."""
 
     def key(member: tarfile.TarInfo) -> str:
         path = PurePosixPath(member.name)
@@ -78,7 +91,7 @@ def _tar_rows(file: Path) -> Iterator[tuple[str, bytes | None, dict[str, Any]]]:
 
     has_captions = False
     with tarfile.open(file) as tar:
-        for _, members in groupby((member for member in tar if member.isfile()), key):
+        for sample, members in groupby((member for member in tar if member.isfile()), key):
             name, image, row = "", None, dict[str, Any]()
             for member in members:
                 suffix = PurePosixPath(member.name).suffix.lower()
@@ -93,20 +106,22 @@ def _tar_rows(file: Path) -> Iterator[tuple[str, bytes | None, dict[str, Any]]]:
                 elif isinstance(values := text_files.parse_json(text_files.decode(content, place), place), dict):
                     row = values | row
             has_captions |= bool(row)
-            yield name, image, row
+            yield f"{file.name}, {sample}", name, image, row
     if not has_captions:
         raise ValueError("no image has a .txt or .json of its name beside it; unpack the tar and name its folder")
 
 
-def _parquet_rows(file: Path) -> Iterator[tuple[str, bytes | None, dict[str, Any]]]:
-    """Yield name, image and the other columns of each row."""
+def _parquet_rows(file: Path) -> Iterator[_Packed]:
+    """Yield the rows."""
     parquet = open_parquet(file)
     column = image_column(parquet)
-    for row in chain.from_iterable(batch.to_pylist() for batch in parquet.iter_batches(_BATCH)):
+    batches = (batch.to_pylist() for batch in parquet.iter_batches(_BATCH))
+    for number, row in enumerate(chain.from_iterable(batches), 1):
         image = row.pop(column)
         content = image if isinstance(image, dict) else {"bytes": image}
         names = (content.get("path"), *(row.get(key) for key in ("file_name", "filename", "__key__")))
-        yield next((name for name in names if isinstance(name, str)), ""), content["bytes"], row
+        name = next((name for name in names if isinstance(name, str)), "")
+        yield f"{file.name}, row {number}", name, content["bytes"], row
 
 
 def open_parquet(file: Path) -> Any:

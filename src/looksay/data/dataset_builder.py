@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -10,11 +11,12 @@ from typing import Any
 
 from looksay.data import splits, text_files
 from looksay.data.image_locations import is_file, locate
-from looksay.data.records import Dataset, ReadOptions, Record
+from looksay.data.records import VAL_IMAGES, Dataset, ReadOptions, Record
 from looksay.errors import DataError
 from looksay.image_files import EXTENSIONS
 
 _EMPTY = "empty captions, left out"
+_CONTROL = re.compile(r"[\0-\x1f\x7f-\x9f]")
 
 
 @dataclass
@@ -81,7 +83,7 @@ class DatasetBuilder:
         if not isinstance(caption, str):
             raise DataError(f"{place}: expected a caption, got {caption!r}")
         text = " ".join(caption.split())
-        valid = text.encode(errors="replace").decode()
+        valid = _CONTROL.sub("?", text.encode(errors="replace").decode())
         if valid != text:
             self.add_problem("captions with invalid characters, replaced by ?", place)
         return valid
@@ -101,21 +103,26 @@ class DatasetBuilder:
         self._exclude_uncaptioned()
         if not self._images:
             reason = "; ".join(self._problem_lines()) or "it is empty"
-            raise DataError(f"{self.folder} has no captions; {reason} [{self.layout}]")
+            raise DataError(f"{self.source or self.folder} has no captions; {reason} [{self.layout}]")
         self._check_splits()
         paths = locate(self.folder, self._images)
         if images:
             self._check_images(paths)
-        layout, other_splits = text_files.printable(self.layout), {}
-        if not any(image.split for image in self._images.values()):
-            other_splits = {name: splits.from_folders(name) for name in paths}
-            if "" in other_splits.values() or len(set(other_splits.values())) == 1:
-                other_splits = splits.draw(paths, options.split_seed)
+        layout, split_of = text_files.printable(self.layout), {name: self._images[name].split for name in paths}
+        if not any(split_of.values()):
+            split_of = {name: splits.from_folders(name) for name in paths}
+            if "" in split_of.values() or len(set(split_of.values())) == 1:
+                split_of = splits.draw(paths, options.split_seed)
                 layout += f"; no splits of its own, so drawn by image with seed {options.split_seed}"
+        if options.draw_val and list(split_of.values()).count("val") < VAL_IMAGES:
+            train = [name for name, split in split_of.items() if split == "train"]
+            drawn = splits.draw(train, options.split_seed)
+            split_of |= {name: "val" for name in train if drawn[name] == "val"}
+            layout += f"; val drawn from train with seed {options.split_seed}"
         records = []
         for name, path in paths.items():
             image = self._images[name]
-            records.append(Record(path, tuple(image.references), image.split or other_splits[name], image.id))
+            records.append(Record(path, tuple(image.references), split_of[name], image.id))
         return Dataset(self.source or self.folder, layout, tuple(records), tuple(self._problem_lines()))
 
     def _problem_lines(self) -> list[str]:

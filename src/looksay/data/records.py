@@ -16,6 +16,10 @@ SPLITS = ("train", "val", "test")
 ALL = "all"
 _NUMBER = re.compile(r"(?:COCO_\w+?_)?0*(\d+)(?:\.0+)?")
 
+VAL_IMAGES = 2
+"""The val images that training needs: CIDEr-D of one image is 0."""
+
+_SMALL_BATCH = 8  # images in a batch of the recipe small
 _STEPS = 500  # with fewer steps of training, captions are hardly sentences
 
 
@@ -54,9 +58,20 @@ class Dataset:
         steps = math.ceil(images / batch_size) * epochs
         if steps >= _STEPS:
             return ""
+        recipe = "the recipe small, " if batch_size > _SMALL_BATCH else ""
         return (
             f"{images:,} train images make {steps:,} steps in {epochs} epochs of batches of {batch_size}: too few; "
-            "use the recipe small, a smaller training.batch_size or more training.epochs, or mix in a large data set"
+            f"use {recipe}a smaller training.batch_size or more training.epochs, or mix in a large data set"
+        )
+
+    def val_problem(self) -> str:
+        """Return why no checkpoint can be selected on this data, and what to do; empty if one can."""
+        count = sum(record.split == "val" for record in self.records)
+        if count >= VAL_IMAGES:
+            return ""
+        return (
+            f"{self.folder} has {'one val image' if count else 'no val split'}: to train, CIDEr-D, which selects the "
+            "checkpoint, needs two or more; draw some of the train images with data.draw_val=true (--draw-val)"
         )
 
 
@@ -70,6 +85,9 @@ class ReadOptions:
     caption_column: tuple[str, ...] = option((), "Columns of captions; by default guessed from their names.")
     split_column: str = option("", "Column of splits; by default guessed from its name.")
     split_seed: int = option(0, "Seed for drawing splits by image where a data set has none.")
+    draw_val: bool = option(
+        False, "Draw an eighth of the train images as val split, where that has fewer than two images."
+    )
 
     def __post_init__(self) -> None:
         columns: Any = self.caption_column

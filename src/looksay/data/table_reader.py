@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from looksay.data import containers, splits, text_files
+from looksay.data.containers import Row
 from looksay.data.records import ReadOptions
 from looksay.errors import DataError
 from looksay.image_files import EXTENSIONS
@@ -33,8 +34,6 @@ _IMAGE_FILE = re.compile(rf"(.+({'|'.join(map(re.escape, EXTENSIONS))}))(#\d+)?"
 # A list in a cell, as pandas and NumPy write it: ['a dog', "it's a cat"] or ['a dog' 'a cat'].
 _TEXT = r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\""""
 _LIST = re.compile(rf"\[\s*(?:{_TEXT})(?:[\s,]+(?:{_TEXT}))*[\s,]*\]", re.DOTALL)
-
-Row = tuple[str, dict[str, Any]]  # place in the file, values by column
 
 
 class CaptionNames(NamedTuple):
@@ -81,15 +80,16 @@ class Table(NamedTuple):
     mended_rows: list[str]  # places of the rows with a known defect that was mended
 
 
-def read(file: Path, options: ReadOptions, captions: CaptionNames = REFERENCES) -> Table:
+def read(file: Path, options: ReadOptions, captions: CaptionNames = REFERENCES, unpacked: Path | None = None) -> Table:
     """Read a table with the columns that the options name, or that are guessed from the header and the first row.
 
-    Unknown columns, a table without rows and broken rows are a `DataError`.
+    `unpacked` is the table of a container; see `containers.unpack`. Unknown columns, a table without rows and broken
+    rows are a `DataError`.
     """
     mended_rows: list[str] = []
     readers = {".json": _json_rows, ".jsonl": _json_lines, ".ndjson": _json_lines, ".parquet": _parquet_rows}
-    if reader := readers.get(file.suffix.lower()):
-        objects = list(reader(file))
+    if reader := containers.read_table if unpacked else readers.get(file.suffix.lower()):
+        objects = list(reader(unpacked or file))
         header: Sequence[str] = list(dict.fromkeys(name for _, row in objects for name in row))
         rows = iter(objects)
     else:

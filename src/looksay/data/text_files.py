@@ -46,10 +46,14 @@ def decode(content: bytes, place: str) -> str:
             raise DataError(f"{place} is {kind}")
     is_utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:
-        return content.decode("utf-16" if is_utf16 else "utf-8-sig")
+        text = content.decode("utf-16" if is_utf16 else "utf-8-sig")
     except UnicodeDecodeError as error:
         line, name = content[: error.start].count(b"\n") + 1, "UTF-16" if is_utf16 else "UTF-8"
         raise DataError(f"{place}, line {line} is not {name}: {error.reason}; save the file as UTF-8") from error
+    if "\0" in text:  # every other byte of English in UTF-16
+        line = text[: text.index("\0")].count("\n") + 1
+        raise DataError(f"{place}, line {line} has a null byte: save the file as UTF-8, or as UTF-16 with a BOM")
+    return text
 
 
 def lines(path: Path) -> list[tuple[int, str]]:

@@ -46,13 +46,19 @@ def open_writer(
         yield stack.enter_context(WRITERS[layout](file, provenance)), is_locked
 
 
-def remove_changed(writer: CaptionWriter) -> int:
-    """Remove the rows of images whose file still exists but has changed or has failed; return their number."""
-    changed = DiskSet(entry.image for entry in writer.entries() if _has_changed(writer.file.parent, entry))
+def remove_changed(writer: CaptionWriter) -> tuple[int, int]:
+    """Remove the rows of images whose file still exists but has changed or has failed.
+
+    Returns the number of these images, and apart from them that of images whose sidecar files were not written.
+    """
+    changed, unwritten = DiskSet(), 0
+    for entry in writer.entries():
+        if _has_changed(writer.file.parent, entry):
+            unwritten += changed.add(entry.image) and not (entry.sha256 or entry.has_failed)
     if count := len(changed):
         writer.remove(changed)
     changed.close()
-    return count
+    return count - unwritten, unwritten
 
 
 def _has_changed(folder: Path, entry: Entry) -> bool:

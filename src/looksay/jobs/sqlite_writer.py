@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
+from pathlib import Path
 
 from looksay.errors import ImageError
 from looksay.jobs.search_terms import index_text
@@ -27,7 +28,9 @@ CREATE TRIGGER caption_deleted AFTER DELETE ON captions BEGIN DELETE FROM words 
 _INSERT = (
     "INSERT INTO captions (image, caption, confidence, log_prob, others, error, sha256) VALUES (?, ?, ?, ?, ?, ?, ?)"
 )
-_ENTRIES = "SELECT image, sha256, error IS NOT NULL AND NOT instr(error, ?) FROM captions ORDER BY id"
+_ENTRIES = (
+    "SELECT image, sha256, error IS NOT NULL AND NOT instr(error, ?), coalesce(caption, '') FROM captions ORDER BY id"
+)
 _INDEX = "INSERT INTO words (rowid, caption) SELECT id, ? FROM captions WHERE image = ?"
 _MAX_NAME = 255 - len("-journal")
 
@@ -67,6 +70,13 @@ class SqliteWriter(CaptionWriter):
         removed = ((entry.image,) for entry in self.entries() if entry.image in images)
         with writing(self.file), self._database as database:
             database.executemany("DELETE FROM captions WHERE image = ?", removed)
+
+    def rehash(self, images: Container[str], digest: Callable[[Path], str]) -> None:
+        """See `CaptionWriter.rehash`."""
+        names = (entry.image for entry in self.entries() if entry.image in images)
+        values = ((digest(self.file.parent / name), name) for name in names)
+        with writing(self.file), self._database as database:
+            database.executemany("UPDATE captions SET sha256 = ? WHERE image = ?", values)
 
     def _append(self, rows: Sequence[Row]) -> None:
         with self._database as database:

@@ -7,7 +7,8 @@ import io
 import json
 import os
 from abc import abstractmethod
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from looksay.atomic_files import replacing
@@ -118,10 +119,26 @@ class _LineWriter(CaptionWriter):
         return (entry for _, entry in self._lines() if entry)
 
     def remove(self, images: Container[str]) -> None:
-        """See `CaptionWriter.remove`; the file is replaced in one step."""
+        """See `CaptionWriter.remove`."""
+        self._rewrite(line for line, entry in self._lines() if not entry or entry.image not in images)
+
+    def rehash(self, images: Container[str], digest: Callable[[Path], str]) -> None:
+        """See `CaptionWriter.rehash`."""
+
+        def lines() -> Iterator[bytes]:
+            for line, entry in self._lines():
+                if entry and entry.sha256 and entry.image in images:
+                    yield line.replace(entry.sha256.encode(), digest(self.file.parent / entry.image).encode())
+                else:
+                    yield line
+
+        self._rewrite(lines())
+
+    def _rewrite(self, lines: Iterable[bytes]) -> None:
+        """Replace the lines of the file, in one step."""
         self._file.close()
         with replacing(self.file, durable=True) as new, new.open("wb") as kept:
-            kept.writelines(line for line, entry in self._lines() if not entry or entry.image not in images)
+            kept.writelines(lines)
         self._file = self.file.open("ab", buffering=0)
 
     def _append(self, rows: Sequence[Row]) -> None:
@@ -149,7 +166,7 @@ class JsonlWriter(_LineWriter):
 
     def _parse(self, line: str) -> Entry:
         row = json.loads(line)
-        return Entry(row["image"], row["sha256"], "error" in row)
+        return Entry(row["image"], row["sha256"], "error" in row, row.get("caption", ""))
 
     def _format(self, row: Row) -> str:
         return json_line(row.image, row.outcome, sha256=row.sha256)
@@ -171,8 +188,8 @@ class CsvWriter(_LineWriter):
         return next(csv.reader([row]))[-1] if row.endswith("\n") else self.provenance.id
 
     def _parse(self, line: str) -> Entry:
-        image, *_, error, digest, _ = next(csv.reader([line]))
-        return Entry(image, digest, bool(error) and LEFT_OUT not in error)
+        image, caption, *_, error, digest, _ = next(csv.reader([line]))
+        return Entry(image, digest, bool(error) and LEFT_OUT not in error, caption)
 
     def _format(self, row: Row) -> str:
         return csv_lines(row.image, row.outcome, row.sha256, self.provenance.id)

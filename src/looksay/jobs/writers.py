@@ -12,7 +12,7 @@ import sys
 import time
 import unicodedata
 from abc import ABC, abstractmethod
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -81,11 +81,12 @@ class Row:
 
 
 class Entry(NamedTuple):
-    """A row of an existing output, without its captions."""
+    """A row of an existing output, with its best caption alone."""
 
     image: str
     sha256: str
     has_failed: bool
+    caption: str
 
 
 class CaptionWriter(ABC):
@@ -125,6 +126,10 @@ class CaptionWriter(ABC):
     @abstractmethod
     def remove(self, images: Container[str]) -> None:
         """Remove the rows of the images with these names."""
+
+    @abstractmethod
+    def rehash(self, images: Container[str], digest: Callable[[Path], str]) -> None:
+        """Replace the sha256 of the images with these names by that of their files now."""
 
     def add(self, row: Row) -> None:
         """Append a row; it is on the disk within a second, and a crash never leaves half of it."""

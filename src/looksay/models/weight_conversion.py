@@ -119,9 +119,13 @@ def convert(file: Path, encoder: str) -> dict[str, Tensor]:
     except ImportError as error:
         raise MissingExtra(f"Reading {file.suffix} files", "export" if error.name == "onnx" else "train") from error
     except Exception as error:  # each format's library has errors of its own
-        raise RecipeError(
-            f"{file} cannot be read: it is damaged, or holds no weights in the format of its ending"
-        ) from error
+        is_pickle = file.suffix.lower() in (".pt", ".pth")
+        content = (
+            "a whole model, whose code is not run: torch.save(model.state_dict(), FILE) saves the weights alone"
+            if is_pickle
+            else "no weights in the format of its ending"
+        )
+        raise RecipeError(f"{file} cannot be read: it is damaged, or holds {content}") from error
     if any("weight" in layer for layer in layers.values()):  # torch's word
         return _renamed(net, layers, file)
     placed = {place: layer for name, layer in layers.items() if (place := family.order(name))}

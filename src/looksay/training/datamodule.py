@@ -39,7 +39,8 @@ def read_data(recipe: Recipe, folder: Path | None = None, others: Mapping[str, P
     if unknown := set(others) - set(recipe.mixture):
         known = ", ".join(recipe.mixture) or "none"
         raise RecipeError(f"mixture.{unknown.pop()} is not in this recipe: use one of {known}")
-    main = _read(folder or Path(recipe.data.folder), recipe.data)
+    cache = Path(recipe.data.cache) if recipe.data.cache else None
+    main = _read(folder or Path(recipe.data.folder), recipe.data, cache)
     if not recipe.mixture:
         return main
     name = main.folder.name or "data"
@@ -48,7 +49,7 @@ def read_data(recipe: Recipe, folder: Path | None = None, others: Mapping[str, P
     records = [replace(record, source=name) for record in main.records]
     problems = list(main.problems)
     for name, options in recipe.mixture.items():
-        mixed = _read(others.get(name, Path(options.folder)), options)
+        mixed = _read(others.get(name, Path(options.folder)), options, cache)
         records += [
             replace(record, source=name, split=record.split if options.split == "own" else options.split)
             for record in mixed.records
@@ -59,9 +60,9 @@ def read_data(recipe: Recipe, folder: Path | None = None, others: Mapping[str, P
     return Dataset(main.folder, layout, tuple(records), tuple(problems))
 
 
-def _read(folder: Path, options: data.ReadOptions) -> Dataset:
+def _read(folder: Path, options: data.ReadOptions, cache: Path | None) -> Dataset:
     """Read a data set and log its layout, its sizes and what was left out."""
-    dataset = data.read(folder, options)
+    dataset = data.read(folder, options, cache=cache)
     counts = Counter(record.split for record in dataset.records)
     sizes = ", ".join(f"{counts[split]} {split}" for split in SPLITS)
     log.info("%s: %s; images: %s", dataset.folder, dataset.layout, sizes)

@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 
 from looksay.data import image_cache
+from looksay.errors import DataError
 from looksay.models.caption_model import CaptionModel
 from looksay.models.encoder import HUB, RANDOM
 from looksay.training import build, losses
@@ -35,6 +36,8 @@ def plans(recipes: Sequence[Recipe]) -> Iterator[str]:
 
 def _plan(recipe: Recipe) -> Iterator[str]:
     options, dataset = recipe.training, read_data(recipe)
+    if problem := dataset.val_problem():
+        raise DataError(problem)
     train, val = dataset.split("train"), dataset.split("val")
     count = len(train) if options.epochs else 0
     # A phase may start from a run that does not exist yet: its vocabulary is that of the captions.

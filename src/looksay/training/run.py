@@ -8,6 +8,7 @@ from pathlib import Path
 
 from looksay.atomic_files import replacing, sweep
 from looksay.data import Dataset
+from looksay.data.records import VAL_IMAGES
 from looksay.errors import DataError, RunError
 from looksay.models.caption_model import CaptionModel
 from looksay.models.encoder import check_weights
@@ -69,6 +70,8 @@ def train(recipe: Recipe, *, resume: bool = False) -> Path:
     elif is_first():
         _check_new(folder)
     dataset = read_data(recipe)
+    if problem := dataset.val_problem():
+        raise DataError(problem)
     options = recipe.training
     advice = "" if options.start else dataset.advice(options.batch_size, options.epochs)
     for warning in filter(None, (*recipe.idle(), advice)):
@@ -95,8 +98,8 @@ def _data_module(dataset: Dataset, recipe: Recipe, vocabulary: Vocabulary, model
             from looksay.training.distillation import SoftTargets
 
             train.soft_targets = SoftTargets(recipe.distillation.teachers, train, recipe)
-    if len(val) < 2:
-        raise DataError(f"{dataset.folder} has one val image: CIDEr-D, which selects the checkpoint, needs two or more")
+    if len(val) < VAL_IMAGES:
+        raise DataError(f"{dataset.folder} has one val image that can be read: looksay data --check lists the others")
     data = CaptionDataModule(train, val, recipe)
     share = Share(0, device_count(options) * options.nodes)
     data.train_batches(0, share)  # raises now if the devices cannot share a batch

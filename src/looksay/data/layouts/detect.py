@@ -17,7 +17,9 @@ from looksay.image_files import EXTENSIONS
 _MAX_NAMES = 12  # files listed in an error
 
 
-def read(source: Path, options: ReadOptions | None = None, *, images: bool = True) -> Dataset:
+def read(
+    source: Path, options: ReadOptions | None = None, *, images: bool = True, cache: Path | None = None
+) -> Dataset:
     """Detect the layout of a data set and read it.
 
     Parameters
@@ -29,6 +31,8 @@ def read(source: Path, options: ReadOptions | None = None, *, images: bool = Tru
     options : ReadOptions, optional
     images : bool
         Whether the images must exist.
+    cache : Path, optional
+        The folder where Parquet files and tars are unpacked; by default the user's cache folder.
 
     Raises
     ------
@@ -37,20 +41,21 @@ def read(source: Path, options: ReadOptions | None = None, *, images: bool = Tru
     """
     options = options or ReadOptions()
     if source.is_file():
-        return _read_file(source, options).build(options, images=images)
+        return _read_file(source, options, cache).build(options, images=images)
     if not source.is_dir():
         raise DataError(f"{source}: no such folder or file; name the data set")
     source = root_of(source)
     readers = (  # those with official splits first
         partial(flickr.read, with_lists=True), coco_karpathy.read_karpathy, coco_karpathy.read_coco, flickr.read,
-        partial(table.read, options=options), sidecars.read, partial(table.read_others, options=options),
+        partial(table.read, options=options, cache=cache), sidecars.read,
+        partial(table.read_others, options=options, cache=cache),
     )  # fmt: skip
     for read_layout in readers:
         if builder := read_layout(source):
             return builder.build(options, images=images)
     inner = [path for path in source.glob("[!.]*") if path.is_dir()]
     if len(inner) == 1:  # an unpacked archive
-        return read(inner[0], options, images=images)
+        return read(inner[0], options, images=images, cache=cache)
     names = sorted(path.name for path in source.iterdir())
     listing = ", ".join([*names[:_MAX_NAMES], *["…"] * (len(names) > _MAX_NAMES)]) or "no files"
     raise DataError(
@@ -60,7 +65,7 @@ def read(source: Path, options: ReadOptions | None = None, *, images: bool = Tru
     )
 
 
-def _read_file(file: Path, options: ReadOptions) -> DatasetBuilder:
+def _read_file(file: Path, options: ReadOptions, cache: Path | None) -> DatasetBuilder:
     suffix = file.suffix.lower()
     if suffix in EXTENSIONS:
         raise DataError(f"{file} is an image; name the folder of the data set, or the file that holds the captions")
@@ -71,4 +76,4 @@ def _read_file(file: Path, options: ReadOptions) -> DatasetBuilder:
             return coco_karpathy.read_file(file, folder, content)
     if file.name in flickr.TOKENS or file.suffix == ".token":
         return flickr.read_file(file, folder)
-    return table.read_files([file], folder, options)
+    return table.read_files([file], folder, options, cache)

@@ -24,15 +24,15 @@ _BELOW = (*SUFFIXES, ".tar")
 _MAX_NAMES = 6  # files listed in a layout
 
 
-def read(folder: Path, options: ReadOptions) -> DatasetBuilder | None:
+def read(folder: Path, options: ReadOptions, cache: Path | None = None) -> DatasetBuilder | None:
     """Read the tables of a folder, or those of Hugging Face's image folders; return None if there is none."""
     tables = [file for file in folder.iterdir() if file.suffix.lower() in _TEXTS or file.name == "captions.txt"]
     tables = tables or [file for file in folder.rglob("metadata.*") if file.suffix.lower() in SUFFIXES]
     tables = [file for file in tables if file.name in _KAGGLE and file.parent == folder] or tables
-    return read_files(sorted(tables), folder, options) if tables else None
+    return read_files(sorted(tables), folder, options, cache) if tables else None
 
 
-def read_others(folder: Path, options: ReadOptions) -> DatasetBuilder | None:
+def read_others(folder: Path, options: ReadOptions, cache: Path | None = None) -> DatasetBuilder | None:
     """Read tables, Parquet files and tars below a folder, or JSON lists in it; a spreadsheet is a `DataError`."""
     files = sorted(file for file in folder.iterdir() if not file.name.startswith("."))
     groups = (
@@ -41,25 +41,27 @@ def read_others(folder: Path, options: ReadOptions) -> DatasetBuilder | None:
         [file for file in files if file.suffix.lower() in text_files.SHEETS],
     )
     tables = next(filter(None, groups), None)
-    return read_files(tables, folder, options) if tables else None
+    return read_files(tables, folder, options, cache) if tables else None
 
 
-def read_files(files: Sequence[Path], folder: Path, options: ReadOptions) -> DatasetBuilder:
-    """Read one table, the tables of the splits (``train.csv``, ``val.csv``), or shards (``train-00000-of-00002``)."""
+def read_files(files: Sequence[Path], folder: Path, options: ReadOptions, cache: Path | None = None) -> DatasetBuilder:
+    """Read one table, the tables of the splits (``train.csv``, ``val.csv``), or shards (``train-00000-of-00002``).
+
+    Containers are unpacked to a folder in `cache`, by default the user's cache folder.
+    """
+    unpacked: dict[Path, Path] = {}
     if packed := [file for file in files if _is_container(file)]:
-        unpacked = containers.unpack(packed, folder)
-        tables = sorted(unpacked.glob("*.jsonl"))
-        builder = read_files(tables, unpacked, replace(options, image_column=""))
-        builder.source = folder
-        return builder
+        files, options = packed, replace(options, image_column="")
+        unpacked = containers.unpack(files, folder, cache)
     names = [file.relative_to(folder).with_suffix("").as_posix() for file in files]
     series = {_SHARD.sub("", name): splits.from_name(name) for name in names}
     if len(series) > 1 and len(set(series.values()) - {""}) < len(series):
         raise DataError(f"{folder} holds several tables: {', '.join(file.name for file in files)}; name one file")
     shown = ", ".join(str(file.relative_to(folder)) for file in files[:_MAX_NAMES]) + ", …" * (len(files) > _MAX_NAMES)
-    builder = DatasetBuilder(folder, f"table{'s' * (len(files) > 1)} {shown}")
+    layout = f"table{'s' * (len(files) > 1)} {shown}"
+    builder = DatasetBuilder(unpacked[files[0]].parent if unpacked else folder, layout, folder if unpacked else None)
     for file, name in zip(files, names, strict=True):
-        _add(builder, file, options, splits.from_name(name))
+        _add(builder, file, options, splits.from_name(name), unpacked.get(file))
     return builder
 
 
@@ -69,10 +71,10 @@ def _is_container(file: Path) -> bool:
     return suffix == ".tar" or (is_parquet and containers.image_column(containers.open_parquet(file)) != "")
 
 
-def _add(builder: DatasetBuilder, file: Path, options: ReadOptions, split: str) -> None:
+def _add(builder: DatasetBuilder, file: Path, options: ReadOptions, split: str, unpacked: Path | None) -> None:
     is_beside = root_of(file.parent) != file.parent  # from the images, and not above them
-    parent = PurePosixPath("." if is_beside else file.parent.relative_to(builder.folder))
-    table = table_reader.read(file, options)
+    parent = PurePosixPath("." if unpacked or is_beside else file.parent.relative_to(builder.folder))
+    table = table_reader.read(file, options, unpacked=unpacked)
     for row in table.rows:
         builder.add(str(parent / row.image) if row.image else "", row.captions, row.place, row.split or split)
     for place in table.mended_rows:

@@ -1,0 +1,71 @@
+"""The caption command on a finished job: its captions are written to sidecar files."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import sqlite3
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from conftest import EXAMPLES
+
+from looksay.captioner import Captioner
+from looksay.cli.main import main
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(main, ["caption", *map(str, arguments), "--num-captions", "2", "--num-beams", "2"])
+
+
+def best_captions(file: Path) -> dict[str, str]:
+    """Return the first caption of each image by its name."""
+    if file.suffix == ".db":
+        database = sqlite3.connect(file)
+        captions = dict(database.execute("SELECT image, caption FROM captions").fetchall())
+        database.close()
+        return captions
+    text = file.read_text(encoding="utf-8").splitlines()
+    rows = list(csv.DictReader(text)) if file.suffix == ".csv" else list(map(json.loads, text[1:]))
+    return {row["image"]: row["caption"] for row in reversed(rows)}
+
+
+@pytest.mark.parametrize("name", ["captions.jsonl", "captions.csv", "captions.db"])
+def test_captions_of_a_finished_job_are_written_to_sidecar_files(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Captioning many photos again would take hours."""
+    monkeypatch.chdir(tmp_path)
+    for folder in ("a", "b"):
+        Path(folder).mkdir()
+        for photo in ("alps.jpg", "boats.jpg"):
+            shutil.copy(EXAMPLES / photo, folder)
+    boats = Path("b", "boats.jpg").read_bytes()
+    assert run("a", "b", "--output", name).exit_code == 0
+    captions = best_captions(Path(name))
+    Path("a", "boats.txt").write_text("mine", encoding="utf-8")
+    monkeypatch.setattr(Captioner, "outcomes", lambda *_, **__: iter(()))
+    arguments = ("a", "b/alps.jpg", "--output", name, "--write", "txt", "--write", "xmp")
+    result = run(*arguments)
+    assert result.exit_code == 0
+    assert f"captions of 3 images in {name} written to sidecar files" in result.stderr
+    for image in ("a/alps.jpg", "b/alps.jpg"):
+        assert Path(image).with_suffix(".txt").read_text(encoding="utf-8") == f"{captions[image]}\n"
+        assert captions[image].encode() in Path(image).read_bytes()
+    assert Path("a", "boats.txt").read_text(encoding="utf-8") == "mine"
+    assert captions["a/boats.jpg"].encode() in Path("a", "boats.jpg").read_bytes()
+    assert Path("b", "boats.jpg").read_bytes() == boats  # it was not named
+    assert run(*arguments).stderr == f"looksay: resuming {name}: 4 images done\n"
+    assert best_captions(Path(name)) == captions
+
+
+def test_a_sidecar_file_of_a_finished_job_that_cannot_be_written_is_reported(tmp_path: Path) -> None:
+    photo, output = tmp_path / "broken.jpg", tmp_path / "captions.csv"
+    data, xmp = (EXAMPLES / "boats.jpg").read_bytes(), b"http://ns.adobe.com/xap/1.0/\0<x:xmpmeta><rdf:RDF>"
+    photo.write_bytes(data[:2] + b"\xff\xe1" + (len(xmp) + 2).to_bytes(2) + xmp + data[2:])
+    assert run(photo, "--output", output).exit_code == 0
+    result = run(photo, "--output", output, "--write", "xmp")
+    assert result.exit_code == 1
+    assert result.stderr.count("broken.jpg: cannot write a caption into its metadata") == 1
