@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "examples"
 PHOTOS = ("alps.jpg", "astronaut.jpg", "boats.jpg", "photographer.png")
+SAMPLES = sorted((*PHOTOS, "cat.jpg", "coffee.jpg"))  # all photos in examples
 REFERENCES = {
     "astronaut.jpg": "a smiling woman in an orange suit stands before a flag",
     "boats.jpg": "two wooden boats lie in the harbour of a small town",

@@ -116,7 +116,7 @@ def test_other_objects_are_an_image_error(captioner: Captioner, source: Any) -> 
 
 def test_the_representation_names_the_model(captioner: Captioner) -> None:
     spec = captioner.bundle.spec
-    assert repr(captioner) == f"<Captioner {spec.name}: {spec.encoder}, {spec.decoder}, 3485 tokens, on cpu>"
+    assert repr(captioner) == f"<Captioner {spec.name}: {spec.encoder}, {spec.decoder}, 4287 tokens, on cpu>"
 
 
 def test_a_stream_is_in_order_and_reads_only_what_is_needed() -> None:

@@ -26,7 +26,7 @@ def test_bench_prints_latency_rates_and_the_best_setting(tmp_path: Path) -> None
     )
     assert result.exit_code == 0
     assert "broken.jpg" in result.stderr
-    assert "4 images, 2 beams" in result.stdout
+    assert "6 images, 2 beams" in result.stdout
     whole, *parts = (
         float(re.findall(rf"^ *{name} +(\S+)", result.stdout, re.M)[0]) for name in ("whole", *benchmark.PARTS)
     )

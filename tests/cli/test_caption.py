@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from conftest import EXAMPLES, PHOTOS
+from conftest import EXAMPLES, SAMPLES
 from PIL import Image
 
 import looksay
@@ -58,26 +58,27 @@ def test_explain_prints_the_tags() -> None:
     photo = EXAMPLES / "boats.jpg"
     caption = looksay.load()(photo)
     assert isinstance(caption, looksay.Caption)
-    first, *lines = run(photo, "--explain").stdout.splitlines()
+    first, confidence, *lines = run(photo, "--explain").stdout.splitlines()
+    assert confidence == f"  confidence {caption.confidence:.0%}"
     assert first == caption.text
     tags = [(f"{tag.probability:.0%}", tag.name, tag.in_caption) for tag in caption.tags]
     assert tags
     assert [(line.split()[0], line.split()[1], "not in the caption" not in line) for line in lines] == tags
-    assert run(EXAMPLES, "--explain").stdout.count("\n  ") >= len(PHOTOS)
+    assert run(EXAMPLES, "--explain").stdout.count("\n  ") >= len(SAMPLES)
     assert run(photo, "--no-tags").stdout == looksay.caption(photo, tags=False) + "\n"
 
 
 def test_several_captions_follow_their_paths() -> None:
     result = run(EXAMPLES)
     lines = [line.split("\t") for line in result.stdout.splitlines()]
-    assert [Path(path).name for path, _ in lines] == sorted(PHOTOS)
+    assert [Path(path).name for path, _ in lines] == sorted(SAMPLES)
     assert [caption for _, caption in lines] == [looksay.caption(path) for path, _ in lines]
 
 
 def test_a_broken_image_is_reported_and_the_others_are_captioned(album: Path) -> None:
     result = run(album, "--format", "jsonl")
     rows = [json.loads(line) for line in result.stdout.splitlines()]
-    assert [Path(row["image"]).name for row in rows] == sorted([*PHOTOS, "broken.jpg"])
+    assert [Path(row["image"]).name for row in rows] == sorted([*SAMPLES, "broken.jpg"])
     assert all(
         set(row) == {"image", "caption", "confidence", "log_prob"} and row["log_prob"] < 0
         for row in rows
@@ -92,7 +93,7 @@ def test_a_broken_image_is_reported_and_the_others_are_captioned(album: Path) ->
 def test_csv_has_one_row_a_caption(album: Path) -> None:
     result = run(album, "--format", "csv", "--num-captions", 2)
     rows = list(csv.DictReader(io.StringIO(result.stdout)))
-    assert len(rows) == 2 * len(PHOTOS) + 1
+    assert len(rows) == 2 * len(SAMPLES) + 1
     assert [row["error"] != "" for row in rows].count(True) == 1
     assert float(rows[0]["log_prob"]) < 0
 
@@ -116,14 +117,14 @@ def test_output_and_sidecar_files(album: Path, tmp_path: Path) -> None:
     result = run(album, "--output", tmp_path / "captions.txt", "--write", "txt")
     assert result.stdout == ""
     text = (tmp_path / "captions.txt").read_text(encoding="utf-8")
-    for photo in PHOTOS:
+    for photo in SAMPLES:
         caption = (album / photo).with_suffix(".txt").read_text(encoding="utf-8")
         assert f"{album / photo}\t{caption}" in text
     assert not (album / "broken.txt").exists()
 
 
 def test_globs_are_expanded_if_the_shell_does_not(album: Path) -> None:
-    assert len(run(album / "*.jpg").stdout.splitlines()) == 3
+    assert len(run(album / "*.jpg").stdout.splitlines()) == 5
 
 
 @pytest.mark.parametrize(
@@ -224,7 +225,7 @@ def test_a_progress_bar_is_shown_on_a_terminal(album: Path) -> None:
     shown = os.read(terminal, 10_000).decode()
     os.close(terminal)
     assert "captioning" in shown
-    assert len(process.stdout.splitlines()) == len(PHOTOS)
+    assert len(process.stdout.splitlines()) == len(SAMPLES)
 
 
 def test_attention_maps_are_drawn_and_existing_ones_kept(album: Path, tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ def other_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The shipped model with other biases, which prepares images in another way."""
     folder = Path(shutil.copytree(locate(), tmp_path_factory.mktemp("other") / "bundle"))
     model = onnx.load(folder / DECODER)
-    (bias,) = (tensor for tensor in model.graph.initializer if tensor.name == "decoder.words.0.bias")
+    (bias,) = (tensor for tensor in model.graph.initializer if tensor.name == "decoder.output_head.0.bias")
     noise = np.random.default_rng(0).normal(size=bias.dims[0]) / 2
     values = onnx.numpy_helper.to_array(bias) + noise.astype(np.float32)
     bias.CopyFrom(onnx.numpy_helper.from_array(values, bias.name))

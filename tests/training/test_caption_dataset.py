@@ -59,7 +59,7 @@ def features(setup: Setup, *, mirrored: bool) -> torch.Tensor:
     pixels = setup.dataset.pixels([0, 2])
     pixels = np.ascontiguousarray(pixels[:, :, ::-1]) if mirrored else pixels
     with torch.no_grad():
-        return setup.model.encode(torch.from_numpy(pixels))
+        return setup.model.encode(torch.from_numpy(pixels))[0]
 
 
 def test_a_batch_pairs_each_image_with_its_own_captions(either: Setup) -> None:
@@ -86,7 +86,7 @@ def test_cached_features_are_those_of_the_encoder(small_data: Path) -> None:
     batch = plain.dataset.batch([0, 2], 1)
     assert batch.images.dtype == torch.float16
     expected = features(plain, mirrored=False)[[[0, 2].index(index) for index in batch.indices]]
-    torch.testing.assert_close(plain.model.encode(batch.images), expected, atol=5e-3, rtol=2e-3)
+    torch.testing.assert_close(plain.model.encode(batch.images)[0], expected, atol=5e-3, rtol=2e-3)
 
 
 def test_a_trainable_encoder_gets_pixels_and_while_frozen_features(small_data: Path) -> None:
@@ -97,7 +97,7 @@ def test_a_trainable_encoder_gets_pixels_and_while_frozen_features(small_data: P
     assert trained.dtype == torch.uint8
     frozen, trained = (later.data.val_batches(epoch)[0].images for epoch in (0, 1))
     with torch.no_grad():
-        torch.testing.assert_close(later.model.encode(trained), frozen.float(), atol=5e-3, rtol=2e-3)
+        torch.testing.assert_close(later.model.encode(trained)[0], frozen.float(), atol=5e-3, rtol=2e-3)
 
 
 def targets_of(setup: Setup, seed: int | None) -> list[tuple[int, ...]]:
@@ -121,7 +121,7 @@ def test_an_image_is_mirrored_where_its_caption_is(small_data: Path) -> None:
     sides = set()
     for seed in range(4):
         batch = flipped.dataset.batch([0, 2], 1, np.random.default_rng(seed))
-        grid = flipped.model.encode(batch.images)
+        grid = flipped.model.encode(batch.images)[0]
         for row, ids in enumerate(batch.targets.tolist()):
             mirrored = flipped.vocabulary.tokens[ids[0]] != "left"
             sides.add(mirrored)
@@ -152,7 +152,7 @@ def test_a_recipe_names_the_sides_in_another_language(small_data: Path) -> None:
 
 def test_a_frozen_encoder_gets_several_augmented_views(small_data: Path) -> None:
     views = setup(small_data, "augmentation.crop=0.5", "augmentation.color_jitter=0.2", "augmentation.views=3")
-    first = views.model.encode(views.dataset.batch([0], 1).images)[0]
+    first = views.model.encode(views.dataset.batch([0], 1).images)[0][0]
     torch.testing.assert_close(first, features(views, mirrored=False)[0], atol=5e-3, rtol=2e-3)
 
     def distinct(dataset: CaptionDataset) -> int:
@@ -182,7 +182,7 @@ def test_length_buckets_pad_batches_and_change_no_output(small_data: Path) -> No
     assert (batch.tokens.shape, padded.tokens.shape) == ((6, 12), (6, 16))
     assert padded.words_of(padded.targets).equal(batch.words_of(batch.targets))
     with torch.no_grad():
-        grid = plain.model.encode(batch.images)
+        grid = plain.model.encode(batch.images)[0]
         expected, _ = plain.model.decoder(grid, batch.tokens, active=batch.active)
         for active in (padded.active, None):
             outputs, _ = plain.model.decoder(grid, padded.tokens, active=active)

@@ -42,7 +42,7 @@ def test_they_are_the_top_tokens_of_the_teacher(student: CaptionDataset, recipe:
     teacher, soft = run_loader.load(small_run), SoftTargets([str(small_run)], student, recipe)
     for image, caption in ((0, 0), (len(student) - 1, 1)):
         targets = student.captions[image][caption]
-        grid = teacher.model.encode(student.batch([image], 1).images)
+        grid = teacher.model.encode(student.batch([image], 1).images)[0]
         tokens = torch.tensor([[student.vocabulary.start, *targets[:-1]]])
         with torch.no_grad():
             outputs, _ = teacher.model.decoder(grid, tokens)

@@ -151,7 +151,7 @@ def test_label_smoothing_lowers_the_highest_probability(small_data: Path, tmp_pa
         )
         batch = images.batch(range(4), 2)
         with torch.no_grad():
-            outputs, _ = trained_run.model.decoder(trained_run.model.encode(batch.images), batch.tokens)
+            outputs, _ = trained_run.model.decoder(trained_run.model.encode(batch.images)[0], batch.tokens)
             probabilities = trained_run.model.decoder.output_head(batch.words_of(outputs)).softmax(dim=-1).amax(dim=-1)
         highest[smoothing] = float(probabilities.mean())
     assert highest["0.3"] < highest["0.0"] - 0.1

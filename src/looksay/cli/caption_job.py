@@ -288,5 +288,5 @@ def _explanation(caption: Caption) -> str:
     """Return the confidence and the tags of a caption, one a line."""
     notes = {True: "", False: "  (not in the caption)"}
     lines = (f"  {tag.probability:4.0%}  {tag.name}{notes[tag.in_caption]}\n" for tag in caption.tags)
-    trust = "" if caption.confidence is None else f"  {caption.confidence:4.0%}  that the caption is right\n"
+    trust = "" if caption.confidence is None else f"  confidence {caption.confidence:.0%}\n"
     return trust + ("".join(lines) or "  no object detected with confidence\n")

@@ -173,7 +173,7 @@ def skip_steps(steps: int, processor: LogitsProcessor, log_probs: LogProbs, toke
 def agreeing_article(vocabulary: Vocabulary) -> LogitsProcessor:
     """Return a processor that forbids "a" before vowels, "an" before consonants, and both before plurals.
 
-    Whether a word is a plural is told from its form and the other words of the vocabulary.
+    The form of a word and the other words of the vocabulary show whether it is a plural.
     """
     words = set(range(len(SPECIAL), len(vocabulary)))
     vowels, many = {token for token in words if VOWEL.match(vocabulary.tokens[token])}, plurals(vocabulary).keys()

@@ -8,7 +8,6 @@ from importlib.util import find_spec
 from itertools import pairwise
 
 from looksay.decoding.logits_processors import DANGLING
-from looksay.metrics.agreement import agreement_errors
 
 _Tokens = Sequence[str]
 _SAMPLE = 10  # captions whose form is judged
@@ -58,6 +57,8 @@ def diversity(
         "repeated words %": percentage(lambda caption: any(a == b for a, b in pairwise(caption))),
     }
     if find_spec("lemminflect"):
+        from looksay.metrics.agreement import agreement_errors
+
         measures["agreement errors %"] = percentage(lambda caption: bool(agreement_errors(caption)))
     if known:
         measures["novel captions %"] = percentage(lambda caption: caption not in known)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -17,8 +17,10 @@ from looksay.errors import RecipeError
 from looksay.models.decoder import Decoder
 from looksay.models.encoder import Encoder
 from looksay.models.layers import WordEmbedding
-from looksay.models.word_detector import WordDetector
 from looksay.text.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from looksay.models.word_detector import WordDetector
 
 DECODERS = {
     "merge": ("merge", "Merge"),

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from looksay.models.decoder import mean_cell
 
@@ -16,7 +15,7 @@ _RARE = -5.0  # the initial logit: most words are in few captions
 class WordDetector(nn.Module):
     """Detects words in the mean of a feature grid, and adds a vector for each of them to all cells.
 
-    A captioner that is told the words of an image describes it better (attributes or concepts: Wu et al. 2016, You et
+    A captioner that reads the words of an image describes it better (attributes or concepts: Wu et al. 2016, You et
     al. 2016). The vectors start at zero, so that a trained decoder can be given a detector.
 
     Parameters
@@ -56,12 +55,3 @@ class WordDetector(nn.Module):
         """Return the grids with what was detected in them; the decoder's loss does not change the detector."""
         described: Tensor = grid + self.embed(logits.detach().sigmoid())[:, None]
         return described
-
-
-def detection_loss(logits: Tensor, frequencies: Tensor) -> Tensor:
-    """Return the binary cross-entropy of logits (images, words), the sum over words, the mean over images.
-
-    `frequencies` (images, words) are the parts, 0 to 1, of an image's captions that have a word. They make the
-    probabilities those that one person's caption has it, however many captions an image has.
-    """
-    return functional.binary_cross_entropy_with_logits(logits.float(), frequencies, reduction="sum") / len(logits)

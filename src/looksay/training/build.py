@@ -19,7 +19,6 @@ from looksay.errors import RecipeError, RunError
 from looksay.models.caption_model import CaptionModel, build_decoder
 from looksay.models.encoder import RANDOM, Encoder, classifier, image_spec
 from looksay.models.layers import WordEmbedding
-from looksay.models.word_detector import WordDetector
 from looksay.text.vocabulary import SPECIAL, Vocabulary
 from looksay.training.checkpoint import BEST, RECIPE, VOCABULARY, best_weights
 from looksay.training.recipe import Recipe
@@ -164,9 +163,12 @@ def caption_model(recipe: Recipe, vocabulary: Vocabulary, *, pretrained: bool = 
         vocab_size=len(vocabulary),
         tied=embedding.tied,
     )
-    words = recipe.detector
-    tokens = range(words.words)  # `build_model` chooses them
-    detector = WordDetector(encoder.channels, tokens, words.size, words.dropout) if words.words else None
+    detector = None
+    if recipe.detector.words:
+        from looksay.models.word_detector import WordDetector
+
+        tokens = range(recipe.detector.words)  # `build_model` chooses them
+        detector = WordDetector(encoder.channels, tokens, recipe.detector.size, recipe.detector.dropout)
     return CaptionModel(encoder, design, detector)
 
 

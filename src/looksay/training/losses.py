@@ -26,6 +26,15 @@ def distillation(logits: Tensor, tokens: Tensor, probabilities: Tensor) -> Tenso
     return -(probabilities * log_probs).sum(dim=1).mean()
 
 
+def detection(logits: Tensor, frequencies: Tensor) -> Tensor:
+    """Return the binary cross-entropy of logits (images, words), the sum over words, the mean over images.
+
+    `frequencies` (images, words) are the parts, 0 to 1, of an image's captions that have a word. They make the
+    probabilities those that one person's caption has it, however many captions an image has.
+    """
+    return functional.binary_cross_entropy_with_logits(logits.float(), frequencies, reduction="sum") / len(logits)
+
+
 def word_accuracy(logits: Tensor, targets: Tensor) -> Tensor:
     """Return the fraction of words (see `cross_entropy`) whose logit is the largest, 0 to 1."""
     return (logits.argmax(dim=-1) == targets).float().mean()

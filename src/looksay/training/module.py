@@ -20,7 +20,6 @@ from looksay.metrics import Scorer
 from looksay.metrics.diversity import weaknesses
 from looksay.models.caption_model import CaptionModel
 from looksay.models.decoder import PADDING
-from looksay.models.word_detector import WordDetector, detection_loss
 from looksay.text.vocabulary import Vocabulary
 from looksay.training import losses, optimizer
 from looksay.training.caption_dataset import Batch
@@ -29,6 +28,7 @@ from looksay.training.recipe import Recipe
 from looksay.types import Caption
 
 if TYPE_CHECKING:
+    from looksay.models.word_detector import WordDetector
     from looksay.training.scst import Reward
 
 MONITOR = "val_CIDEr-D"
@@ -185,7 +185,7 @@ class CaptionModule(lightning.LightningModule):
         data = self.data.train_data if split == "train" else self.data.val_data
         detector = cast("WordDetector", self.model.detector)
         frequencies = data.word_frequencies(batch.indices, detector.tokens.tolist())
-        loss = detection_loss(logits, torch.from_numpy(frequencies).to(logits.device))
+        loss = losses.detection(logits, torch.from_numpy(frequencies).to(logits.device))
         self._log(split, batch, detection_loss=loss)
         return loss
 

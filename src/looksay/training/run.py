@@ -64,8 +64,7 @@ def train(recipe: Recipe, *, resume: bool = False) -> Path:
         recipe = _saved_recipe(folder, recipe)
         if is_first():
             sweep(folder)
-        if _is_finished(folder, recipe):
-            log.warning("%s is finished: no epochs are left to train", folder)
+        if _is_finished(folder, recipe) and _has_last_epoch(folder):
             return folder
     elif is_first():
         _check_new(folder)
@@ -139,6 +138,8 @@ def _saved_recipe(folder: Path, recipe: Recipe) -> Recipe:
     if not (folder / RECIPE).is_file():
         raise RunError(f"{folder} holds no run to resume: train without --resume")
     saved = recipe_file.load(folder / RECIPE)
+    if _is_finished(folder, saved):
+        log.warning("%s is finished: no epochs are left to train", folder)
     if saved != recipe:
         log.warning("%s resumes with the recipe that it started with; changes to it are ignored", folder)
     return saved
@@ -149,3 +150,9 @@ def _is_finished(folder: Path, recipe: Recipe) -> bool:
     scores = [row[MONITOR] for row in checkpoint.read(folder)]
     without_gain = len(scores) - scores.index(max(scores)) - 1 if scores else 0
     return len(scores) >= max(1, recipe.training.epochs) or 0 < recipe.training.patience <= without_gain
+
+
+def _has_last_epoch(folder: Path) -> bool:
+    """Return whether all files of the last epoch were written: the checkpoint is the last of them."""
+    last, metrics = folder / checkpoint.LAST, folder / checkpoint.METRICS
+    return last.is_file() and last.stat().st_mtime >= metrics.stat().st_mtime
