@@ -1,6 +1,6 @@
 """How often captions mention what is in the image: F1 of mentions over twenty objects of everyday photos.
 
-python benchmarks/object_mentions.py --data PATH/TO/coco-sample [--split all] [--model default] [--no-tags]
+python benchmarks/object_mentions.py --data PATH/TO/coco-sample [--split all] [--model default] [--tags off]
 
 The references mention an object if any of them has one of its words: singular, plural or a synonym.
 """
