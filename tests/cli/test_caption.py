@@ -87,7 +87,7 @@ def test_a_broken_image_is_reported_and_the_others_are_captioned(album: Path) ->
     (error,) = (row["error"] for row in rows if "error" in row)
     assert error.startswith(f"{album / 'broken.jpg'}: this is not an image in a format that looksay reads (JPEG, ")
     assert result.exit_code == 1
-    assert result.stderr.splitlines() == [f"looksay: {error}", "looksay: 1 of 5 images failed"]
+    assert result.stderr.splitlines() == [f"looksay: {error}", "looksay: 1 of 7 images failed"]
 
 
 def test_csv_has_one_row_a_caption(album: Path) -> None:
