@@ -2,8 +2,8 @@
 
 python benchmarks/confidence.py --data everyday=EVERYDAY --data flickr8k=DATA [--plot FILE]
 
-``caption_grades.csv`` has grades of captions of val images, given by eye: 0 wrong, 1 something right, 2 what a person
-would accept. A caption that the model no longer generates is left out and counted. The fifty non-photos are drawn here:
+``caption_grades.csv`` has grades of captions of val images, by a vision-language model that looked at each photo: 0
+wrong, 1 something right, 2 what a person would accept. A caption that the model no longer generates is left out and counted. The fifty non-photos are drawn here:
 documents, charts, screens, patterns, noise and blank frames.
 """
 
@@ -150,7 +150,7 @@ def plot(precision: NDArray[np.float64], file: Path) -> None:
     figure = Figure(figsize=(5, 3.2), layout="constrained")
     axes = figure.subplots()
     axes.plot(100 * np.arange(1, len(precision) + 1) / len(precision), 100 * precision)
-    axes.set(xlabel="captions used, the most confident first, %", ylabel="accepted by eye, %", ylim=(0, 100))
+    axes.set(xlabel="captions used, the most confident first, %", ylabel="accepted, %", ylim=(0, 100))
     figure.savefig(file, dpi=150)
 
 
