@@ -22,7 +22,7 @@ def test_the_probabilities_are_those_of_one_persons_caption() -> None:
     """Two of four people say the first word, all of them the second: the loss is lowest at 0.5 and 1."""
     frequencies = torch.tensor([[0.5, 1.0]])
     logits = torch.zeros(1, 2, requires_grad=True)
-    losses.detection(logits, frequencies).backward()
+    losses.detection(logits, frequencies).backward()  # type: ignore[no-untyped-call]
     assert logits.grad is not None
     assert logits.grad[0].tolist() == pytest.approx([0.0, -0.5])
 
