@@ -3,8 +3,8 @@
 python benchmarks/confidence.py --data everyday=EVERYDAY --data flickr8k=DATA [--plot FILE]
 
 ``caption_grades.csv`` has grades of captions of val images, by a vision-language model that looked at each photo: 0
-wrong, 1 something right, 2 what a person would accept. A caption that the model no longer generates is left out and counted. The fifty non-photos are drawn here:
-documents, charts, screens, patterns, noise and blank frames.
+wrong, 1 something right, 2 what a person would accept. A caption that the model no longer generates is left out and
+counted. The fifty non-photos are drawn here: documents, charts, screens, patterns, noise and blank frames.
 """
 
 from __future__ import annotations
