@@ -27,7 +27,7 @@ def test_the_bare_wheel_captions_a_photo_without_torch(tmp_path: Path) -> None:
     build: list[str | Path] = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", tmp_path]
     subprocess.run(build, check=True, cwd=ROOT, capture_output=True)
     (wheel,) = tmp_path.glob("*.whl")
-    assert wheel.stat().st_size <= 25 * 2**20
+    assert wheel.stat().st_size <= 32 * 2**20
     names = zipfile.ZipFile(wheel).namelist()
     assert {"looksay/bundles/default/model.json", "looksay/recipes/show-and-tell.toml"} <= set(names)
 
