@@ -1,8 +1,9 @@
 """How often captions mention what is in the image: F1 of mentions over twenty objects of everyday photos.
 
-python benchmarks/object_mentions.py --data PATH/TO/coco-sample [--split all] [--model default] [--tags off]
+python benchmarks/object_mentions.py PATH/TO/everyday PATH/TO/coco-sample [--model default] [--tags off]
 
-The references mention an object if any of them has one of its words: singular, plural or a synonym.
+The images are those of each val split, or of the whole data set if it has no val split. The references mention an object
+if any of them has one of its words: singular, plural or a synonym.
 """
 
 from __future__ import annotations
@@ -11,10 +12,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from timing import parser
+from timing import held_out_records, parser
 
 import looksay
-from looksay import Caption, data
+from looksay import Caption
 from looksay.text.tokenizer import tokenize
 
 OBJECTS = {
@@ -69,12 +70,11 @@ def total(counts: Mapping[str, MentionCounts]) -> MentionCounts:
 def main() -> None:
     """Print a line for each object, and F1 over all."""
     arguments = parser(__doc__)
-    arguments.add_argument("--data", type=Path, required=True)
-    arguments.add_argument("--split", default="all")
+    arguments.add_argument("data", type=Path, nargs="+")
     arguments.add_argument("--model", default="default")
     arguments.add_argument("--tags", choices=("on", "off"), default="on")
     options = arguments.parse_args()
-    records = data.read(options.data).split(options.split)
+    records = [record for folder in options.data for record in held_out_records(folder)]
     results = looksay.load(options.model).captions([r.image for r in records], tags=options.tags == "on")
     pairs = [(c.text, r.references) for c, r in zip(results, records, strict=True) if isinstance(c, Caption)]
     counts = count_mentions([text for text, _ in pairs], [references for _, references in pairs], OBJECTS)

@@ -11,8 +11,7 @@ import io
 from pathlib import Path
 
 from PIL import Image
-from tagging_latency import held_out_images
-from timing import parser, print_row
+from timing import held_out_records, parser, print_row
 
 import looksay
 
@@ -32,7 +31,7 @@ def main() -> None:
     arguments.add_argument("--model", default="default")
     arguments.add_argument("--quality", type=int, default=80)
     options = arguments.parse_args()
-    paths = held_out_images(options.data, 10**6)
+    paths = [record.image for record in held_out_records(options.data)]
     captioner = looksay.load(options.model)
     before = map(str, captioner.captions(paths))
     after = map(str, captioner.captions(resaved(path, options.quality) for path in paths))

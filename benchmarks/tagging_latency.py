@@ -11,21 +11,9 @@ from functools import partial
 from pathlib import Path
 from statistics import mean, median
 
-from timing import parser, print_row, seconds_in_turns
+from timing import held_out_records, parser, print_row, seconds_in_turns
 
 import looksay
-from looksay import data
-from looksay.errors import DataError
-
-
-def held_out_images(folder: Path, count: int) -> list[Path]:
-    """Return the first images of the val split, or of all splits."""
-    dataset = data.read(folder)
-    try:
-        records = dataset.split("val")
-    except DataError:
-        records = dataset.split("all")
-    return [record.image for record in records[:count]]
 
 
 def main() -> None:
@@ -44,8 +32,8 @@ def main() -> None:
     means: dict[str, list[float]] = {name: [] for name in variants}
     for folder in options.data:
         seconds: dict[str, list[float]] = {name: [] for name in variants}
-        for path in held_out_images(folder, options.images) * options.rounds:
-            works = {name: partial(variant, path) for name, variant in variants.items()}
+        for record in held_out_records(folder)[: options.images] * options.rounds:
+            works = {name: partial(variant, record.image) for name, variant in variants.items()}
             for name, times in seconds_in_turns(works, rounds=1, warm_up=0).items():
                 seconds[name] += times
         for name, times in seconds.items():

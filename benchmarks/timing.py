@@ -1,4 +1,4 @@
-"""Timing, photos and output rows that the benchmarks share."""
+"""Timing, photos, records and output rows that the benchmarks share."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
-from looksay import image_files, images
+from looksay import data, image_files, images
 from looksay.captioner import Captioner
+from looksay.data import Record
+from looksay.errors import DataError
 from looksay.runtime.bundle import ENCODER
 
 ROOT = Path(__file__).parent.parent
@@ -63,6 +65,15 @@ def read_jpegs(folder: Path, count: int = 0) -> list[bytes]:
         photo.save(file, "JPEG", quality=90)
         jpegs.append(file.getvalue())
     return list(islice(cycle(jpegs), max(count, len(jpegs))))
+
+
+def held_out_records(folder: Path) -> list[Record]:
+    """Return the records of the val split of a data set, or of all splits if it has no val split."""
+    dataset = data.read(folder)
+    try:
+        return dataset.split("val")
+    except DataError:
+        return dataset.split("all")
 
 
 def encoder_run(captioner: Captioner, photo: bytes | str, batch: int = 1) -> Callable[[], object]:

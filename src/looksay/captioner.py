@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from looksay import images
 from looksay.decoding.decode import decode, forced_tokens
 from looksay.decoding.logits_processors import from_options
-from looksay.decoding.options import DecodingOptions, Overrides, show_options
+from looksay.decoding.options import MAX_BEAMS, DecodingOptions, Overrides, show_options
 from looksay.decoding.state import DecoderState, Hypothesis, Tokens
 from looksay.errors import BundleError, ImageError, OptionError
 from looksay.images import ImageSource
@@ -195,20 +195,18 @@ class Captioner:
     def options(self, overrides: Overrides) -> DecodingOptions:
         """Return the model's own decoding options with overrides.
 
-        Unless ``num_beams`` is among them, the number of beams grows with ``num_captions``, and to a multiple of
-        ``num_beam_groups``. Raises an `OptionError` if an option is unknown or out of its range, or if a prefix or
-        forced word is not in the vocabulary.
+        Unless ``num_beams`` is among them, the number of beams grows to a multiple of ``num_beam_groups``. Raises an
+        `OptionError` if an option is unknown or out of its range, or if a prefix or forced word is not in the
+        vocabulary.
         """
         own = self.bundle.spec.decoding
         names = [field.name for field in fields(DecodingOptions)]
         if unknown := ", ".join(sorted(overrides.keys() - set(names))):
             raise OptionError(f"there is no decoding option {unknown}: use {', '.join(names)}")
         values = dict(overrides)
-        if "num_beams" not in values:
-            captions, groups = values.get("num_captions", 1), values.get("num_beam_groups", own.num_beam_groups)
-            if isinstance(captions, int) and isinstance(groups, int) and groups > 0:  # else replace raises an error
-                beams = max(own.num_beams, captions)
-                values["num_beams"] = min(100, math.ceil(beams / groups) * groups)
+        groups = values.get("num_beam_groups", own.num_beam_groups)
+        if "num_beams" not in values and isinstance(groups, int) and groups > 0:  # else replace raises an error
+            values["num_beams"] = min(MAX_BEAMS, math.ceil(own.num_beams / groups) * groups)
         chosen = replace(own, **values)
         if chosen.min_confidence and self.bundle.confidence is None:
             raise OptionError(

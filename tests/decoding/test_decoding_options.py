@@ -14,7 +14,7 @@ from looksay import DecodingOptions, OptionError
     ("options", "message"),
     [
         ({"num_beams": 0}, "num_beams 0 is out of range: use 1 to 100"),
-        ({"num_captions": 4}, "num_captions 4 is out of range: use 1 to 3"),
+        ({"num_captions": 101}, "num_captions 101 is out of range: use 1 to 100"),
         ({"num_captions": 0}, "num_captions 0"),
         ({"max_length": 0}, "max_length 0"),
         ({"length_penalty": -1}, "length_penalty -1.0"),

@@ -74,7 +74,7 @@ def test_several_captions_per_image_are_accepted_and_unknown_options_are_refused
     dataset = data.read(small_data)
     result = evaluation.evaluate(captioner, dataset, "val", num_captions=5)
     assert result.decoding == captioner.options({"num_captions": 5})
-    assert result.captions == evaluation.evaluate(captioner, dataset, "val", num_beams=5).captions
+    assert result.captions == evaluation.evaluate(captioner, dataset, "val").captions
     for options in ({"beams": 5}, {"num_beams": "5"}, {"batch": "8"}, {"batch": 0}):
         with pytest.raises(OptionError, match=next(iter(options))):
             evaluation.evaluate(captioner, dataset, "val", **options)

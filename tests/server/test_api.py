@@ -87,7 +87,7 @@ def test_options_work_as_in_the_library(client: httpx.Client) -> None:
     ({"num_beams": 0}, "num_beams '0': Input should be greater than or equal to 1"),
     ({"num_beams": "many"}, "num_beams 'many': Input should be a valid integer"),
     ({"force_words": ["boat", "x" * 41]}, "force_words"),
-    ({"num_captions": 3, "num_beams": 2}, "num_captions 3 is out of range: use 1 to 2"),
+    ({"num_beam_groups": 2, "num_beams": 3}, "num_beam_groups 2 does not divide num_beams 3"),
     ({"prefix": "xylophones"}, "xylophones"),
     ({"bream": 3}, "bream '3': Extra inputs are not permitted"),
 ])  # fmt: skip

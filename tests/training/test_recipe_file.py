@@ -189,7 +189,7 @@ def test_a_flat_section_before_the_phases_is_named(tmp_path: Path) -> None:
         ("# one\n[training]\n\nstart = [\n  1,\n]\nseed = 1\n", "line 4: training.start"),
         ("[model]\nlimits = \"\"\"\nseed = -1\n\"\"\"\n[training]\n'seed' = -1\n", "line 6: training.seed -1"),
         ("training = { seed = -1 }\n", "line 1: training.seed -1"),
-        ("[decoding]\nnum_beams = 2\nnum_captions = 3\n", "line 3: decoding.num_captions 3 is out of range"),
+        ("[decoding]\nnum_beams = 3\nnum_beam_groups = 2\n", "line 3: decoding.num_beam_groups 2 does not divide"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_located_by_its_line(text: str, place: str, tmp_path: Path) -> None:

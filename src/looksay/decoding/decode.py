@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from looksay.decoding.logits_processors import LogitsProcessor, encode_words, from_options, process
-from looksay.decoding.options import MAX_FORCE_WORDS, DecodingOptions
+from looksay.decoding.options import MAX_BEAMS, MAX_FORCE_WORDS, DecodingOptions
 from looksay.decoding.state import Hypothesis, S, Step
 from looksay.errors import require
 from looksay.text.vocabulary import Vocabulary
@@ -22,9 +24,14 @@ def decode(
 ) -> list[list[Hypothesis]]:
     """Decode captions of a batch of images: for each, at most ``options.num_captions``, the best first.
 
-    The state has one row for each image; `processors` are applied besides those of the options. Raises an
+    The state has one row for each image; `processors` are applied besides those of the options. More captions than
+    beams take a second, wider search: the best caption does not depend on how many are asked for. Raises an
     `OptionError` if the prefix or force_words cannot be part of a caption. Each strategy is imported at its first use.
     """
+    if options.num_captions > options.num_beams and not options.temperature:
+        searches = replace(options, num_captions=1), replace(options, num_beams=wider_beams(options))
+        best, more = (decode(step, state, search, vocabulary, processors) for search in searches)
+        return [first_of(one, others, options.num_captions) for (one, *_), others in zip(best, more, strict=True)]
     force_words = forced_tokens(options, vocabulary)
     processed = process(step, [*from_options(options, vocabulary), *processors], options)
     if force_words:
@@ -43,6 +50,17 @@ def decode(
     from looksay.decoding.beam_search import beam_search
 
     return beam_search(processed, state, options)
+
+
+def wider_beams(options: DecodingOptions) -> int:
+    """Return as many beams as captions are asked for, as a multiple of the groups."""
+    groups = options.num_beam_groups
+    return groups * min(math.ceil(max(options.num_beams, options.num_captions) / groups), MAX_BEAMS // groups)
+
+
+def first_of(best: Hypothesis, others: Iterable[Hypothesis], count: int) -> list[Hypothesis]:
+    """Return at most `count` different captions, `best` first."""
+    return list({one.tokens: one for one in (best, *others)}.values())[:count]
 
 
 def forced_tokens(options: DecodingOptions, vocabulary: Vocabulary) -> list[int]:

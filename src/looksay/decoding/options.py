@@ -13,6 +13,8 @@ from looksay.option_fields import check, declared, option
 Overrides = dict[str, Any]
 """Decoding options by name, in place of the model's own."""
 
+MAX_BEAMS = 100
+
 MAX_FORCE_WORDS = 6
 """Constrained beam search keeps ``2 ** words`` beams."""
 
@@ -30,8 +32,8 @@ class DecodingOptions:
     constrained beam search (Anderson et al. 2017).
     """
 
-    num_beams: int = option(3, "Number of beams; 1 is greedy search.", ge=1, le=100)
-    num_captions: int = option(1, "Captions returned for each image, at most num_beams unless sampling.", ge=1, le=100)
+    num_beams: int = option(3, "Number of beams; 1 is greedy search.", ge=1, le=MAX_BEAMS)
+    num_captions: int = option(1, "Captions returned for each image; the best does not change.", ge=1, le=MAX_BEAMS)
     max_length: int = option(20, "Maximum length of a caption in words.", ge=1, le=1000)
     min_length: int = option(0, "Minimum length of a caption in words.", ge=0, le=1000)
     length_penalty: float = option(
@@ -57,8 +59,6 @@ class DecodingOptions:
 
     def __post_init__(self) -> None:
         check(self)
-        most = 100 if self.temperature else self.num_beams
-        require(self.num_captions <= most, f"num_captions {self.num_captions} is out of range: use 1 to {most}")
         require(
             self.min_length <= self.max_length,
             f"min_length {self.min_length} is out of range: use 0 to max_length ({self.max_length})",

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from looksay.decoding.decode import decode, forced_tokens
+from looksay.decoding.decode import decode, first_of, forced_tokens, wider_beams
 from looksay.decoding.logits_processors import agreeing_article, forbid, from_options, process
 from looksay.decoding.options import MAX_FORCE_WORDS, DecodingOptions
 from looksay.decoding.state import Hypothesis, S, Step
@@ -204,8 +204,9 @@ def decode_with_mentions(
                 continue
             if mentions and options.num_captions > 1:  # the best caption does not depend on how many follow it
                 best = mentions[0]
-                others = constrained_beam_search(processed, one, replace(options, num_beam_groups=1), constraints)
-                rest = {other.tokens: other for other in (*others, *hypotheses) if other.tokens != best.tokens}
-                mentions = [best, *sorted(rest.values(), key=lambda other: other.score > best.score)]
-            captions[image] = mentions[: options.num_captions] or hypotheses
+                more_beams = replace(options, num_beams=wider_beams(options), num_beam_groups=1)
+                others = [*constrained_beam_search(processed, one, more_beams, constraints), *hypotheses]
+                others.sort(key=lambda other: other.score > best.score)
+                mentions = first_of(best, others, options.num_captions)
+            captions[image] = mentions or hypotheses
     return captions

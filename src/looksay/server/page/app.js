@@ -94,20 +94,8 @@ document.addEventListener("drop", (event) => {
 
 for (const input of byId("controls").querySelectorAll("input")) {
   const showValue = () => (byId("controls").querySelector(`output[for=${input.id}]`).textContent = input.value);
-  input.addEventListener("input", () => {
-    if (input.id === "num_beams" || input.id === "num_captions") limitCaptions(input.id);
-    showValue();
-  });
+  input.addEventListener("input", showValue);
   showValue();
-}
-
-/** Keep num_captions at most num_beams, by changing the other one of the two. */
-function limitCaptions(changedId) {
-  const [beams, captions] = [byId("num_beams"), byId("num_captions")];
-  if (Number(captions.value) <= Number(beams.value)) return;
-  const other = changedId === "num_beams" ? captions : beams;
-  other.value = byId(changedId).value;
-  other.dispatchEvent(new Event("input"));
 }
 
 byId("again").addEventListener("click", () => cards.forEach(captionCard));
