@@ -29,7 +29,7 @@ from toy_model import (
 )
 
 from looksay import OptionError
-from looksay.decoding.constrained_beam_search import constrained_beam_search
+from looksay.decoding.constrained_beam_search import Constraints, constrained_beam_search
 from looksay.decoding.logits_processors import LogitsProcessor, forbid, no_repeat_ngram, process
 from looksay.decoding.options import MAX_FORCE_WORDS, DecodingOptions
 from looksay.decoding.state import Hypothesis
@@ -45,7 +45,7 @@ def search(
 
     processed = process(step, [forbid([START, UNK]), *processors], options)
     state = ToyState(np.array([0]), np.array([START]))
-    return constrained_beam_search(processed, state, options, constraints)
+    return constrained_beam_search(processed, state, options, [Constraints(constraints)])[0]
 
 
 @settings(deadline=None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Generic
+from typing import Generic, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,30 +61,46 @@ def _advance(
 ) -> None:
     """Add one token to every row of a group."""
     images, rows_per_image = group.log_prob.shape
-    vocab = log_probs.shape[1]
-    total = (group.log_prob.reshape(-1, 1) + log_probs).reshape(images, rows_per_image * vocab)
-    # At most `width` of the best 2 * width continuations end, so `width` others are left.
-    best = top_columns(total if penalty is None else total - np.tile(penalty, rows_per_image), 2 * width)
+    total = (group.log_prob.reshape(-1, 1) + log_probs).reshape(images, -1)
+    order = total if penalty is None else total - np.tile(penalty, rows_per_image)
+    best = best_continuations(total, order, log_probs.shape[1], width)
+    for row, parent, log_prob in best.ended:
+        group.finished[group.active[row]].append(finish(group.tokens[row, parent], log_prob, options))
     image = np.arange(images)[:, None]
+    tokens = np.concatenate([group.tokens[image, best.parent], best.token[:, :, None]], axis=2)
+
+    is_active = np.array([len(group.finished[i]) < width for i in group.active]) & np.isfinite(best.log_prob[:, 0])
+    rows = (image * rows_per_image + best.parent)[is_active].ravel()
+    group.active, group.tokens, group.log_prob = group.active[is_active], tokens[is_active], best.log_prob[is_active]
+    group.last = best.token[is_active].ravel()
+    group.state = group.state.take(rows)
+
+
+class Continuations(NamedTuple):
+    """The best continuations of the hypotheses of each image by one token, the best first."""
+
+    ended: list[tuple[int, int, float]]  # image, row and log-probability of those that end
+    parent: NDArray[np.intp]  # the row that each of the others continues, (images, width)
+    token: Tokens  # (images, width)
+    log_prob: NDArray[np.float64]  # (images, width); minus infinity where there are fewer than `width`
+
+
+def best_continuations(total: NDArray[np.float64], order: NDArray[np.float64], vocab: int, width: int) -> Continuations:
+    """Return the `width` best continuations of each image, and those that end and are among the `width` best of all.
+
+    `total` (images, rows * vocab) are log-probabilities of captions; `order` are the values to choose by.
+    """
+    # At most `width` of the best 2 * width continuations end, so `width` others are left.
+    best = top_columns(order, 2 * width)
+    image = np.arange(len(total))[:, None]
     value = total[image, best]
     parent, token = np.divmod(best, vocab)
     is_end = token == Vocabulary.end
-
-    for row, place in np.argwhere(is_end[:, :width] & np.isfinite(value[:, :width])):
-        tokens = group.tokens[row, parent[row, place]]
-        group.finished[group.active[row]].append(finish(tokens, float(value[row, place]), options))
-
+    places = np.argwhere(is_end[:, :width] & np.isfinite(value[:, :width]))
+    ended = [(int(row), int(parent[row, place]), float(value[row, place])) for row, place in places]
     # A stable sort moves endings behind continuations, and keeps both in order of probability.
     kept = np.argsort(is_end, axis=1, kind="stable")[:, :width]
-    log_prob = np.where(is_end, -np.inf, value)[image, kept]
-    parent, token = parent[image, kept], token[image, kept]
-    tokens = np.concatenate([group.tokens[image, parent], token[:, :, None]], axis=2)
-
-    is_active = np.array([len(group.finished[i]) < width for i in group.active]) & np.isfinite(log_prob[:, 0])
-    rows = (image * rows_per_image + parent)[is_active].ravel()
-    group.active, group.tokens, group.log_prob = group.active[is_active], tokens[is_active], log_prob[is_active]
-    group.last = token[is_active].ravel()
-    group.state = group.state.take(rows)
+    return Continuations(ended, parent[image, kept], token[image, kept], np.where(is_end, -np.inf, value)[image, kept])
 
 
 def top_columns(values: NDArray[np.float64], count: int) -> NDArray[np.intp]:

@@ -6,8 +6,6 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-import numpy as np
-
 from looksay.decoding.logits_processors import LogitsProcessor, encode_words, from_options, process
 from looksay.decoding.options import MAX_BEAMS, MAX_FORCE_WORDS, DecodingOptions
 from looksay.decoding.state import Hypothesis, S, Step
@@ -35,11 +33,10 @@ def decode(
     force_words = forced_tokens(options, vocabulary)
     processed = process(step, [*from_options(options, vocabulary), *processors], options)
     if force_words:
-        from looksay.decoding.constrained_beam_search import constrained_beam_search
+        from looksay.decoding.constrained_beam_search import Constraints, constrained_beam_search
 
-        constraints = [[token] for token in force_words]
-        images = [state.take(np.array([image])) for image in range(len(state))]
-        captions = [constrained_beam_search(processed, image, options, constraints) for image in images]
+        constraints = Constraints([[token] for token in force_words])
+        captions = constrained_beam_search(processed, state, options, [constraints] * len(state))
         words = ", ".join(options.force_words)
         require(all(captions), f"no caption contains {words} with the other options: use fewer")
         return captions
