@@ -27,8 +27,9 @@ from looksay.training import recipe_file
 PACKAGE = ROOT / "src" / "looksay"
 README = ROOT / "README.md"
 CONCEPTS = ROOT / "docs" / "concepts"
-SERVER_PAGE = ROOT / "docs" / "guide" / "serve.md"  # tests/server/test_guide.py runs its examples against a server
+SERVER_PAGES = [ROOT / "docs" / "guide" / name for name in ("serve.md", "clients.md")]  # see tests/server/test_guide.py
 PAGES = sorted([README, *(ROOT / "docs").rglob("*.md"), *ROOT.glob("C*.md"), EXAMPLES / "README.md"])
+OFFLINE_PAGES = [page for page in PAGES if page not in SERVER_PAGES]
 
 WORDS = {
     r"pictures?": "image",
@@ -110,13 +111,13 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small_data: Path)
     return tmp_path
 
 
-@pytest.mark.parametrize("page", parameters([page for page in PAGES if blocks(page, "python") and page != SERVER_PAGE]))
+@pytest.mark.parametrize("page", parameters([page for page in OFFLINE_PAGES if blocks(page, "python")]))
 @pytest.mark.usefixtures("workspace")
 def test_python_code_runs(page: Path) -> None:
     exec(compile("\n".join(blocks(page, "python")), str(page), "exec"), {})  # noqa: S102
 
 
-@pytest.mark.parametrize("page", parameters([page for page in PAGES if shell_lines(page) and page != SERVER_PAGE]))
+@pytest.mark.parametrize("page", parameters([page for page in OFFLINE_PAGES if shell_lines(page)]))
 @pytest.mark.usefixtures("workspace")
 def test_commands_run(page: Path) -> None:
     """Training and export commands are not run: their recipe, keys and options must exist."""

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
+from functools import cache
 from numbers import Integral, Real
 from typing import Any, get_type_hints
 
@@ -36,11 +37,14 @@ def option(default: Any, help: str, **bounds: float) -> Any:  # noqa: A002
     return field(default=default, metadata={"help": help, "bounds": bounds})
 
 
-def declared(kind: type[Any]) -> Iterator[Option]:
-    """Yield the options that a dataclass declares, in order."""
+@cache
+def declared(kind: Any) -> tuple[Option, ...]:
+    """Return the options that a dataclass `kind` declares, in order."""
     types = get_type_hints(kind)
-    for item in fields(kind):
-        yield Option(item.name, types[item.name], item.default, item.metadata["help"], item.metadata["bounds"])
+    return tuple(
+        Option(item.name, types[item.name], item.default, item.metadata["help"], item.metadata["bounds"])
+        for item in fields(kind)
+    )
 
 
 def check(options: Any) -> None:

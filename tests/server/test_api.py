@@ -146,7 +146,8 @@ def test_health_and_metrics(client: httpx.Client) -> None:
 
 def test_the_openapi_description_has_every_route(client: httpx.Client) -> None:
     paths = client.get("/openapi.json").raise_for_status().json()["paths"]
-    assert set(paths) == {"/v1/captions", "/v1/models", "/healthz", "/readyz", "/metrics"}
+    chat = {"/v1/chat/completions", "/api/generate", "/api/chat", "/api/tags", "/api/version"}
+    assert set(paths) == {"/v1/captions", "/v1/models", "/healthz", "/readyz", "/metrics", *chat}
     post = paths["/v1/captions"]["post"]
     assert set(post["requestBody"]["content"]) == {"multipart/form-data", "image/*"}
     parameters = {parameter["name"]: parameter["schema"] for parameter in post["parameters"]}

@@ -1,4 +1,4 @@
-"""The examples of docs/guide/serve.md run against a real server, and its table of settings is up to date."""
+"""The examples of the server's guides run against a real server, and the table of settings is up to date."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ import looksay
 from looksay.cli.main import main
 
 GUIDE = ROOT / "docs" / "guide" / "serve.md"
+CLIENTS = ROOT / "docs" / "guide" / "clients.md"
 
 
 @pytest.fixture
@@ -27,8 +28,8 @@ def _desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def examples(language: str, server: Server) -> str:
-    code = "\n".join(blocks(GUIDE, language))
+def examples(language: str, server: Server, guide: Path = GUIDE) -> str:
+    code = "\n".join(blocks(guide, language))
     assert "http://127.0.0.1:8000" in code
     return code.replace("http://127.0.0.1:8000", server.url)
 
@@ -48,6 +49,12 @@ def test_curl(server: Server) -> None:
 def test_python(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
     exec(compile(examples("python", server), str(GUIDE), "exec"), {})  # noqa: S102
     assert looksay.caption("photo.jpg", num_captions=3) in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("_desk")
+def test_other_programs(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    exec(compile(examples("python", server, CLIENTS), str(CLIENTS), "exec"), {})  # noqa: S102
+    assert capsys.readouterr().out.splitlines() == 2 * [looksay.caption("photo.jpg")]
 
 
 @pytest.mark.usefixtures("_desk")

@@ -18,7 +18,10 @@ CHECKS = [not_a_server_error, content_type_conformance, response_schema_conforma
 @pytest.mark.parametrize(("method", "path", "mode"), [
     ("POST", "/v1/captions", GenerationMode.POSITIVE),
     ("POST", "/v1/captions", GenerationMode.NEGATIVE),
-    *(("GET", path, GenerationMode.POSITIVE) for path in ("/v1/models", "/healthz", "/readyz", "/metrics")),
+    *(("POST", path, mode) for path in ("/v1/chat/completions", "/api/generate", "/api/chat")
+      for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE)),
+    *(("GET", path, GenerationMode.POSITIVE)
+      for path in ("/v1/models", "/healthz", "/readyz", "/metrics", "/api/tags", "/api/version")),
 ])  # fmt: skip
 def test_generated_requests_cause_no_internal_error(
     server: Server, method: str, path: str, mode: GenerationMode

@@ -23,7 +23,7 @@ def decode(
     """Decode captions of a batch of images: for each, at most ``options.num_captions``, the best first.
 
     The state has one row for each image; `processors` are applied besides those of the options. More captions than
-    beams take a second, wider search: the best caption does not depend on how many are asked for. Raises an
+    beams take a second, wider search: the best caption does not depend on their number. Raises an
     `OptionError` if the prefix or force_words cannot be part of a caption. Each strategy is imported at its first use.
     """
     if options.num_captions > options.num_beams and not options.temperature:
@@ -50,7 +50,7 @@ def decode(
 
 
 def wider_beams(options: DecodingOptions) -> int:
-    """Return as many beams as captions are asked for, as a multiple of the groups."""
+    """Return a number of beams, a multiple of the groups, that gives ``num_captions`` captions."""
     groups = options.num_beam_groups
     return groups * min(math.ceil(max(options.num_beams, options.num_captions) / groups), MAX_BEAMS // groups)
 

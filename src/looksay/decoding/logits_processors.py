@@ -178,12 +178,19 @@ def agreeing_article(vocabulary: Vocabulary) -> LogitsProcessor:
     words = set(range(len(SPECIAL), len(vocabulary)))
     vowels, many = {token for token in words if VOWEL.match(vocabulary.tokens[token])}, plurals(vocabulary).keys()
     unfit = {"a": vowels | many, "an": words - vowels | many}
-    rules = [(vocabulary.known_ids([article]), np.array(sorted(ids), dtype=np.intp)) for article, ids in unfit.items()]
+    forbidden = {
+        token: np.array(sorted(ids), dtype=np.intp)
+        for article, ids in unfit.items()
+        for token in vocabulary.known_ids([article])
+    }
+    is_article = np.zeros(len(vocabulary), dtype=bool)
+    is_article[list(forbidden)] = True
 
     def processor(log_probs: LogProbs, tokens: Tokens) -> None:
         if tokens.shape[1]:
-            for article, forbidden in rules:
-                log_probs[np.ix_(np.isin(tokens[:, -1], article), forbidden)] = -np.inf
+            last = tokens[:, -1]
+            for row in np.flatnonzero(is_article[last]):
+                log_probs[row, forbidden[last[row]]] = -np.inf
 
     return processor
 

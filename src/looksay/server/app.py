@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -15,18 +15,21 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 from fastapi.staticfiles import StaticFiles
+from starlette.exceptions import HTTPException as StarletteHTTPException
 
 import looksay
 from looksay.captioner import Captioner
 from looksay.decoding.options import DecodingOptions
 from looksay.errors import ImageError, OptionError
-from looksay.server import schemas
+from looksay.server import ollama_api, openai_api, schemas
 from looksay.server.batching import Batcher, QueueFull, Seconds
 from looksay.server.middleware import CAPTIONS, LimitsMiddleware, busy_response, error_response
+from looksay.server.ollama_api import OllamaApi
+from looksay.server.openai_api import ChatCompletions
 from looksay.server.prometheus import Metrics
 from looksay.server.schemas import ImageResult
 from looksay.server.settings import ServerSettings
-from looksay.server.uploads import read_uploads
+from looksay.server.uploads import Upload, read_uploads
 
 _PAGE_FILES = StaticFiles(directory=Path(__file__).parent / "page")
 
@@ -60,17 +63,16 @@ def create_app(captioner: Captioner, settings: ServerSettings | None = None) -> 
         docs_url=None,
         redoc_url=None,
     )
-    app.add_exception_handler(RequestValidationError, _invalid_query)
-    app.add_exception_handler(OptionError, lambda _, error: error_response(422, str(error)))
-    app.add_exception_handler(QueueFull, lambda *_: busy_response())
-    app.add_exception_handler(Exception, lambda *_: error_response(500, "internal server error: see the server's log"))
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(StarletteHTTPException, _http_error)
+    app.add_exception_handler(OptionError, lambda request, error: error_response(_path(request), 422, str(error)))
+    app.add_exception_handler(QueueFull, lambda request, _: busy_response(_path(request)))
+    app.add_exception_handler(Exception, _internal_error)
     app.add_exception_handler(405, _method_not_allowed)
     app.mount("/page", _PAGE_FILES, "page")
     for path, file in (("/", "index.html"), ("/docs", "docs.html")):
         app.add_route(path, _page(file), include_in_schema=False)
-    errors: dict[int | str, dict[str, object]] = {
-        status: {"model": schemas.ErrorResponse, "description": description} for status, description in _ERRORS.items()
-    }
+    errors = _responses(schemas.ErrorResponse)
     errors[422]["model"] = schemas.CaptionResponse | schemas.ErrorResponse
     app.add_api_route(
         CAPTIONS,
@@ -81,6 +83,7 @@ def create_app(captioner: Captioner, settings: ServerSettings | None = None) -> 
         openapi_extra={"requestBody": {"required": True, "content": _REQUEST_BODY}},
     )
     app.add_api_route("/v1/models", routes.models)
+    _add_chat(app, ChatCompletions(captioner, routes.results), OllamaApi(captioner, routes.results))
     app.add_api_route("/healthz", routes.healthz)
     app.add_api_route("/readyz", routes.readyz, responses={503: {"model": schemas.Status}})
     app.add_api_route("/metrics", routes.metrics, response_class=Response)
@@ -89,6 +92,24 @@ def create_app(captioner: Captioner, settings: ServerSettings | None = None) -> 
         if isinstance(route, APIRoute) and route.methods == {"GET"}:
             route.methods.add("HEAD")
     return LimitsMiddleware(app, settings, metrics)
+
+
+def _responses(model: Any) -> dict[int | str, dict[str, Any]]:
+    return {status: {"model": model, "description": description} for status, description in _ERRORS.items()}
+
+
+def _add_chat(app: FastAPI, openai: ChatCompletions, ollama: OllamaApi) -> None:
+    """Add the routes that clients of other servers know."""
+    for path, endpoint, error in (
+        (openai_api.PATH, openai, openai_api.ErrorBody),
+        (ollama_api.GENERATE, ollama.generate, ollama_api.ErrorBody),
+        (ollama_api.CHAT, ollama.chat, ollama_api.ErrorBody),
+    ):
+        app.add_api_route(
+            path, endpoint, methods=["POST"], response_class=JSONResponse, responses=_responses(error), name=path
+        )
+    app.add_api_route(ollama_api.TAGS, ollama.tags)
+    app.add_api_route(ollama_api.VERSION, ollama.version)
 
 
 class _Routes:
@@ -104,15 +125,10 @@ class _Routes:
     async def captions(self, request: Request, query: Annotated[schemas.CaptionQuery, Query()]) -> Response:
         """Generate captions for the files of a form, or for one image as the request body."""
         overrides = query.model_dump(exclude={"attention"}, exclude_none=True)
-        if overrides.get("temperature"):
-            overrides.setdefault("seed", secrets.randbelow(2**31))
-        options = self._captioner.options(overrides)
+        self._captioner.options(overrides)  # raises before the upload is read
         uploads = await read_uploads(request, self._settings.max_images)
-        request.scope["looksay.images"] = len(uploads)
         start = time.perf_counter()
-        with self._batcher.reserve(len(uploads)):
-            results = asyncio.gather(*(self._caption(*upload, options, query.attention) for upload in uploads))
-            outcomes = await _unless_disconnected(request, results)
+        outcomes = await self._caption_all(request, uploads, overrides, query.attention)
         images = [image for image, _ in outcomes]
         answer = schemas.CaptionResponse(model=self._captioner.name, seconds=time.perf_counter() - start, images=images)
         status = 422 if all(image.error for image in images) else 200
@@ -123,6 +139,25 @@ class _Routes:
             lambda: JSONResponse(answer.model_dump(exclude_none=True), status, {"Server-Timing": timing})
         )
 
+    async def results(
+        self, request: Request, uploads: Sequence[Upload], overrides: dict[str, Any]
+    ) -> list[ImageResult]:
+        """Caption the images that a chat client sends; raise an `HTTPException` if they are too many."""
+        if len(uploads) > self._settings.max_images:
+            raise HTTPException(413, f"too many images: send at most {self._settings.max_images}")
+        return [image for image, _ in await self._caption_all(request, uploads, overrides, attention=False)]
+
+    async def _caption_all(
+        self, request: Request, uploads: Sequence[Upload], overrides: dict[str, Any], attention: bool
+    ) -> list[tuple[ImageResult, Seconds]]:
+        if overrides.get("temperature"):
+            overrides.setdefault("seed", secrets.randbelow(2**31))
+        options = self._captioner.options(overrides)
+        request.scope["looksay.images"] = len(uploads)
+        with self._batcher.reserve(len(uploads)):
+            results = asyncio.gather(*(self._caption(*upload, options, attention) for upload in uploads))
+            return await _unless_disconnected(request, results)
+
     async def models(self) -> schemas.ModelsResponse:
         """Describe the model, and return the limits of a request."""
         models = [
@@ -131,7 +166,8 @@ class _Routes:
             )
             for bundle in self._captioner.bundles
         ]
-        return schemas.ModelsResponse(models=models, limits=schemas.RequestLimits.model_validate(self._settings))
+        limits = schemas.RequestLimits.model_validate(self._settings)
+        return schemas.ModelsResponse(models=models, limits=limits, **openai_api.model_list(self._captioner))
 
     async def healthz(self) -> schemas.Status:
         """Return 200 while the server runs."""
@@ -171,16 +207,35 @@ def _page(file: str) -> Callable[[Request], Awaitable[Response]]:
     return endpoint
 
 
+def _path(request: Request) -> str:
+    """Return the path of a request without the proxy's part."""
+    path: str = request.scope["path"].removeprefix(request.scope["root_path"])
+    return path
+
+
+def _http_error(request: Request, error: Any) -> JSONResponse:
+    return error_response(_path(request), error.status_code, error.detail, error.headers)
+
+
+def _internal_error(request: Request, _: Exception) -> JSONResponse:
+    return error_response(_path(request), 500, "internal server error: see the server's log")
+
+
 def _method_not_allowed(request: Request, error: Any) -> Response:
     """Answer what methods there are: that is what OPTIONS asks for, and an error to all others."""
     if request.method == "OPTIONS":
         return Response(status_code=204, headers=error.headers)
-    return error_response(405, f"this method is not allowed here: use {error.headers['Allow']}", error.headers)
+    detail = f"this method is not allowed here: use {error.headers['Allow']}"
+    return error_response(_path(request), 405, detail, error.headers)
 
 
-def _invalid_query(_: Request, error: Any) -> JSONResponse:
-    problems = [f"{item['loc'][1]} {str(item['input'])[:40]!r}: {item['msg']}" for item in error.errors()]
-    return error_response(422, "; ".join(problems))
+def _invalid(request: Request, error: Any) -> JSONResponse:
+    """Name each field of a query or a body that is wrong."""
+    problems = [
+        f"{'.'.join(map(str, item['loc'][1:])) or 'body'} {str(item['input'])[:40]!r}: {item['msg']}"
+        for item in error.errors()
+    ]
+    return error_response(_path(request), 422, "; ".join(problems))
 
 
 async def _unless_disconnected(request: Request, results: asyncio.Future[list[T]]) -> list[T]:

@@ -7,6 +7,7 @@ import hmac
 import json
 import logging
 import time
+from typing import Any
 from urllib.parse import urlsplit
 
 from starlette.datastructures import URL, Headers, MutableHeaders
@@ -14,6 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from looksay.server import ollama_api, openai_api
 from looksay.server.prometheus import Metrics
 from looksay.server.settings import RETRY_AFTER, ServerSettings
 
@@ -24,7 +26,9 @@ CAPTIONS = "/v1/captions"
 PUBLIC = ("/", "/docs", "/openapi.json", "/healthz", "/readyz")
 """Paths that need no token: the web page, which holds no user's data, and the health checks."""
 
-_PRIVATE = (CAPTIONS, "/v1/models", "/metrics")
+CAPTION_REQUESTS = (CAPTIONS, openai_api.PATH, ollama_api.GENERATE, ollama_api.CHAT)
+
+_PRIVATE = (*CAPTION_REQUESTS, "/v1/models", ollama_api.TAGS, ollama_api.VERSION, "/metrics")
 
 _SECURITY_HEADERS = {
     "Content-Security-Policy": (
@@ -40,14 +44,19 @@ _SECURITY_HEADERS = {
 }
 
 
-def error_response(status: int, detail: str, headers: dict[str, str] | None = None) -> JSONResponse:
-    """Return the response to a request that failed."""
-    return JSONResponse({"detail": detail}, status, headers)
+def error_response(path: str, status: int, detail: str, headers: dict[str, str] | None = None) -> JSONResponse:
+    """Return the response to a request that failed, as the clients of its path read it."""
+    body: dict[str, Any] = {"detail": detail}
+    if path == openai_api.PATH:
+        body = openai_api.error_body(status, detail)
+    elif path.startswith(ollama_api.PREFIX):
+        body = {"error": detail}
+    return JSONResponse(body, status, headers)
 
 
-def busy_response() -> JSONResponse:
+def busy_response(path: str) -> JSONResponse:
     """Return the response of a server at its capacity."""
-    return error_response(503, "the server is busy: try again soon", {"Retry-After": str(RETRY_AFTER)})
+    return error_response(path, 503, "the server is busy: try again soon", {"Retry-After": str(RETRY_AFTER)})
 
 
 class LimitsMiddleware:
@@ -74,26 +83,26 @@ class LimitsMiddleware:
     def _forbidden(self, exchange: _Exchange) -> JSONResponse | None:
         headers, path, settings = exchange.headers, exchange.path, self._settings
         if settings.host_names and _host_name(exchange.scope) not in settings.host_names:
-            return error_response(421, "this host name is not allowed: start the server with --allowed-host NAME")
+            return error_response(path, 421, "this host name is not allowed: start the server with --allowed-host NAME")
         if exchange.method not in ("GET", "HEAD") and _is_cross_origin(headers):
-            return error_response(403, "cross-origin requests are not allowed")
+            return error_response(path, 403, "cross-origin requests are not allowed")
         if settings.token and path not in PUBLIC and not path.startswith("/page/"):
             scheme, _, token = headers.get("authorization", "").partition(" ")
             if scheme.lower() != "bearer" or not hmac.compare_digest(token.encode(), settings.token.encode()):
                 detail = "the token is missing or wrong: send Authorization: Bearer TOKEN"
-                return error_response(401, detail, {"WWW-Authenticate": "Bearer"})
+                return error_response(path, 401, detail, {"WWW-Authenticate": "Bearer"})
         return None
 
     def _over_limit(self, exchange: _Exchange) -> JSONResponse | None:
-        headers, settings = exchange.headers, self._settings
+        headers, path, settings = exchange.headers, exchange.path, self._settings
         length = headers.get("content-length", "0")
         if length.isdecimal() and int(length) > settings.max_bytes:
-            return error_response(413, _too_large(settings.max_bytes))
+            return error_response(path, 413, _too_large(settings.max_bytes))
         if headers.get("expect", "100-continue").lower() != "100-continue":
-            return error_response(417, "this expectation cannot be met: send Expect: 100-continue, or none")
+            return error_response(path, 417, "this expectation cannot be met: send Expect: 100-continue, or none")
         is_full = exchange.is_caption_request and self._caption_requests >= settings.max_requests
         if is_full or len(exchange.scope["state"].get("connections", ())) > settings.max_connections:
-            return busy_response()
+            return busy_response(path)
         return None
 
     async def _forward(self, exchange: _Exchange) -> None:
@@ -104,7 +113,9 @@ class LimitsMiddleware:
         except TimeoutError:
             status, verb = (504, "captioned") if exchange.is_uploaded else (408, "uploaded")
             if not exchange.status:
-                response = error_response(status, f"not {verb} within {self._settings.timeout:g} seconds")
+                response = error_response(
+                    exchange.path, status, f"not {verb} within {self._settings.timeout:g} seconds"
+                )
                 await response(exchange.scope, exchange.receive, exchange.send)
         except Exception:  # the app has sent status 500
             log.exception("%s %s failed", exchange.method, exchange.path)
@@ -142,7 +153,7 @@ class _Exchange:
         self.scope = {"state": {}, **scope, "path": full_path, "root_path": root}
         self.headers, self.method = Headers(scope=scope), scope["method"]
         self.path = full_path.removeprefix(root) or "/"
-        self.is_caption_request = self.path == CAPTIONS and self.method == "POST"
+        self.is_caption_request = self.path in CAPTION_REQUESTS and self.method == "POST"
         self._receive, self._send, self._max_bytes = receive, send, settings.max_bytes
         self._start = time.perf_counter()
         self._awaits_continue = "expect" in self.headers

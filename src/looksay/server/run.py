@@ -110,7 +110,7 @@ class Protocol(H11Protocol):
             self._writing.cancel()
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002, D102
-        response = error_response(400, "this is not a valid HTTP/1.1 request", {"Connection": "close"})
+        response = error_response("", 400, "this is not a valid HTTP/1.1 request", {"Connection": "close"})
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):  # not after a response, as to a refused upload
             head = h11.Response(status_code=400, headers=response.raw_headers, reason=b"Bad Request")
             for event in (head, h11.Data(data=bytes(response.body))):

@@ -116,6 +116,8 @@ class ModelsResponse(BaseModel):
 
     models: list[ModelInfo]
     limits: RequestLimits
+    object: str = Field(description="For OpenAI's clients.")
+    data: list[dict[str, Any]] = Field(description="For OpenAI's clients.")
 
 
 class Status(BaseModel):

@@ -9,19 +9,17 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from itertools import repeat
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from looksay.decoding.constrained_beam_search import Constraints, constrained_beam_search
 from looksay.decoding.decode import decode, first_of, forced_tokens, wider_beams
-from looksay.decoding.logits_processors import agreeing_article, forbid, from_options, process
+from looksay.decoding.logits_processors import ProcessedStep, agreeing_article, forbid, from_options, process
 from looksay.decoding.options import MAX_FORCE_WORDS, DecodingOptions
 from looksay.decoding.state import Hypothesis, S, Step
 from looksay.errors import BundleError
@@ -189,7 +187,7 @@ def decode_with_mentions(
     captions = decode(step, state, options, vocabulary, [forbid(rare_tokens)])
     if not options.tags or options.temperature:
         return captions
-    constraints: dict[int, Constraints] = {}
+    constraints: dict[int, tuple[list[list[int]], list[int]]] = {}  # required and forbidden tokens by image
     for image, hypotheses in enumerate(captions):
         names, excluded = table.missing(probabilities[image], vocabulary.to_tokens(hypotheses[0].tokens))
         concepts = [tokens for words in names if (tokens := vocabulary.known_ids(words))]
@@ -197,18 +195,37 @@ def decode_with_mentions(
         if concepts:
             mentioned = {token for tokens in concepts for token in tokens}
             forbidden = (set(vocabulary.known_ids(excluded)) | rare_tokens - mentioned) - required
-            constraints[image] = Constraints([*([token] for token in forced), *concepts], sorted(forbidden))
-    processed = process(step, [*from_options(options, vocabulary), agreeing_article(vocabulary)], options)
-    # Two thirds of the beams give nearly the same captions in less time.
+            constraints[image] = ([*([token] for token in forced), *concepts], sorted(forbidden))
+    if constraints:
+        processed = process(step, [*from_options(options, vocabulary), agreeing_article(vocabulary)], options)
+        for image, (best, *others) in _constrained(processed, state, options, constraints):
+            free = captions[image]
+            if best.score >= free[0].score - table.margin:
+                rest = sorted((*others, *free), key=lambda other: other.score > best.score)
+                captions[image] = first_of(best, rest, options.num_captions)
+    return captions
+
+
+def _constrained(
+    step: ProcessedStep[S],
+    state: S,
+    options: DecodingOptions,
+    constraints: Mapping[int, tuple[list[list[int]], list[int]]],
+) -> Iterator[tuple[int, list[Hypothesis]]]:
+    """Yield images with their captions that satisfy constraints, the best first; leave out images without any.
+
+    Images that require the same number of tokens are decoded together.
+    """
+    from looksay.decoding.constrained_beam_search import Constraints, constrained_beam_search
+
+    # Two thirds of the beams give nearly the same best caption in less time.
     fewer_beams = replace(options, num_beams=math.ceil(2 / 3 * options.num_beams), num_captions=1, num_beam_groups=1)
     more_beams = replace(options, num_beams=wider_beams(options), num_beam_groups=1)
-    for number in {len(constraint.required) for constraint in constraints.values()}:
-        images = [image for image, constraint in constraints.items() if len(constraint.required) == number]
-        part, own = state.take(np.array(images)), [constraints[image] for image in images]
-        mentions = constrained_beam_search(processed, part, fewer_beams, own)
-        more = constrained_beam_search(processed, part, more_beams, own) if options.num_captions > 1 else repeat([])
-        for image, best, others in zip(images, mentions, more, strict=False):
-            if best and best[0].score >= captions[image][0].score - table.margin:
-                rest = sorted((*others, *captions[image]), key=lambda other: other.score > best[0].score)
-                captions[image] = first_of(best[0], rest, options.num_captions)
-    return captions
+    for number in {len(required) for required, _ in constraints.values()}:
+        images = [image for image, (required, _) in constraints.items() if len(required) == number]
+        part, own = state.take(np.array(images)), [Constraints(*constraints[image]) for image in images]
+        captions = constrained_beam_search(step, part, fewer_beams, own)
+        if options.num_captions > 1:
+            more = constrained_beam_search(step, part, more_beams, own)
+            captions = [[*best, *others] if best else [] for best, others in zip(captions, more, strict=True)]
+        yield from (pair for pair in zip(images, captions, strict=True) if pair[1])
