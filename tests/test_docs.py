@@ -101,6 +101,8 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small_data: Path)
     (tmp_path / "PATH" / "TO").mkdir(parents=True)
     (tmp_path / "PATH" / "TO" / "flickr8k").symlink_to(small_data)
     shutil.copy(EXAMPLES / "boats.jpg", tmp_path / "photo.jpg")
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "index.html").write_text('<img src="../photo.jpg">', encoding="utf-8")
     for folder in ("album", "examples"):
         (tmp_path / folder).mkdir()
         for path in EXAMPLES.glob("*.[jp][pn]g"):

@@ -16,7 +16,8 @@ from looksay.errors import LooksayError
 
 # Each command is the object of this name in the module looksay.cli.NAME, which is imported when the command runs.
 COMMANDS = (
-    "caption", "find", "data", "train", "compare", "evaluate", "score", "export", "serve", "bench", "models", "weights",
+    "caption", "find", "alt", "data", "train", "compare", "evaluate", "score", "export", "serve", "bench", "models",
+    "weights",
 )  # fmt: skip
 
 
@@ -80,6 +81,7 @@ def main() -> None:
     looksay photo.jpg           caption a photo (short for looksay caption photo.jpg)
     looksay caption --help      caption folders, into files; decoding options
     looksay find --help         search images by their captions
+    looksay alt --help          write alt text into HTML and Markdown
     looksay data --help         summarise a data set
     looksay train --help        train a model
     looksay compare --help      compare training runs

@@ -1,0 +1,1 @@
+"""Alt text for images of HTML and Markdown files."""
