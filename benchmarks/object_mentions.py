@@ -2,8 +2,8 @@
 
 python benchmarks/object_mentions.py PATH/TO/everyday PATH/TO/coco-sample [--model default] [--tags off]
 
-The images are those of each val split, or of the whole data set if it has no val split. The references mention an object
-if any of them has one of its words: singular, plural or a synonym.
+The images are those of each val split, or of the whole data set if it has no val split. The references mention an
+object if any of them has one of its words: singular, plural or a synonym.
 """
 
 from __future__ import annotations

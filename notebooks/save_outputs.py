@@ -43,7 +43,7 @@ def main() -> None:
     parser.add_argument("name")
     parser.add_argument("parameters", nargs="*", metavar="KEY=VALUE", help="VALUE is a Python literal")
     parser.add_argument("--folder", type=Path, default=NOTEBOOKS)
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
     path = NOTEBOOKS / f"{options.name}.ipynb"
     notebook = nbformat.read(path, as_version=4)
     (parameters,) = (cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", ()))

@@ -82,7 +82,8 @@ def test_num_captions_gives_a_list_of_different_captions(captioner: Captioner) -
 @pytest.mark.parametrize("num_captions", [1, 2, 3, 5, 10])
 def test_the_best_caption_does_not_depend_on_how_many_are_asked_for(captioner: Captioner, num_captions: int) -> None:
     photos = [EXAMPLES / photo for photo in SAMPLES]
-    assert [several[0] for several in captioner(photos, num_captions=num_captions)] == captioner(photos)
+    several = captioner(photos, num_captions=num_captions)
+    assert [captions[0] for captions in several if isinstance(captions, list)] == captioner(photos)
 
 
 def test_an_iterable_of_images_gives_a_list_with_errors_in_their_places(captioner: Captioner) -> None:

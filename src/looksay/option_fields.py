@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field, fields
 from functools import cache
 from numbers import Integral, Real
-from typing import Any, get_type_hints
+from typing import Any, cast, get_type_hints
 
 from looksay.errors import OptionError
 
@@ -37,9 +37,13 @@ def option(default: Any, help: str, **bounds: float) -> Any:  # noqa: A002
     return field(default=default, metadata={"help": help, "bounds": bounds})
 
 
-@cache
-def declared(kind: Any) -> tuple[Option, ...]:
-    """Return the options that a dataclass `kind` declares, in order."""
+def declared(kind: type[Any]) -> tuple[Option, ...]:
+    """Return the options that a dataclass declares, in order."""
+    return _declared(cast("Hashable", kind))
+
+
+@cache  # resolving the types takes longer than all else about options
+def _declared(kind: Any) -> tuple[Option, ...]:
     types = get_type_hints(kind)
     return tuple(
         Option(item.name, types[item.name], item.default, item.metadata["help"], item.metadata["bounds"])

@@ -107,13 +107,13 @@ def test_a_token_protects_all_dialects(tmp_path: Path) -> None:
             right = client.with_options(api_key="secret").chat.completions
             assert right.create(model="looksay", messages=[message(BOATS)]).choices
         with ollama.Client(host=server.url) as stranger, pytest.raises(ollama.ResponseError, match="the token is"):
-            stranger.generate("looksay", "", images=[BOATS])
+            stranger.generate("looksay", "", images=[str(BOATS)])
         with ollama.Client(host=server.url, headers={"Authorization": "Bearer secret"}) as friend:
-            assert friend.generate("looksay", "", images=[BOATS]).response
+            assert friend.generate("looksay", "", images=[str(BOATS)]).response
 
 
 def test_ollama_generates_the_caption_of_the_library(local: ollama.Client) -> None:
-    answer = local.generate("llava", "Describe this image.", images=[BOATS])
+    answer = local.generate("llava", "Describe this image.", images=[str(BOATS)])
     assert answer.response == looksay.caption(BOATS)
     assert (answer.done, answer.done_reason) == (True, "stop")
     parts = list(local.generate("llava", "Describe this image.", images=[BOATS.read_bytes()], stream=True))
@@ -123,7 +123,7 @@ def test_ollama_generates_the_caption_of_the_library(local: ollama.Client) -> No
 
 
 def test_ollama_chats_about_the_last_images(local: ollama.Client) -> None:
-    messages = [{"role": "user", "content": "Describe.", "images": [CAT]},
+    messages: list[dict[str, Any]] = [{"role": "user", "content": "Describe.", "images": [str(CAT)]},
                 {"role": "user", "content": "And this?", "images": [str(BOATS)]}]  # fmt: skip
     assert local.chat("llava", messages).message.content == looksay.caption(BOATS)
     parts = list(local.chat("llava", messages, stream=True))
@@ -131,10 +131,10 @@ def test_ollama_chats_about_the_last_images(local: ollama.Client) -> None:
 
 
 def test_ollama_options_work_as_those_of_the_library(local: ollama.Client) -> None:
-    short = local.generate("llava", "", images=[BOATS], options={"num_predict": 3, "num_ctx": 4096})
+    short = local.generate("llava", "", images=[str(BOATS)], options={"num_predict": 3, "num_ctx": 4096})
     assert short.response == looksay.caption(BOATS, max_length=3)
     assert short.done_reason == "length"
-    unlimited = local.generate("llava", "", images=[BOATS], options={"num_predict": -1, "temperature": 0})
+    unlimited = local.generate("llava", "", images=[str(BOATS)], options={"num_predict": -1, "temperature": 0})
     assert unlimited.response == looksay.caption(BOATS)
 
 
@@ -152,7 +152,7 @@ def test_ollama_receives_errors_in_its_shape(local: ollama.Client, server: Serve
             local.generate("llava", "Describe.", images=images)
         assert caught.value.status_code == 400
     with pytest.raises(ollama.ResponseError, match=r"options\.temperature '-1\.0': Input should be greater"):
-        local.generate("llava", "", images=[BOATS], options={"temperature": -1.0})
+        local.generate("llava", "", images=[str(BOATS)], options={"temperature": -1.0})
     response = httpx.post(f"{server.url}/api/generate", content=b"{", headers={"Content-Type": "application/json"})
     assert response.status_code == 422
     assert "JSON" in response.json()["error"]
