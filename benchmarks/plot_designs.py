@@ -24,6 +24,7 @@ import looksay
 PHOTO = EXAMPLES / "boats.jpg"
 ROUNDS = 25
 AREA = 3.0  # points squared per megabyte
+LABEL = 2.2  # height of a label, in CIDEr-D
 
 
 class Design(NamedTuple):
@@ -53,13 +54,18 @@ def plot(designs: list[Design], human: float, file: Path) -> None:
     """Plot CIDEr-D against milliseconds, the area of a point as the size of its bundle, and human agreement."""
     figure = Figure(figsize=(10, 5.5), layout="constrained")
     axes = figure.subplots()
+    longest = max(design.milliseconds for design in designs)
+    heights: list[tuple[float, float]] = []  # of the labels so far, with their places on the other axis
     for number, design in enumerate(designs):
         color = f"C{number % 10}"
         axes.scatter(design.milliseconds, design.cider, s=AREA * design.megabytes, color=color, alpha=0.5)
-        label = f"{design.name}, {design.megabytes:.0f} MB"
-        left = design.milliseconds > 0.6 * max(other.milliseconds for other in designs)
-        axes.annotate(label, (design.milliseconds, design.cider), (-9 if left else 9, 0), textcoords="offset points",
-                      ha="right" if left else "left", va="center", fontsize=9)  # fmt: skip
+        near = [height for height, place in heights if abs(place - design.milliseconds) < longest / 4]
+        height = min([design.cider, *(height - LABEL for height in near)])
+        heights.append((height, design.milliseconds))
+        is_left = design.milliseconds > 0.6 * longest
+        place = design.milliseconds + (-1 if is_left else 1) * longest / 50
+        axes.text(place, height, f"{design.name}, {design.megabytes:.0f} MB", ha="right" if is_left else "left",
+                  va="center", fontsize=9)  # fmt: skip
     axes.axhline(human, color="grey", linestyle="--")
     axes.annotate("human agreement", (0, human), (6, -4), xycoords=("axes fraction", "data"), va="top", color="grey",
                   textcoords="offset points")  # fmt: skip
