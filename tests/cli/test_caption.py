@@ -132,7 +132,7 @@ def test_globs_are_expanded_if_the_shell_does_not(album: Path) -> None:
     [
         (["caption"], "Missing argument"),
         (["photo.jpg", "--num-beams", "0"], "'--num-beams': 0 is not in the range 1<=x<=100"),
-        (["photo.jpg", "--num-beams", "2", "--num-captions", "3"], "num_captions 3 is out of range: use 1 to 2"),
+        (["photo.jpg", "--num-beams", "3", "--num-beam-groups", "2"], "num_beam_groups 2 does not divide num_beams 3"),
         (["photo.jpg", "--top-p", "0"], "is not in the range 0<x<=1"),
         (["https://example.org/a.jpg"], "curl -s https://example.org/a.jpg | looksay -"),
         ([""], "a path is empty"),
