@@ -58,7 +58,7 @@ def test_missing_alt_text_is_written_and_nothing_else_changes(site: Path) -> Non
     assert "site/index.html:6: img/none.jpg: left out, there is no site/img/none.jpg" in result.stderr
     assert "https://example.org/a.jpg: left out, it is not a file of this site" in result.stderr
     assert "site/old.html: left out, it is not UTF-8" in result.stderr
-    assert run(site, "--check").exit_code == 0
+    assert run(site / "blog", "--check").exit_code == 0
 
 
 def test_a_dry_run_prints_a_diff_and_changes_nothing(site: Path) -> None:
@@ -73,7 +73,8 @@ def test_check_reports_and_fails(site: Path) -> None:
     result = run(site, "--check")
     assert result.exit_code == 1
     assert "site/blog/post.md:3: ../img/cat.jpg has no alt text" in result.stdout
-    assert "3 images without alt text" in result.stderr
+    assert "https://example.org/a.jpg has no alt text" in result.stdout
+    assert "5 images without alt text" in result.stderr
     assert (site / "index.html").read_bytes() == PAGE.encode()
 
 

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NoReturn
 
 import click
 
@@ -25,7 +26,8 @@ from looksay.errors import ImageError
 class _Page:
     path: Path
     text: str
-    images: list[tuple[MissingAlt, Path]] = field(default_factory=list)  # with their files
+    missing: list[MissingAlt]
+    images: list[tuple[MissingAlt, Path]] = field(default_factory=list)  # those that have a file
 
 
 @click.command()
@@ -60,15 +62,11 @@ def alt(
     looksay alt site/ --min-confidence 0.5
     looksay alt README.md docs/ --check
     """
-    root = root or next((path for path in paths if path.is_dir()), Path())
-    pages = list(_read(paths, root, empty))
-    count = sum(len(page.images) for page in pages)
+    pages = list(_read(paths, empty))
     if check:
-        for page in pages:
-            for image, _ in page.images:
-                click.echo(f"{page.path}:{image.line}: {image.source} has no alt text")
-        warn(f"{plural(count, 'image')} without alt text")
-        sys.exit(1 if count else 0)
+        _report(pages)
+    _find_images(pages, root or next((path for path in paths if path.is_dir()), Path()))
+    count = sum(len(page.images) for page in pages)
     captions = _captions([file for page in pages for _, file in page.images], models, min_confidence) if count else {}
     written = changed = 0
     for page in pages:
@@ -90,24 +88,38 @@ def alt(
     warn(f"{plural(written, 'alt text')} {verb} into {plural(changed, 'page')}; {count - written:,} left out")
 
 
-def _read(paths: Sequence[Path], root: Path, empty: bool) -> Iterator[_Page]:
-    """Yield the pages that have images without alt text; report pages and images that cannot be read."""
+def _report(pages: Sequence[_Page]) -> NoReturn:
+    """Print the images without alt text, and exit with 1 if there are any."""
+    count = sum(len(page.missing) for page in pages)
+    for page in pages:
+        for image in page.missing:
+            click.echo(f"{page.path}:{image.line}: {image.source[:80]} has no alt text")
+    warn(f"{plural(count, 'image')} without alt text")
+    sys.exit(1 if count else 0)
+
+
+def _read(paths: Sequence[Path], empty: bool) -> Iterator[_Page]:
+    """Yield the pages; report those that cannot be read."""
     for path in dict.fromkeys(page for start in paths for page in _pages(start)):
         try:
-            page = _Page(path, path.read_bytes().decode("utf-8"))
+            text = path.read_bytes().decode("utf-8")
         except UnicodeDecodeError:
             warn(f"{path}: left out, it is not UTF-8")
-            continue
-        for image in missing_alts(page.text, path.suffix, empty=empty):
-            file = image_file(image.source, path, root)
+        else:
+            yield _Page(path, text, missing_alts(text, path.suffix, empty=empty))
+
+
+def _find_images(pages: Sequence[_Page], root: Path) -> None:
+    """Find the files of images; report images that have none."""
+    for page in pages:
+        for image in page.missing:
+            file = image_file(image.source, page.path, root)
             if file is None:
-                warn(f"{path}:{image.line}: {image.source[:80]}: left out, it is not a file of this site")
+                warn(f"{page.path}:{image.line}: {image.source[:80]}: left out, it is not a file of this site")
             elif not file.is_file():
-                warn(f"{path}:{image.line}: {image.source}: left out, there is no {file}")
+                warn(f"{page.path}:{image.line}: {image.source}: left out, there is no {file}")
             else:
                 page.images.append((image, file))
-        if page.images:
-            yield page
 
 
 def _pages(path: Path) -> Iterator[Path]:
@@ -130,8 +142,9 @@ def _captions(files: Sequence[Path], models: Sequence[str], min_confidence: floa
     first = {digest: file for file, digest in reversed(hashes.items())}
     captioner = load(*models)
     with click.progressbar(
-        captioner.captions(first.values(), min_confidence=min_confidence), len(first), "captioning", file=sys.stderr
-    ) as outcomes:
+        captioner.captions(first.values(), min_confidence=min_confidence), len(first), "captioning", file=sys.stderr,
+        hidden=not sys.stderr.isatty(),
+    ) as outcomes:  # fmt: skip
         captions = dict(zip(first, outcomes, strict=True))
     reasons = Counter(str(outcome) for outcome in captions.values() if isinstance(outcome, ImageError))
     for reason in reasons:
