@@ -54,9 +54,10 @@ class Captioner:
                 )
         self._threads, self._device = threads or available_cores(), device
         self._models = [OnnxModel(one, threads, f"{index}.", device) for index, one in enumerate((bundle, *others))]
-        if bundle.tags and self._models[0].classes < bundle.tags.classes:
+        first, tags = self._models[0], bundle.tags
+        if tags and (first.classes < tags.classes or first.words < tags.words):
             raise BundleError(f"{bundle.folder}: {TAGS} has classes that the encoder does not return; export it again")
-        if bundle.confidence and self._models[0].words != len(bundle.confidence.words):
+        if bundle.confidence and first.words != len(bundle.confidence.words):
             raise BundleError(f"{bundle.folder}: {CONFIDENCE} is of another detector; export it again")
 
     def __repr__(self) -> str:
@@ -242,10 +243,9 @@ class Captioner:
 
     def decode(self, state: DecoderState, options: DecodingOptions) -> list[list[Hypothesis]]:
         """Decode the captions of encoded images; with the option ``tags``, so that they mention recognised objects."""
-        vocabulary, table = self.bundle.vocabulary, self.bundle.tags
-        if table is None:
+        vocabulary, table, probabilities = self.bundle.vocabulary, self.bundle.tags, self._tag_probabilities(state)
+        if table is None or probabilities is None:
             return decode(self.step, state, options, vocabulary)
-        probabilities = table.probabilities(state.memory[_CLASS_SCORES])
         return decode_with_mentions(self.step, state, options, vocabulary, table, probabilities)
 
     def generate(
@@ -265,7 +265,7 @@ class Captioner:
         hypotheses = self.decode(state, options)
         maps = iter(self._attention_maps(state, hypotheses)) if attention else repeat(None)
         table, vocabulary, trust = self.bundle.tags, self.bundle.vocabulary, self.bundle.confidence
-        probabilities = table.probabilities(state.memory[_CLASS_SCORES]) if table else None
+        probabilities = self._tag_probabilities(state)
 
         def describe(hypothesis: Hypothesis, image: int) -> Caption:
             tokens = vocabulary.to_tokens(hypothesis.tokens)
@@ -277,6 +277,11 @@ class Captioner:
             )  # fmt: skip
 
         return [[describe(one, image) for one in captions] for image, captions in enumerate(hypotheses)]
+
+    def _tag_probabilities(self, state: DecoderState) -> NDArray[np.float64] | None:
+        """Return the probabilities of the table's concepts (images, concepts); None without a table."""
+        table, memory = self.bundle.tags, state.memory
+        return table.probabilities(memory.get(_CLASS_SCORES), memory.get(_DETECTED_WORDS)) if table else None
 
     def _attention_maps(
         self, state: DecoderState, hypotheses: Sequence[Sequence[Hypothesis]]

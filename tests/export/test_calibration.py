@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from looksay.export import calibration
-from looksay.tagging.concepts import Concept, ConceptTable, logit
+from looksay.tagging.concepts import Concept, ConceptTable
 
 CONCEPTS = tuple(Concept((name,), (name,), "", (number,)) for number, name in enumerate(("dog", "clock", "bed")))
 BIASES = [1.0, -2.0, -0.5]  # how readily people mention each
@@ -16,11 +16,11 @@ def test_probabilities_equal_the_frequency_of_mentions() -> None:
     rng = np.random.default_rng(0)
     scores = rng.normal(0, 2.5, (4000, 4))
     table = ConceptTable(CONCEPTS)
-    logits = 1.5 * logit(table.shares(scores)) + np.array(BIASES)
+    logits = 1.5 * table.evidence(scores)[:, :, 0] + np.array(BIASES)
     mentioned = rng.random(logits.shape) < 1 / (1 + np.exp(-logits))
     references = [[f"a {c.name}" for c, m in zip(CONCEPTS, row, strict=True) if m] or ["nothing"] for row in mentioned]
-    fitted = calibration.fit(table, scores, references)
-    assert fitted.scale == pytest.approx(1.5, abs=0.1)
+    fitted = calibration.fit(table, table.evidence(scores), references)
+    assert [concept.scales[0] for concept in fitted.concepts] == pytest.approx([1.5] * 3, abs=0.1)
     assert [concept.bias for concept in fitted.concepts] == pytest.approx(BIASES, abs=0.25)
     probabilities = fitted.probabilities(scores)
     for low in (0.1, 0.3, 0.5, 0.7):
@@ -31,7 +31,23 @@ def test_probabilities_equal_the_frequency_of_mentions() -> None:
 def test_a_concept_without_data_gets_the_mean_bias() -> None:
     scores = np.random.default_rng(0).normal(0, 2, (500, 3))
     scores[:, 2] = -50
+    table = ConceptTable(CONCEPTS)
     references = [["a dog" if row[0] > row[1] else "a clock"] for row in scores]
-    fitted = calibration.fit(ConceptTable(CONCEPTS), scores, references)
+    fitted = calibration.fit(table, table.evidence(scores), references)
     known = [concept.bias for concept in fitted.concepts[:2]]
     assert min(known) - 0.01 <= fitted.concepts[2].bias <= max(known) + 0.01
+
+
+def test_what_a_detector_knows_is_fitted_apart_from_what_classes_know() -> None:
+    rng = np.random.default_rng(0)
+    man, woman = (Concept((name,), (name,), "", (), (place,)) for place, name in enumerate(("man", "woman")))
+    table = ConceptTable((CONCEPTS[0], man, CONCEPTS[1], woman))
+    scores, words = rng.normal(0, 2.5, (4000, 4)), rng.beta(0.4, 1.2, (4000, 2))
+    odds = table.evidence(scores, words).sum(axis=2) * [1.0, 2.0, 1.0, 2.0] + [1.0, 0.5, -2.0, -0.5]
+    mentioned = rng.random(odds.shape) < 1 / (1 + np.exp(-odds))
+    references = [[f"a {c.name}" for c, m in zip(table.concepts, row, strict=True) if m] or ["x"] for row in mentioned]
+    fitted = calibration.fit(table, table.evidence(scores, words), references)
+    assert [concept.bias for concept in fitted.concepts] == pytest.approx([1.0, 0.5, -2.0, -0.5], abs=0.25)
+    assert fitted.concepts[0].scales == pytest.approx((1.0, 1.0), abs=0.1)
+    assert fitted.concepts[1].scales == pytest.approx((1.0, 2.0), abs=0.15)
+    assert [concept.scales for concept in fitted.concepts[:2]] == [concept.scales for concept in fitted.concepts[2:]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -40,9 +41,30 @@ def excluded(caption: str, **probabilities: float) -> set[str]:
 def test_a_concept_has_the_probability_of_its_classes(scores: list[float]) -> None:
     softmax = np.exp(np.array(scores) - max(scores))
     softmax /= softmax.sum()
-    shares = TABLE.shares(np.array([scores]))
-    assert shares[0] == pytest.approx([sum(softmax[list(concept.classes)]) for concept in TABLE.concepts])
-    assert TABLE.probabilities(np.array([scores]))[0] == pytest.approx(np.clip(shares[0], 1e-6, 1 - 1e-6))
+    shares = np.array([sum(softmax[list(concept.classes)]) for concept in TABLE.concepts])
+    assert TABLE.probabilities(np.array([scores]))[0] == pytest.approx(np.clip(shares, 1e-6, 1 - 1e-6), abs=1e-6)
+
+
+@given(st.lists(st.floats(0, 1), min_size=3, max_size=3))
+def test_a_concept_has_the_probability_of_one_of_its_words(words: list[float]) -> None:
+    man, cap = replace(GIRAFFE, detected=(0, 2)), replace(GIRAFFE, detected=(1,), scales=(1.0, 0.5), bias=1.0)
+    either, other = ConceptTable((man, cap)).probabilities(None, np.array([words]))[0]
+    assert either == pytest.approx(1 - (1 - words[0]) * (1 - words[2]), abs=1e-5)
+    odds = min(max(words[1], 1e-6), 1 - 1e-6)
+    assert other == pytest.approx(1 / (1 + np.exp(-1.0) * ((1 - odds) / odds) ** 0.5), abs=1e-5)
+
+
+def test_classes_and_words_of_a_concept_add_up() -> None:
+    table = ConceptTable((replace(DOG, detected=(0,), scales=(0.5, 1.0), bias=-1.0),))
+    scores = np.array([[0.0, 0.0, np.log(2.0)]])  # a share of one half
+    assert table.probabilities(scores, np.array([[0.8]]))[0] == pytest.approx([4 * np.exp(-1) / (1 + 4 * np.exp(-1))])
+    assert table.words == 1
+
+
+def test_a_concept_of_the_detector_alone_is_a_tag_but_not_missing() -> None:
+    table = ConceptTable((replace(GIRAFFE, detected=(0,)), CLOCK))
+    assert table.missing(np.array([0.9, 0.8]), ["a", "tree"]) == ([("clock",)], set())
+    assert [tag.name for tag in table.tags(np.array([0.9, 0.8]), ["a", "tree"])] == ["giraffe", "clock"]
 
 
 def test_a_confident_concept_is_missing_and_excludes_its_rivals() -> None:
@@ -99,7 +121,7 @@ def test_a_table_survives_its_file_and_a_broken_one_is_refused(tmp_path: Path) -
     for broken in (
         "",
         "{}",
-        '{"concepts": [{}], "scale": 1, "threshold": 1, "rare_words": []}',
+        '{"concepts": [{}], "margin": 1, "threshold": 1, "rare_words": []}',
         "[]",
         '{"concepts": 3}',
     ):

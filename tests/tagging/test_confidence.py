@@ -11,7 +11,6 @@ import pytest
 
 import looksay
 from looksay.errors import BundleError, OptionError
-from looksay.export.confidence import logistic_regression
 from looksay.tagging.confidence import FEATURES, ConfidenceModel
 
 DETECTED = np.array([0.8, 0.5, 0.01])
@@ -33,15 +32,6 @@ def test_a_probable_caption_is_trusted_more_whatever_its_length() -> None:
     trust = model(log_prob=2.0)
     assert trust(("a", "dog"), -3.0, DETECTED) == trust(("a", "dog", "runs"), -4.0, DETECTED)
     assert trust(("a", "dog"), -2.0, DETECTED) > trust(("a", "dog"), -3.0, DETECTED)
-
-
-def test_the_fit_finds_the_weights_that_made_the_labels() -> None:
-    rng = np.random.default_rng(0)
-    features = rng.normal(size=(20_000, 2)) * [1.0, 5.0]
-    labels = rng.random(20_000) < 1 / (1 + np.exp(-(features @ [1.5, -0.2] + 0.5)))
-    weights, bias = logistic_regression(features, labels)
-    assert weights == pytest.approx([1.5, -0.2], abs=0.1)
-    assert bias == pytest.approx(0.5, abs=0.1)
 
 
 def test_a_file_is_read_as_written_and_a_broken_one_is_named(tmp_path: Path) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -16,9 +17,10 @@ from looksay.decoding.options import DecodingOptions
 from looksay.decoding.state import DecoderState, Hypothesis
 from looksay.errors import DataError
 from looksay.evaluation.evaluate import readable_batches
+from looksay.export import logistic_regression
 from looksay.metrics import Scorer
-from looksay.runtime.onnx_model import SCORES
-from looksay.tagging.concepts import ConceptTable, logit
+from looksay.runtime.onnx_model import SCORES, WORDS
+from looksay.tagging.concepts import ConceptTable
 from looksay.text.tokenizer import tokenize
 from looksay.training import vocabulary_expansion
 
@@ -28,63 +30,80 @@ MARGINS = (0.1, 0.2, 0.3, 0.5, 100.0)
 
 _MAX_IMAGES = 3000  # of a split
 _BATCH = 8
-_MIN_SHARE = 0.005  # images with a smaller share of a concept's classes do not count for its bias
+_LEAST_ODDS = math.log(0.005 / 0.995)  # images where a concept is less probable do not count for its bias
 _BIAS_STD = 1.0  # standard deviation of a concept's bias around the mean bias
 _WEAK = 1e-3  # penalty of the scale and the mean bias, so that few images have a solution too
 _TOLERANCE = 0.002  # CIDEr-D differences below this are noise: the highest threshold within it is chosen
-_NEWTON_STEPS = 30
 
 log = logging.getLogger(__name__)
 
 
-def calibrate(captioner: Captioner, train: Sequence[Record], val: Sequence[Record], min_count: int) -> ConceptTable:
+def calibrate(
+    captioner: Captioner, train: Sequence[Record], val: Sequence[Record], min_count: int, words: Sequence[str] = ()
+) -> ConceptTable:
     """Build the concept table of a captioner that has none and whose encoder outputs ImageNet class scores.
 
-    The probabilities are fitted to `train`. The threshold is the highest of `THRESHOLDS`, and then the margin the
-    smallest of `MARGINS`, whose CIDEr-D on `val` (the mean over the data sets of a mixture) equals the best but for
-    noise. Words that occur less often than `min_count`
-    in the training captions are rare words.
+    `words` are those of its word detector, if it has one. The probabilities are fitted to `train`. The threshold is the
+    highest of `THRESHOLDS`, and then the margin the smallest of `MARGINS`, whose CIDEr-D on `val` (the mean over the
+    data sets of a mixture) equals the best but for noise. Words that occur less often than `min_count` in the training
+    captions are rare words.
     """
-    vocabulary = set(captioner.bundle.vocabulary.tokens)
     counts = Counter(word for record in train for text in record.references for word in tokenize(text))
-    concepts = tuple(concept for concept in vocabulary_expansion.read_concepts() if vocabulary & set(concept.words))
-    known_words = (word for concept in concepts for word in concept.words if word in vocabulary)
-    rare_words = tuple(dict.fromkeys(word for word in known_words if counts[word] < min_count))
-    scores, references = [], []
+    table = _table(set(captioner.bundle.vocabulary.tokens), counts, min_count, words)
+    evidence, references = [], []
     for state, records in _encode_batches(captioner, train):
-        scores.append(state.memory[f"0.{SCORES}"])
+        evidence.append(table.evidence(state.memory[f"0.{SCORES}"], state.memory.get(f"0.{WORDS}")))
         references += [record.references for record in records]
-    if not scores:
+    if not evidence:
         raise DataError("no image of the train split can be read, so concepts cannot be calibrated: check --data.")
-    table = fit(ConceptTable(concepts, rare_words=rare_words), np.concatenate(scores), references)
+    table = fit(table, np.concatenate(evidence), references)
     return _tuned(captioner, table, val)
 
 
-def fit(table: ConceptTable, scores: NDArray[np.floating], references: Sequence[Sequence[str]]) -> ConceptTable:
-    """Fit a table's scale and biases to how often people mention each concept (Platt scaling).
+def _table(known: set[str], counts: Mapping[str, int], min_count: int, words: Sequence[str]) -> ConceptTable:
+    """Return the table of concepts that a vocabulary and a detector know."""
+    places = {word: place for place, word in enumerate(words)}
+    concepts = []
+    for concept in vocabulary_expansion.read_concepts():
+        detected = tuple(places[word] for word in concept.named_by if word in places)
+        if known & set(concept.words) and (concept.classes or concept.group or detected):
+            concepts.append(replace(concept, detected=detected))
+    names = (word for concept in concepts for word in concept.words if word in known)
+    return ConceptTable(tuple(concepts), rare_words=tuple({w: None for w in names if counts[w] < min_count}))
 
-    `scores` are class scores before the softmax, shape (images, classes); `references` are the captions of each image.
+
+def fit(table: ConceptTable, evidence: NDArray[np.float64], references: Sequence[Sequence[str]]) -> ConceptTable:
+    """Fit the scales and biases of a table's concepts to how often people mention each (Platt scaling).
+
+    `evidence` has the log-odds of `ConceptTable.evidence`, shape (images, concepts, 2); `references` are the captions
+    of each image. Concepts that are recognised by classes, by the word detector, and by both are fitted apart.
     """
-    shares = table.shares(scores)
     caption_words = [{word for text in texts for word in tokenize(text)} for texts in references]
-    is_mentioned = np.array([[not words.isdisjoint(c.named_by) for c in table.concepts] for words in caption_words])
-    image, concept = np.nonzero(shares >= _MIN_SHARE)
-    labels = is_mentioned[image, concept].astype(float)
-    # Logistic regression by Newton's method. The parameters are the scale, the mean bias and the deviations from it.
-    of_concept = np.eye(len(table.concepts))[concept]
-    features = np.column_stack([logit(shares[image, concept]), np.ones(len(labels)), of_concept])
+    concepts = list(table.concepts)
+    kinds = [(bool(concept.classes), bool(concept.detected)) for concept in concepts]
+    for kind in {kind for kind in kinds if any(kind)}:
+        places = [place for place, own in enumerate(kinds) if own == kind]
+        named_by = [concepts[place].named_by for place in places]
+        mentions = np.array([[not words.isdisjoint(names) for names in named_by] for words in caption_words])
+        scales, biases = _platt(evidence[:, places][:, :, list(kind)], mentions)
+        weights = iter(round(scale, 4) for scale in scales)
+        share, word = (next(weights) if has else 1.0 for has in kind)
+        for place, bias in zip(places, biases, strict=True):
+            concepts[place] = replace(concepts[place], scales=(share, word), bias=round(bias, 4))
+    return replace(table, concepts=tuple(concepts))
+
+
+def _platt(odds: NDArray[np.float64], labels: NDArray[np.bool_]) -> tuple[list[float], list[float]]:
+    """Return the scales of log-odds (images, concepts, kinds), and the biases of concepts."""
+    kinds, (image, concept) = odds.shape[2], np.nonzero((odds >= _LEAST_ODDS).any(axis=2))
+    # The parameters are the scales, the mean bias and the deviations from it.
+    of_concept = np.eye(labels.shape[1])[concept]
+    features = np.column_stack([odds[image, concept], np.ones(len(image)), of_concept])
     prior, penalty = np.zeros(features.shape[1]), np.full(features.shape[1], 1 / _BIAS_STD**2)
-    prior[0], penalty[:2] = 1, _WEAK
-    parameters = prior
-    for _ in range(_NEWTON_STEPS):
-        probabilities = 1 / (1 + np.exp(-features @ parameters))
-        gradient = (labels - probabilities) @ features - penalty * (parameters - prior)
-        weighted = features * (probabilities * (1 - probabilities))[:, None]
-        parameters = parameters + np.linalg.solve(weighted.T @ features + np.diag(penalty), gradient)
-    scale, mean_bias, *deviations = parameters.tolist()
-    pairs = zip(table.concepts, deviations, strict=True)
-    fitted = tuple(replace(concept, bias=round(mean_bias + deviation, 4)) for concept, deviation in pairs)
-    return replace(table, concepts=fitted, scale=round(scale, 4))
+    prior[:kinds], penalty[: kinds + 1] = 1 / kinds, _WEAK
+    parameters = logistic_regression.fit(features, labels[image, concept], prior, penalty).tolist()
+    mean_bias, *deviations = parameters[kinds:]
+    return parameters[:kinds], [mean_bias + deviation for deviation in deviations]
 
 
 def _tuned(captioner: Captioner, table: ConceptTable, val: Sequence[Record]) -> ConceptTable:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from looksay.captioner import Captioner
 from looksay.data import Record
 from looksay.evaluation.evaluate import readable_batches
+from looksay.export import logistic_regression
 from looksay.metrics import Scorer
 from looksay.runtime.onnx_model import WORDS
 from looksay.tagging.confidence import FEATURES, ConfidenceModel
@@ -24,7 +25,6 @@ CONFIDENCES = (0.0, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 
 _BATCH = 8
 _PENALTY = 1e-3  # of the weights, per caption
-_NEWTON_STEPS = 30
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ def fit(captioner: Captioner, words: Sequence[str], val: Sequence[Record]) -> tu
             captions.append(vocabulary.decode(best.tokens))
         records += readable
     right = np.array(_cider(records, captions)) >= RIGHT
-    weights, bias = logistic_regression(np.array(features), right)
+    weights, bias = _fitted(np.array(features), right)
     model = replace(blank, weights=tuple(weights), bias=bias)
     values = 1 / (1 + np.exp(-(np.array(features) @ weights + bias)))
     curve = [
@@ -67,20 +67,15 @@ def fit(captioner: Captioner, words: Sequence[str], val: Sequence[Record]) -> tu
     return model, curve
 
 
-def logistic_regression(features: NDArray[np.float64], labels: NDArray[np.bool_]) -> tuple[list[float], float]:
-    """Return the weights and the bias of features (captions, features), by Newton's method with a small penalty."""
+def _fitted(features: NDArray[np.float64], labels: NDArray[np.bool_]) -> tuple[list[float], float]:
+    """Return the weights and the bias of features (captions, features); the penalty is of standardised features."""
     mean, std = features.mean(axis=0), features.std(axis=0) + 1e-9
     design = np.column_stack([(features - mean) / std, np.ones(len(features))])
     penalty = np.full(design.shape[1], _PENALTY * len(design))
-    penalty[-1] = 0
-    parameters = np.zeros(design.shape[1])
-    for _ in range(_NEWTON_STEPS):
-        probabilities = 1 / (1 + np.exp(-design @ parameters))
-        gradient = (labels - probabilities) @ design - penalty * parameters
-        curvature = (design * (probabilities * (1 - probabilities))[:, None]).T @ design + np.diag(penalty + 1e-9)
-        parameters = parameters + np.linalg.solve(curvature, gradient)
-    weights = parameters[:-1] / std
-    return [round(float(weight), 5) for weight in weights], round(float(parameters[-1] - weights @ mean), 5)
+    penalty[-1] = 1e-9
+    *weights, bias = logistic_regression.fit(design, labels, np.zeros(design.shape[1]), penalty)
+    weights = np.array(weights) / std
+    return [round(float(weight), 5) for weight in weights], round(float(bias - weights @ mean), 5)
 
 
 def _cider(records: Sequence[Record], captions: Sequence[str]) -> list[float]:

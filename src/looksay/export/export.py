@@ -79,12 +79,13 @@ def export(
             quantize.quantize(building)
             captioner = _open(building, spec)
             report += f"; then, in int8, {parity.compare(run.model, captioner, records)}"
+        detector = run.model.detector
+        words = run.vocabulary.to_tokens(detector.tokens.tolist()) if detector else ()
         if has_concepts:
             train, min_count = dataset.split("train"), run.recipe.vocabulary.min_count
-            calibration.calibrate(captioner, train, records, min_count).save(building / TAGS)
+            calibration.calibrate(captioner, train, records, min_count, words).save(building / TAGS)
             captioner = _open(building, spec)
-        if run.model.detector is not None:
-            words = run.vocabulary.to_tokens(run.model.detector.tokens.tolist())
+        if detector:
             trust, curve = confidence.fit(captioner, words, records)
             trust.save(building / CONFIDENCE)
             captioner = _open(building, spec)

@@ -1,19 +1,19 @@
 """The concepts that an encoder recognises, with calibrated probabilities.
 
-The encoder was trained on ImageNet's classes before it was trained on captions. A table in the bundle gives these
-classes the names that people use, and tells which of them a caption should mention. A caption that lacks one of them is
-decoded again.
+The encoder was trained on ImageNet's classes before it was trained on captions, and its word detector knows the words
+of captions. A table in the bundle gives both the names that people use, and tells which of them a caption should
+mention. A caption that lacks one of them is decoded again.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,17 +31,28 @@ MAX_MISSING = 2
 
 _MIN_TAG_PROBABILITY = 0.1
 _TINY = 1e-6
+_NEVER = -15.0  # log-odds
+
+Scores = NDArray[np.floating]
 
 
 @dataclass(frozen=True)
 class Concept:
-    """A noun that the encoder may recognise."""
+    """A noun that the encoder may recognise.
+
+    It is recognised by the share of its classes, which is the sum of the softmax over them, and by the probability that
+    a person's caption has one of its words. The probability that people mention it is ``sigmoid(scales[0] *
+    logit(share) + scales[1] * logit(word probability) + bias)``, fitted to the frequency with which they do (Platt
+    1999). What it has none of does not count.
+    """
 
     words: tuple[str, ...]  # the noun, its plural and its synonyms
     named_by: tuple[str, ...]  # all words that mention it in a caption: a duck is mentioned by "bird", a bird by "duck"
     group: str  # concepts of one group exclude each other; empty for none
-    classes: tuple[int, ...]  # of the encoder; none for a concept that is only excluded by others
-    bias: float = 0.0  # see ConceptTable
+    classes: tuple[int, ...]  # of the encoder; a caption is decoded again only for concepts that have some
+    detected: tuple[int, ...] = ()  # the places of its words among those of the word detector
+    scales: tuple[float, float] = (1.0, 1.0)
+    bias: float = 0.0
     homonyms: tuple[str, ...] = ()  # those of the words that mean something else too, as "orange", and are not excluded
 
     @property
@@ -52,14 +63,9 @@ class Concept:
 
 @dataclass(frozen=True)
 class ConceptTable:
-    """Concepts and their calibration.
-
-    The share of a concept is the sum of the softmax over its classes. Its probability is
-    ``sigmoid(scale * logit(share) + bias)``, fitted to the frequency with which people mention it (Platt 1999).
-    """
+    """Concepts, and when a caption should mention them."""
 
     concepts: tuple[Concept, ...]
-    scale: float = 1.0
     threshold: float = 0.5  # the probability from which on a caption should mention a concept; chosen on the val split
     margin: float = 100.0  # how much worse a caption may be scored for the sake of a concept; chosen on the val split
     rare_words: tuple[str, ...] = ()  # of almost no training caption; decoded only where they are required
@@ -69,28 +75,46 @@ class ConceptTable:
         """Number of the encoder's classes that are used: up to the last one of a concept."""
         return 1 + max((index for concept in self.concepts for index in concept.classes), default=-1)
 
+    @property
+    def words(self) -> int:
+        """Number of the detector's words that are used: up to the last one of a concept."""
+        return 1 + max((index for concept in self.concepts for index in concept.detected), default=-1)
+
     @cached_property
-    def _detected(self) -> tuple[list[int], NDArray[np.intp], list[int]]:
-        """The concepts that have classes, the classes of all of them, and where those of each concept start."""
-        concepts = [column for column, concept in enumerate(self.concepts) if concept.classes]
-        sizes = [len(self.concepts[column].classes) for column in concepts]
-        classes = np.array([index for concept in self.concepts for index in concept.classes], dtype=np.intp)
-        return concepts, classes, np.cumsum([0, *sizes])[:-1].tolist()
+    def _parts(self) -> tuple[_Parts, _Parts]:
+        """Where the classes and the words of each concept are."""
+        return _Parts.of([each.classes for each in self.concepts]), _Parts.of([each.detected for each in self.concepts])
 
-    def shares(self, scores: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Return the shares of concepts (images, concepts) from the logits of classes (images, classes)."""
-        softmax = np.exp(scores.astype(np.float64) - scores.max(axis=1, keepdims=True))
-        softmax /= softmax.sum(axis=1, keepdims=True)
-        concepts, classes, starts = self._detected
-        shares = np.zeros((len(scores), len(self.concepts)))
-        if concepts:  # sums, not a matrix product: the threads of BLAS would wait for the cores that others use
-            shares[:, concepts] = np.add.reduceat(softmax[:, classes], starts, axis=1)
-        return shares
+    def evidence(self, scores: Scores | None, words: Scores | None = None) -> NDArray[np.float64]:
+        """Return the log-odds of shares and of word probabilities, shape (images, concepts, 2).
 
-    def probabilities(self, scores: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Return the probabilities of concepts (images, concepts) from the logits of classes (images, classes)."""
-        bias = np.array([concept.bias for concept in self.concepts])
-        probabilities: NDArray[np.float64] = 1 / (1 + np.exp(-(self.scale * logit(self.shares(scores)) + bias)))
+        `scores` (images, classes) are the logits of classes; `words` (images, words) are the detector's probabilities.
+        The log-odds are 0 where a concept has no classes or no words, or where these are None; but a concept that has
+        neither is not recognised.
+        """
+        rows = len(next(given for given in (scores, words) if given is not None))
+        classes, detected = self._parts
+        odds = np.zeros((rows, len(self.concepts), 2))
+        odds[:, [place for place, each in enumerate(self.concepts) if not each.classes and not each.detected]] = _NEVER
+        if scores is not None and classes.concepts:
+            softmax = np.exp(scores.astype(np.float64) - scores.max(axis=1, keepdims=True))
+            softmax /= softmax.sum(axis=1, keepdims=True)
+            odds[:, classes.concepts, 0] = logit(classes.sums(softmax))
+        if words is not None and detected.concepts:  # one of the words, as if they were independent
+            absent = np.log1p(-np.clip(words.astype(np.float64), 0, 1 - _TINY))
+            odds[:, detected.concepts, 1] = logit(-np.expm1(detected.sums(absent)))
+        return odds
+
+    @cached_property
+    def _calibration(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        scales, biases = zip(*((concept.scales, concept.bias) for concept in self.concepts), strict=True)
+        return np.array(scales), np.array(biases)
+
+    def probabilities(self, scores: Scores | None, words: Scores | None = None) -> NDArray[np.float64]:
+        """Return the probabilities of concepts (images, concepts); see `evidence`."""
+        scales, biases = self._calibration
+        odds = (self.evidence(scores, words) * scales).sum(axis=2) + biases
+        probabilities: NDArray[np.float64] = 1 / (1 + np.exp(-odds))
         return probabilities
 
     def tags(self, probabilities: NDArray[np.float64], caption: Iterable[str]) -> tuple[Tag, ...]:
@@ -122,6 +146,8 @@ class ConceptTable:
             concept = self.concepts[index]
             if probabilities[index] < self.threshold or len(missing) == MAX_MISSING:
                 break
+            if not concept.classes:  # the decoder has read the detector's words itself
+                continue
             if (concept.group and concept.group in groups) or not words.isdisjoint(concept.named_by):
                 continue
             groups.add(concept.group)
@@ -145,7 +171,7 @@ class ConceptTable:
         try:
             table = json.loads(path.read_text(encoding="utf-8"))
             concepts = tuple(map(_concept_from_json, table["concepts"]))
-            numbers = {name: float(table[name]) for name in ("scale", "threshold", "margin")}
+            numbers = {name: float(table[name]) for name in ("threshold", "margin")}
             return cls(concepts, **numbers, rare_words=tuple(table["rare_words"]))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise BundleError(
@@ -154,8 +180,34 @@ class ConceptTable:
 
 
 def _concept_from_json(data: dict[str, Any]) -> Concept:
-    words, named_by, homonyms = (tuple(data[name]) for name in ("words", "named_by", "homonyms"))
-    return Concept(words, named_by, str(data["group"]), tuple(map(int, data["classes"])), float(data["bias"]), homonyms)
+    words, named_by, homonyms = (tuple(map(str, data[name])) for name in ("words", "named_by", "homonyms"))
+    classes, detected = (tuple(map(int, data[name])) for name in ("classes", "detected"))
+    share, word = map(float, data["scales"])
+    return Concept(words, named_by, str(data["group"]), classes, detected, (share, word), float(data["bias"]), homonyms)
+
+
+class _Parts(NamedTuple):
+    """The concepts that have classes or words, the indices of all of these, and where those of each concept start."""
+
+    concepts: list[int]
+    indices: NDArray[np.intp]
+    starts: list[int]
+
+    @classmethod
+    def of(cls, indices: Sequence[tuple[int, ...]]) -> Self:
+        """Return the parts of concepts, by the indices of each."""
+        sizes = [len(own) for own in indices if own]
+        return cls(
+            [place for place, own in enumerate(indices) if own],
+            np.array([index for own in indices for index in own], dtype=np.intp),
+            np.cumsum([0, *sizes])[:-1].tolist(),
+        )
+
+    def sums(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the sums (images, concepts) of the values of each concept, from (images, indices)."""
+        # Not a matrix product: the threads of BLAS would wait for the cores that others use.
+        sums: NDArray[np.float64] = np.add.reduceat(values[:, self.indices], self.starts, axis=1)
+        return sums
 
 
 def logit(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:

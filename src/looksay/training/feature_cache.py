@@ -27,12 +27,16 @@ log = logging.getLogger(__name__)
 
 
 def augment(pixels: NDArray[np.uint8], options: AugmentationOptions, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Return images (images, size, size, 3) with the `crop` and `color_jitter` of the options, sampled from `rng`."""
+    """Return images (images, size, size, 3) with the `crop`, `color_jitter` and `jpeg` of the options.
+
+    They are sampled from `rng`.
+    """
     crop = [v2.RandomResizedCrop(pixels.shape[1], scale=(options.crop, 1.0))] if options.crop < 1 else []
     jitter = [v2.ColorJitter(*[options.color_jitter] * 3)] if options.color_jitter else []
-    if not crop and not jitter:
+    jpeg = [v2.JPEG((options.jpeg, 100))] if options.jpeg < 100 else []
+    if not crop and not jitter and not jpeg:
         return pixels
-    transform = v2.Compose([*crop, *jitter])
+    transform = v2.Compose([*crop, *jitter, *jpeg])
     with torch.random.fork_rng(devices=[]):  # torchvision uses torch's global generator, which dropout needs
         torch.manual_seed(int(rng.integers(2**63)))
         images = [transform(torch.from_numpy(image).permute(2, 0, 1)).permute(1, 2, 0) for image in pixels]
@@ -59,14 +63,14 @@ class CachedFeatures:
     """Features of float16, (images, cells, channels), of several augmented views of each image.
 
     They are memory-mapped files in a folder next to the image cache. Its name is a hash of the image cache's name, of
-    the encoder's name and weights and of the views: their number, crop, colour jitter, and whether there are mirrored
-    ones, from the augmentation of `pixels`. With `bf16`, they are encoded in it.
+    the encoder's name and weights and of the views: their number, crop, colour jitter, JPEG quality, and whether there
+    are mirrored ones, from the augmentation of `pixels`. With `bf16`, they are encoded in it.
     """
 
     def __init__(self, pixels: CachedPixels, encoder: Encoder, *, bf16: bool) -> None:
         cache, augmentation = pixels.cache, pixels.augmentation
         views, sides = augmentation.views, 1 + augmentation.flip
-        varied = (_VERSION, augmentation.crop, augmentation.color_jitter) if views > 1 else None
+        varied = (_VERSION, augmentation.crop, augmentation.color_jitter, augmentation.jpeg) if views > 1 else None
         key = hashlib.sha256(
             f"{cache.folder.name} {encoder.name} {encoder.pooled} {encoder.grid} "
             f"{bf16} {views} {sides} {varied}".encode()

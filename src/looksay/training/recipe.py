@@ -53,7 +53,7 @@ class Recipe:
     def idle(self) -> list[str]:
         """Return a warning for each option that is set but has no effect because of another option."""
         encoder, augmentation, decoder = self.encoder, self.augmentation, self.decoder
-        is_varied, has_views = _differs(augmentation, "crop", "color_jitter"), augmentation.views > 1
+        is_varied, has_views = _differs(augmentation, "crop", "color_jitter", "jpeg"), augmentation.views > 1
         is_attentive = decoder.name in sections.ATTENTIVE and encoder.features == "grid"
         first, last = encoder.unfrozen_stages(0), encoder.unfrozen_stages(max(0, self.training.epochs - 1))
         cases = {
@@ -61,10 +61,10 @@ class Recipe:
                 not encoder.trainable and _differs(encoder, "frozen_epochs", "stages", "stage_epochs", "layer_decay")
             ),
             "encoder.trainable needs an encoder.frozen_epochs below training.epochs": encoder.trainable and not last,
-            "augmentation.crop and color_jitter of a frozen encoder need augmentation.views of 2 or more": (
+            "augmentation.crop, color_jitter and jpeg of a frozen encoder need augmentation.views of 2 or more": (
                 is_varied and not has_views and not last
             ),
-            "augmentation.views needs crop or color_jitter; all views are the same": has_views and not is_varied,
+            "augmentation.views needs crop, color_jitter or jpeg; all views are the same": has_views and not is_varied,
             "augmentation.views needs a frozen encoder; this one encodes each image in every epoch": (
                 has_views and bool(first)
             ),

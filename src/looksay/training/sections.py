@@ -93,7 +93,8 @@ class ImageOptions:
 class AugmentationOptions:
     """Random changes of training images; val images are never changed.
 
-    With a frozen encoder, ``crop`` and ``color_jitter`` need at least 2 ``views``; the first is the image itself.
+    With a frozen encoder, ``crop``, ``color_jitter`` and ``jpeg`` need at least 2 ``views``; the first is the image
+    itself.
     """
 
     flip: bool = key(True, "Mirror half of the images.")
@@ -104,6 +105,7 @@ class AugmentationOptions:
     color_jitter: float = key(
         0.0, "Largest change of brightness, contrast and saturation; 0.2 is 80 to 120 %.", ge=0, le=1
     )
+    jpeg: int = key(100, "Lowest quality at which images are saved again as JPEG; 100 for never.", ge=1, le=100)
     views: int = key(1, "Random views of each image that a frozen encoder encodes once.", ge=1)
 
     @model_validator(mode="after")

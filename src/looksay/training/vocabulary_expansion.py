@@ -80,8 +80,8 @@ def _predict(
 
 
 def read_concepts() -> list[Concept]:
-    """Return the concepts of ``imagenet_concepts.txt``: the nouns by which people call ImageNet's classes."""
-    text = (resources.files("looksay") / "training" / "imagenet_concepts.txt").read_text(encoding="utf-8")
+    """Return the concepts of ``concepts.txt``: nouns for ImageNet's classes, then some without a class."""
+    text = (resources.files("looksay") / "training" / "concepts.txt").read_text(encoding="utf-8")
     group, concepts, parents = "", {}, {}
     for line in text.splitlines():
         if not line or line.startswith("#"):
