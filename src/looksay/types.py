@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 ResizeRule = Literal["squash", "crop"]
 """``squash`` resizes the whole image to a square; ``crop`` keeps the aspect ratio and cuts out the centre."""
 
+KEYWORD_PROBABILITY = 0.5
+"""The probability from which on a tag is a keyword: people would mention it rather than not."""
+
 Device = Literal["cpu", "cuda", "coreml", "directml", "openvino"]
 """The device that a model runs on."""
 
@@ -84,7 +87,7 @@ def _known_fields(kind: type[Any], data: Any) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Tag:
-    """An object that the encoder recognises in an image."""
+    """What the encoder recognises in an image: an object or, with a word detector, a person, place or activity."""
 
     name: str
     probability: float  # that a person's caption mentions it
@@ -97,7 +100,7 @@ class Caption:
 
     `confidence` is the probability, 0 to 1, that the caption is right; None if the model cannot tell. `log_prob` is the
     natural log of the probability of the tokens and of the end of the caption. `attention`, if requested, has an
-    attention map for each token, float32 (tokens, rows, columns), which sums to 1. `tags` are recognised objects, the
+    attention map for each token, float32 (tokens, rows, columns), which sums to 1. `tags` are what is recognised, the
     most probable first; there are none if the model has no concept table.
     """
 
@@ -107,6 +110,11 @@ class Caption:
     confidence: float | None = field(default=None, kw_only=True)
     attention: NDArray[np.float32] | None = field(default=None, repr=False, compare=False)
     tags: tuple[Tag, ...] = field(default=(), repr=False, compare=False)
+
+    @property
+    def keywords(self) -> tuple[str, ...]:
+        """The names of the tags that people would mention with a probability of `KEYWORD_PROBABILITY` or more."""
+        return tuple(tag.name for tag in self.tags if tag.probability >= KEYWORD_PROBABILITY)
 
     def __str__(self) -> str:
         return self.text

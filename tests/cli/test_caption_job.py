@@ -68,4 +68,4 @@ def test_a_sidecar_file_of_a_finished_job_that_cannot_be_written_is_reported(tmp
     assert run(photo, "--output", output).exit_code == 0
     result = run(photo, "--output", output, "--write", "xmp")
     assert result.exit_code == 1
-    assert result.stderr.count("broken.jpg: cannot write a caption into its metadata") == 1
+    assert result.stderr.count("broken.jpg: cannot write into its metadata") == 1

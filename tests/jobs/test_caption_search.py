@@ -14,7 +14,7 @@ from looksay.errors import JobError
 from looksay.jobs.caption_search import search
 from looksay.jobs.sqlite_writer import SqliteWriter
 from looksay.jobs.writers import Provenance, Row
-from looksay.types import Caption
+from looksay.types import Caption, Tag
 
 CAPTIONS = {
     "1.jpg": "a dog runs on the beach",
@@ -24,11 +24,19 @@ CAPTIONS = {
     "5.jpg": 'a sign that says "or not"',
 }
 
+TAGS = {
+    "1.jpg": {"dog": 0.9, "beach": 0.6},
+    "2.jpg": {"dog": 0.95, "snow": 0.8},
+    "3.jpg": {"dog": 0.2, "beach": 0.5, "man": 0.9},
+}
+
 
 def write(captions: Mapping[str, str]) -> Path:
     with SqliteWriter(Path("captions.db"), Provenance({"m": "0"}, {})) as writer:
         for image, text in captions.items():
-            writer.add(Row(image, "0", [Caption(text, tuple(text.split()), -1.0)]))
+            tags = TAGS.get(image, {}).items()
+            tagged = tuple(Tag(name, probability, in_caption=False) for name, probability in tags)
+            writer.add(Row(image, "0", [Caption(text, tuple(text.split()), -1.0, tags=tagged)]))
     return Path("captions.db")
 
 
@@ -136,3 +144,27 @@ def test_find_prints_matches_and_writes_a_page(folder: Path, monkeypatch: pytest
     monkeypatch.chdir(folder / "below")
     result = CliRunner().invoke(main, ["find", "mountains", "../c.db"])
     assert result.stdout.startswith(f"{EXAMPLES / 'alps.jpg'}\t")
+
+
+def tagged(*tags: str, query: str = "") -> list[str]:
+    return [match.image for match in search(query, Path("captions.db"), 20, tags).matches]
+
+
+@pytest.mark.usefixtures("database")
+def test_a_tag_finds_what_is_more_probable_than_not_the_most_probable_first() -> None:
+    assert tagged("dog") == ["2.jpg", "1.jpg"]
+    assert tagged("puppies") == tagged("dog")
+    assert tagged("beach", "dog") == ["1.jpg"]
+    assert tagged("dog", query="beach") == ["1.jpg"]
+    assert tagged("giraffe") == []
+
+
+@pytest.mark.usefixtures("database")
+def test_find_takes_tags_with_or_without_words() -> None:
+    found = CliRunner().invoke(main, ["find", "captions.db", "--tag", "dog", "--tag", "snow"])
+    assert (found.exit_code, found.stdout) == (0, "2.jpg\ttwo dogs are playing in the snow\n")
+    nothing = CliRunner().invoke(main, ["find", "snow", "captions.db", "--tag", "man"])
+    assert nothing.exit_code == 1
+    assert "frequent tags: beach, dog, man, snow" in nothing.stderr
+    assert "no caption in captions.db contains" not in nothing.stderr
+    assert "name what to search for" in CliRunner().invoke(main, ["find", "captions.db"]).stderr

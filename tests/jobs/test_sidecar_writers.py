@@ -30,17 +30,18 @@ from image_files import (
     png,
     segment,
 )
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, IptcImagePlugin
 
 from looksay.cli.main import main
 from looksay.errors import ImageError
-from looksay.jobs.sidecar_writers import TextWriter, XmpWriter
-from looksay.types import Caption
+from looksay.jobs import image_containers, xmp
+from looksay.jobs.sidecar_writers import MetadataWriter, TextWriter
+from looksay.types import Caption, Tag
 
 TEXT = "two boats & a <lake>, é 日"
 CAPTION = Caption(TEXT, (), 0.0)
 ESCAPED = "two boats &amp; a &lt;lake&gt;, é 日".encode()
-KEEP, OVERWRITE = XmpWriter(overwrite=False), XmpWriter(overwrite=True)
+KEEP, OVERWRITE = MetadataWriter(overwrite=False), MetadataWriter(overwrite=True)
 TABLES = exif({0x0112: 6, 0x010F: "Maker"})
 FILES = {
     "plain.jpg": jpeg(),
@@ -111,6 +112,10 @@ def test_exiftool_reads_the_caption_without_a_new_warning(tmp_path: Path) -> Non
     after = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
     captions = {"Description": TEXT, "AltTextAccessibility": TEXT}
     assert after == [row | captions for row in before]
+    for name in FILES:
+        KEYWORDS.write(tmp_path / name, TAGGED)
+    tagged = json.loads(subprocess.run([*command, "-XMP-dc:Subject"], check=True, capture_output=True).stdout)
+    assert tagged == [row | captions | {"Subject": ["dog", "bed"]} for row in before]
 
 
 def test_mode_times_owner_and_extended_attributes_of_a_photo_are_kept(photo: Path) -> None:
@@ -129,13 +134,13 @@ def test_mode_times_owner_and_extended_attributes_of_a_photo_are_kept(photo: Pat
 
 @pytest.mark.parametrize("writer", [TextWriter(overwrite=True), OVERWRITE])
 def test_an_existing_sidecar_file_keeps_its_mode_and_tells_of_its_change(
-    writer: TextWriter | XmpWriter, webp: Path
+    writer: TextWriter | MetadataWriter, webp: Path
 ) -> None:
     writer.write(webp, CAPTION)
     (file,) = writer.files(webp)
     file.chmod(0o600)
     os.utime(file, (1_000_000_000, 1_100_000_000))
-    writer.write(webp, CAPTION)
+    writer.write(webp, Caption("another", (), 0.0))
     assert file.stat().st_mode & 0o777 == 0o600
     assert file.stat().st_mtime > 1_100_000_000
 
@@ -231,7 +236,7 @@ def test_other_formats_get_a_new_sidecar_file(webp: Path) -> None:
 def test_a_file_that_cannot_be_parsed_is_not_changed(data: bytes, tmp_path: Path) -> None:
     path = tmp_path / "photo.jpg"
     path.write_bytes(data)
-    with pytest.raises(ImageError, match=r"photo\.jpg: cannot write a caption into its metadata: "):
+    with pytest.raises(ImageError, match=r"photo\.jpg: cannot write into its metadata: "):
         OVERWRITE.write(path, CAPTION)
     assert path.read_bytes() == data
     assert [file.name for file in tmp_path.iterdir()] == ["photo.jpg"]
@@ -244,7 +249,7 @@ def test_a_caption_that_cannot_be_written_still_comes_out(tmp_path: Path) -> Non
     result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 1
     assert result.stdout.strip()
-    assert "broken.jpg: cannot write a caption into its metadata: its XMP is broken" in result.stderr
+    assert "broken.jpg: cannot write into its metadata: its XMP is broken" in result.stderr
     assert CliRunner().invoke(main, [*arguments, "--output", str(output)]).exit_code == 1
     row = json.loads(output.read_text(encoding="utf-8").splitlines()[1])
     assert row["caption"] == result.stdout.strip()
@@ -263,3 +268,52 @@ def test_images_that_a_job_wrote_captions_into_do_not_count_as_changed(tmp_path:
     again = CliRunner().invoke(main, arguments)
     assert "changed" not in again.stderr
     assert output.read_bytes() == written
+
+
+TAGGED = Caption(TEXT, (), 0.0, tags=(Tag("dog", 0.9, in_caption=True), Tag("bed", 0.5, in_caption=False),
+                                      Tag("cat", 0.4, in_caption=False)))  # fmt: skip
+KEYWORDS = MetadataWriter(overwrite=False, captions=False, keywords=True)
+BOTH = MetadataWriter(overwrite=False, keywords=True)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_keywords_are_added_once_whatever_caption_there_is(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.write_bytes(FILES[name])
+    assert KEYWORDS.write(path, TAGGED)
+    with_keywords = path.read_bytes()
+    assert not KEYWORDS.write(path, TAGGED)
+    assert path.read_bytes() == with_keywords
+    (packet,) = (part.content for part in image_containers.read(with_keywords) if part.kind == "xmp")
+    assert xmp.keywords(packet) == ["dog", "bed"]
+    assert ESCAPED not in with_keywords
+    with Image.open(path) as after, Image.open(io.BytesIO(FILES[name])) as before:
+        assert after.tobytes() == before.tobytes()
+
+
+def test_a_caption_that_is_kept_does_not_keep_keywords_away(photo: Path) -> None:
+    assert KEEP.write(photo, Caption("mine", (), 0.0))
+    assert BOTH.write(photo, TAGGED)
+    assert ESCAPED not in photo.read_bytes()
+    assert photo.read_bytes().count(b"<rdf:li>dog</rdf:li>") == 1
+
+
+def test_iptc_keywords_follow_where_there_is_iptc(tmp_path: Path, photo: Path) -> None:
+    path = tmp_path / "iptc.jpg"
+    path.write_bytes(FILES["iptc.jpg"])
+    assert BOTH.write(path, TAGGED)
+    with Image.open(path) as image:
+        data = IptcImagePlugin.getiptcinfo(image)
+    assert data == {(2, 120): MINE.encode(), (2, 25): [b"dog", b"bed"]}
+    BOTH.write(photo, TAGGED)
+    with Image.open(photo) as image:
+        assert IptcImagePlugin.getiptcinfo(image) is None
+
+
+def test_keywords_alone_need_a_sidecar_file_of_an_image_without_metadata(webp: Path) -> None:
+    assert KEYWORDS.write(webp, TAGGED)
+    assert xmp.keywords(webp.with_suffix(".xmp").read_bytes()) == ["dog", "bed"]
+    assert xmp.captions(webp.with_suffix(".xmp").read_bytes()) == []
+    webp.with_suffix(".xmp").unlink()
+    assert not KEYWORDS.write(webp, CAPTION)
+    assert not webp.with_suffix(".xmp").exists()

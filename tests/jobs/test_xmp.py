@@ -120,3 +120,50 @@ def test_a_new_packet_has_a_wrapper(source: bytes) -> None:
 def test_a_packet_that_cannot_be_parsed_is_refused(source: bytes, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         xmp.with_caption(source, TEXT)
+
+
+LISTS = {
+    "bag": packet(
+        inner="<dc:subject><rdf:Bag><rdf:li>Holiday</rdf:li>\n<rdf:li>a &amp; b</rdf:li></rdf:Bag></dc:subject>"
+    ),
+    "sequence with a comment": packet(
+        inner="<dc:subject><rdf:Seq><rdf:li>Holiday</rdf:li><!-- x --><rdf:li>a &amp; b</rdf:li></rdf:Seq></dc:subject>"
+    ),
+    "other prefixes": packet(
+        inner="<dc:subject><rdf:Bag><rdf:li>Holiday</rdf:li><rdf:li>a &amp; b</rdf:li></rdf:Bag></dc:subject>"
+    )
+    .replace(b"dc:", b"a:")
+    .replace(b":dc=", b":a=")
+    .replace(b"rdf:", b"b:")
+    .replace(b":rdf=", b":b="),
+}
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_keywords_are_added_to_a_list_and_everything_else_is_kept(name: str) -> None:
+    source = LISTS[name]
+    assert xmp.keywords(source) == ["Holiday", "a & b"]
+    new = xmp.with_keywords(source, ["dog", "holiday", "dog", "<x>"])
+    assert xmp.keywords(new) == ["Holiday", "a & b", "dog", "<x>"]
+    assert re.sub(rb"<\w+:li>(dog|&lt;x&gt;)</\w+:li>", b"", new) == source
+    assert xmp.with_keywords(new, ["Dog"]) == new
+
+
+@pytest.mark.parametrize(
+    "source",
+    [packet(), b"", described(), packet(inner="<dc:subject/>"), packet(inner="<dc:subject><rdf:Bag/></dc:subject>"),
+     packet(inner="<dc:subject><rdf:Bag></rdf:Bag></dc:subject>"), packet('dc:subject=""')],
+)  # fmt: skip
+def test_a_packet_without_keywords_gets_a_list(source: bytes) -> None:
+    new = xmp.with_keywords(source, ["dog", "beach"])
+    assert xmp.keywords(new) == ["dog", "beach"]
+    root = ElementTree.fromstring(new[new.index(b"<x:") :].partition(b"<?")[0])  # noqa: S314 (written above)
+    bag = "{http://purl.org/dc/elements/1.1/}subject/{http://www.w3.org/1999/02/22-rdf-syntax-ns#}Bag/*"
+    assert [item.text for item in root.iterfind(f".//{bag}")] == ["dog", "beach"]
+    assert xmp.captions(new) == xmp.captions(source)
+
+
+@pytest.mark.parametrize("source", [packet('dc:subject="mine"'), packet(inner="<dc:subject>mine</dc:subject>")])
+def test_a_keyword_that_is_not_in_a_list_gets_into_one(source: bytes) -> None:
+    assert xmp.keywords(source) == ["mine"]
+    assert xmp.keywords(xmp.with_keywords(source, ["dog"])) == ["mine", "dog"]

@@ -31,13 +31,20 @@ from looksay.cli.caption_io import STDIN, as_text, open_source, report_failures,
     help="Also write each caption to a sidecar file NAME.txt; or into the XMP metadata of a JPEG or PNG and existing "
     "XMP sidecar files, as description and alt text (NAME.xmp for other formats). Repeat it for both.",
 )  # fmt: skip
+@click.option(
+    "--keywords", is_flag=True,
+    help="Also write what is recognised into the XMP metadata, as keywords (dc:subject), and into the IPTC keywords of "
+    "a JPEG that has IPTC data. Existing keywords are kept.",
+)  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Overwrite existing files of --output, --write and --attention.")
 @click.option("--only-missing", is_flag=True, help="Do not check whether images have changed since --output was made.")
 @click.option(
     "--attention", "attention_folder", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
     help="Also draw the attention map of each word, as DIR/NAME.png.",
 )  # fmt: skip
-@click.option("--explain", is_flag=True, help="Also print the objects that the CNN detects and their probabilities.")
+@click.option(
+    "--explain", is_flag=True, help="Also print the confidence, and what the CNN recognises with which probability."
+)
 @click.option(
     "--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True,
     help="ray: PATHS are folders, Parquet files or tars, local or in a bucket; --output is a folder of Parquet files.",
@@ -61,7 +68,7 @@ def caption(paths: Sequence[str], engine: str, workers: int | None, **options: A
     looksay caption 'scans/*.png' --num-beams 5 --num-captions 3
     looksay photo.jpg --prefix "a dog" --no-dangling --bad-words brown
     looksay photo.jpg --temperature 0.8 --top-p 0.9 --num-captions 5
-    looksay caption album/ --write xmp
+    looksay caption album/ --write xmp --keywords
     looksay photo.jpg --attention maps
     looksay photo.jpg --explain
     curl -s https://example.org/photo.jpg | looksay -
@@ -88,7 +95,7 @@ def caption(paths: Sequence[str], engine: str, workers: int | None, **options: A
 def _is_plain(paths: Sequence[str], batch: int, **options: Any) -> bool:
     """Return whether the images are one batch of files whose captions are only printed as text."""
     needs_job = options["layout"] not in (None, "text") or any(
-        options[name] for name in ("output", "write", "attention_folder", "explain")
+        options[name] for name in ("output", "write", "keywords", "attention_folder", "explain")
     )
     are_files = all(path == STDIN or os.path.isfile(path) for path in paths)  # noqa: PTH113 (any text)
     return not needs_job and are_files and len(paths) <= batch and paths.count(STDIN) <= 1

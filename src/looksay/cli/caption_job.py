@@ -26,8 +26,8 @@ from looksay.jobs import folder_job, sidecar_writers
 from looksay.jobs.disk_set import DiskSet
 from looksay.jobs.sidecar_writers import SidecarWriter
 from looksay.jobs.text_writers import COLUMNS, csv_line, csv_lines, json_line
-from looksay.jobs.writers import CaptionWriter, Outcome, Provenance, Row
-from looksay.types import Caption, Device
+from looksay.jobs.writers import CaptionWriter, Entry, Outcome, Provenance, Row
+from looksay.types import Caption, Device, Tag
 
 FindImages = Callable[..., Iterator[Path]]
 """Walks the paths, and counts in its argument the files that look like images but are not read, by their suffix."""
@@ -37,8 +37,8 @@ _INTERRUPTED = 130  # the exit code that shells expect after Ctrl-C
 
 def run(
     paths: Sequence[str], overrides: Overrides, *, models: Sequence[str], threads: int | None, device: Device,
-    batch: int, layout: str | None, output: str | None, write: Sequence[str], overwrite: bool, only_missing: bool,
-    attention_folder: Path | None, explain: bool,
+    batch: int, layout: str | None, output: str | None, write: Sequence[str], keywords: bool, overwrite: bool,
+    only_missing: bool, attention_folder: Path | None, explain: bool,
 ) -> None:  # fmt: skip
     """Caption images; the parameters are the options of the command."""
     file = Path(output) if output else None
@@ -48,11 +48,12 @@ def run(
     if explain and (output or layout != "text"):
         raise click.UsageError("--explain prints to the screen: leave out --output and --format")
     captioner = load(*models, threads=threads, device=device)
-    if explain and not captioner.bundle.tags:
-        raise click.UsageError(f"--explain: {models[0]} does not detect objects; it has no tags.json")
+    if (explain or keywords) and not captioner.bundle.tags:
+        option = "--explain" if explain else "--keywords"
+        raise click.UsageError(f"{option}: {models[0]} does not recognise objects; it has no tags.json")
     if attention_folder and captioner.bundle.spec.grid == (1, 1):
         raise click.UsageError(f"--attention: {models[0]} has no attention; of several models the first one is drawn")
-    sidecars = _sidecar_writers(paths, find, write, attention_folder, overwrite=overwrite)
+    sidecars = _sidecar_writers(paths, find, write, attention_folder, keywords=keywords, overwrite=overwrite)
     ignored = Counter[str]()
     with ExitStack() as stack:
         add: Callable[[Row], None]
@@ -130,8 +131,9 @@ def _is_same(path: Path, output: Path) -> bool:
 
 
 def _sidecar_writers(
-    paths: Sequence[str], find: FindImages, write: Sequence[str], attention_folder: Path | None, *, overwrite: bool
-) -> list[SidecarWriter]:
+    paths: Sequence[str], find: FindImages, write: Sequence[str], attention_folder: Path | None, *, keywords: bool,
+    overwrite: bool,
+) -> list[SidecarWriter]:  # fmt: skip
     """Return the writers of what is written for each image; raise an error if one would overwrite an image."""
     writers: list[SidecarWriter] = []
     if attention_folder:
@@ -140,10 +142,12 @@ def _sidecar_writers(
         except OSError as error:
             raise click.UsageError(f"--attention {attention_folder} cannot be created: {error.strerror}") from error
         writers.append(sidecar_writers.AttentionWriter(overwrite, attention_folder))
-    kinds = {"txt": sidecar_writers.TextWriter, "xmp": sidecar_writers.XmpWriter}
-    writers += [kind(overwrite) for name, kind in kinds.items() if name in write]
+    if "txt" in write:
+        writers.append(sidecar_writers.TextWriter(overwrite))
+    if keywords or "xmp" in write:
+        writers.append(sidecar_writers.MetadataWriter(overwrite, captions="xmp" in write, keywords=keywords))
     if writers and STDIN in paths:
-        option = "--attention" if attention_folder else "--write"
+        option = "--attention" if attention_folder else "--write" if write else "--keywords"
         raise click.UsageError(f"{option} needs a file name; an image on standard input has none")
     sidecar_writers.check(writers, find)
     return writers
@@ -183,7 +187,7 @@ def _write_missing_sidecars(
                 image, before = writer.file.parent / name, counts["written"]
                 if not entry.caption or name not in named or not os.path.isfile(image):  # noqa: PTH113 (any name)
                     continue
-                errors = _write_sidecars(image, Caption(entry.caption, (), 0.0), sidecars, counts)
+                errors = _write_sidecars(image, _from_entry(entry), sidecars, counts)
                 for error in errors:
                     warn(error)
                 counts["failed"] += bool(errors)
@@ -196,6 +200,11 @@ def _write_missing_sidecars(
     if counts["images"]:
         warn(f"captions of {plural(counts['images'], 'image')} in {writer.file} written to sidecar files")
     return counts["failed"]
+
+
+def _from_entry(entry: Entry) -> Caption:
+    """Return the caption of a row, with its keywords."""
+    return Caption(entry.caption, (), 0.0, tags=tuple(Tag(word, 1.0, in_caption=False) for word in entry.keywords))
 
 
 def _write_all(

@@ -1,4 +1,4 @@
-"""``looksay find``: search images by their captions."""
+"""``looksay find``: search images by their captions and tags."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from looksay.cli.caption_io import as_text, warn
 
 
 @click.command()
-@click.argument("query", nargs=-1, required=True, metavar="WORDS...")
+@click.argument("query", nargs=-1, metavar="[WORDS]...")
 @click.argument("database", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--tag", "tags", multiple=True, help="Only images that are tagged with this; repeat it for several.")
 @click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="Maximum number of images.")
 @click.option(
     "--html", "page", type=click.Path(path_type=Path, dir_okay=False), help="Also write a page that shows the images."
 )
-def find(query: Sequence[str], database: Path, limit: int, page: Path | None) -> None:
-    """Search images by their captions.
+def find(query: Sequence[str], database: Path, tags: Sequence[str], limit: int, page: Path | None) -> None:
+    """Search images by their captions and tags.
 
     DATABASE is a file that looksay caption --output FILE.db wrote. A word matches in any form (dog, dogs; man, men), in
     scripts without spaces also within a text; function words do not count, and captions with all words come first. In
@@ -28,17 +29,20 @@ def find(query: Sequence[str], database: Path, limit: int, page: Path | None) ->
     looksay caption photos/ --output captions.db
     looksay find "dog on a beach" captions.db
     looksay find "dog on a beach" captions.db --html dogs.html
+    looksay find captions.db --tag dog --tag beach
 
-    The exit code is 1 if no caption matches.
+    A tag is what the CNN recognises, whether the caption mentions it or not. The exit code is 1 if no image matches.
     """
     from looksay.jobs import caption_search, search_page
 
     text = " ".join(query)
-    result = caption_search.search(text, database, limit)
+    if not text and not tags:
+        raise click.UsageError("name what to search for: words, or --tag")
+    result = caption_search.search(text, database, limit, tags)
     for image, caption in result.matches:
         click.echo(as_text(image, [caption]), nl=False)
     if page:
-        search_page.write(page, text, result.matches)
+        search_page.write(page, " ".join([text, *tags]).strip(), result.matches)
         warn(f"the images are shown in {page}")
     for line in result.advice:
         warn(line)

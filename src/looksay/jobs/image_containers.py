@@ -1,4 +1,4 @@
-"""JPEG and PNG files as lists of parts, and the same file with another XMP packet.
+"""JPEG and PNG files as lists of parts, and the same file with other metadata.
 
 Sources: ITU T.81 annex B and CIPA DC-007 (Multi-Picture Format) for JPEG, the W3C specification of PNG, and part 3 of
 the XMP specification, which says where each of them holds its packet.
@@ -17,9 +17,16 @@ _JPEG, _PNG = b"\xff\xd8", b"\x89PNG\r\n\x1a\n"
 
 # After any fill bytes; not the markers that have no segment. Other bytes between segments are skipped, as libjpeg does.
 _MARKER = re.compile(rb"\xff([\x02-\xcf\xda-\xfe])")
-_APP0, _APP1, _APP2, _START_OF_SCAN, _END_OF_IMAGE = 0xE0, 0xE1, 0xE2, 0xDA, 0xD9
+_APP0, _APP1, _APP2, _APP13, _START_OF_SCAN, _END_OF_IMAGE = 0xE0, 0xE1, 0xE2, 0xED, 0xDA, 0xD9
 _JPEG_XMP, _PNG_XMP = b"http://ns.adobe.com/xap/1.0/\0", b"XML:com.adobe.xmp"
-_HEADERS = {"jfif": (_APP0, b""), "exif": (_APP1, b"Exif\0\0"), "xmp": (_APP1, _JPEG_XMP), "mpf": (_APP2, b"MPF\0")}
+_PHOTOSHOP = b"Photoshop 3.0\0"
+_HEADERS = {
+    "jfif": (_APP0, b""),
+    "exif": (_APP1, b"Exif\0\0"),
+    "xmp": (_APP1, _JPEG_XMP),
+    "mpf": (_APP2, b"MPF\0"),
+    "photoshop": (_APP13, _PHOTOSHOP),
+}
 _TEXTS = {_PNG_XMP: "xmp", b"Description": "text", b"Comment": "text"}
 _MAX_SEGMENT = 0xFFFF - 2
 _MAX_TEXT = 64 << 20  # bytes after decompression
@@ -31,7 +38,7 @@ class Part(NamedTuple):
 
     start: int
     end: int
-    kind: str  # "jfif", "exif", "xmp", "mpf", "text", or "" for any other
+    kind: str  # "jfif", "exif", "xmp", "mpf", "photoshop", "text", or "" for any other
     content: bytes  # without the header or keyword
 
 
@@ -69,7 +76,17 @@ def with_xmp(data: bytes, parts: Sequence[Part], packet: bytes) -> bytes:
         start = end = max((part.end for part in parts if part.kind in ("jfif", "exif")), default=len(_JPEG))
     else:
         start = end = parts[0].end
-    new = _jpeg_segment(packet) if is_jpeg else _png_chunk(packet)
+    new = _jpeg_segment(_APP1, _JPEG_XMP + packet) if is_jpeg else _png_chunk(packet)
+    return _replaced(data, parts, start, end, new)
+
+
+def with_photoshop(data: bytes, part: Part, content: bytes) -> bytes:
+    """Return a JPEG with another content of its Photoshop segment; see `with_xmp`."""
+    return _replaced(data, read(data), part.start, part.end, _jpeg_segment(_APP13, _PHOTOSHOP + content))
+
+
+def _replaced(data: bytes, parts: Sequence[Part], start: int, end: int, new: bytes) -> bytes:
+    """Return a file with other bytes from start to end, and the offsets of a Multi-Picture index moved with them."""
     for part in parts:
         if part.kind == "mpf":
             data = _with_offsets(data, part, end, len(new) - (end - start))
@@ -92,11 +109,10 @@ def _jpeg_segments(data: bytes) -> Iterator[Part]:
     raise ValueError("it ends before its first scan")
 
 
-def _jpeg_segment(packet: bytes) -> bytes:
-    body = _JPEG_XMP + packet
+def _jpeg_segment(app: int, body: bytes) -> bytes:
     if len(body) > _MAX_SEGMENT:
-        raise ValueError("its XMP would not fit into a JPEG segment")
-    return struct.pack(">BBH", 0xFF, _APP1, len(body) + 2) + body
+        raise ValueError("its metadata would not fit into a JPEG segment")
+    return struct.pack(">BBH", 0xFF, app, len(body) + 2) + body
 
 
 def _with_offsets(data: bytes, mpf: Part, end: int, growth: int) -> bytes:

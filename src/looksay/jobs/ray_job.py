@@ -31,7 +31,14 @@ JOB = "_job.json"
 _PARTIAL = ".new"  # suffix of a file that is being written
 _TEXT = pyarrow.string()
 _SCHEMA = pyarrow.schema(
-    {"image": _TEXT, "caption": _TEXT, "confidence": pyarrow.float32(), "log_prob": pyarrow.float32(), "error": _TEXT}
+    {
+        "image": _TEXT,
+        "caption": _TEXT,
+        "confidence": pyarrow.float32(),
+        "log_prob": pyarrow.float32(),
+        "keywords": pyarrow.list_(_TEXT),
+        "error": _TEXT,
+    }
 )
 
 
@@ -47,7 +54,8 @@ def caption(
 ) -> tuple[int, Iterator[tuple[int, int]]]:
     """Caption images on the Ray cluster that ``RAY_ADDRESS`` names, or on this machine.
 
-    Each block becomes ``part-NUMBER-HASH.parquet`` with columns image, caption, confidence, log_prob and error. Blocks
+    Each block becomes ``part-NUMBER-HASH.parquet`` with columns image, caption, confidence, log_prob,
+    keywords and error. Blocks
     whose file exists are skipped, so a stopped job is resumed; if a machine is lost, another one captions its block.
 
     The sources are those of `ray_sources.blocks`, `output` is the path or URI of a folder, and `models` are shipped
@@ -113,7 +121,7 @@ class _Worker:
                 if isinstance(error, Exception):
                     yield {"image": image.name, "error": f"{image.name}: {str(error).removeprefix('<bytes>: ')}"}
                 else:
-                    yield {"image": image.name, **figures(error[0])}
+                    yield {"image": image.name, **figures(error[0]), "keywords": list(error[0].keywords)}
 
 
 def _part(block: Block) -> str:

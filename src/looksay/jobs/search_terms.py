@@ -12,7 +12,7 @@ from importlib import resources
 from looksay.decoding.logits_processors import DANGLING
 from looksay.runtime import hub
 from looksay.runtime.bundle import TAGS
-from looksay.tagging.concepts import ConceptTable
+from looksay.tagging.concepts import Concept, ConceptTable
 
 STOPWORDS = DANGLING | {"is", "are", "his", "her", "their", "its"}
 
@@ -46,8 +46,17 @@ def forms(word: str) -> set[str]:
 
 def related(word: str) -> set[str]:
     """Return the words that name the same kind of object, by the concepts of the default model: ``puppy``, *dog*."""
+    return set().union(*(concept.words for concept in _concepts(word))) - {word}
+
+
+def tag_names(word: str) -> list[str]:
+    """Return the tags that a word may stand for: itself, and the default model's concepts that it names."""
+    return list(dict.fromkeys([word, *(concept.name for concept in _concepts(word))]))
+
+
+def _concepts(word: str) -> list[Concept]:
     concepts = ConceptTable.load(hub.locate() / TAGS).concepts
-    return set().union(*(concept.words for concept in concepts if forms(word) & set(concept.words))) - {word}
+    return [concept for concept in concepts if forms(word) & set(concept.words)]
 
 
 def expression(alternatives: Iterable[str]) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 from looksay.atomic_files import copy_attributes, replacing
 from looksay.errors import ImageError, OptionError
 from looksay.image_files import EXTENSIONS, HEIC_EXTENSIONS
-from looksay.jobs import existing_captions, image_containers, xmp
+from looksay.jobs import existing_captions, image_containers, iptc, xmp
 from looksay.jobs.disk_set import DiskSet
 from looksay.runtime import attention_map
 from looksay.types import Caption
@@ -32,12 +32,12 @@ class SidecarWriter(ABC):
         """Return the files that are written for an image, the most important one first."""
 
     @abstractmethod
-    def content(self, file: Path, image: Path, caption: Caption) -> bytes:
-        """Return the new content of one of these files."""
+    def contents(self, image: Path, caption: Caption) -> dict[Path, bytes]:
+        """Return the new content of each file that is to be written for an image; none if what exists is kept."""
 
-    def exists(self, image: Path) -> bool:
-        """Return whether an image already has what this writer writes."""
-        return any(file.exists() for file in self.files(image))
+    def keeps(self, image: Path) -> bool:
+        """Return whether an image already has what this writer writes, and keeps it."""
+        return not self.overwrite and any(file.exists() for file in self.files(image))
 
     def write(self, image: Path, caption: Caption) -> bool:
         """Write the files of an image, each whole or not at all; return False if what exists is kept.
@@ -45,15 +45,13 @@ class SidecarWriter(ABC):
         Raises `ImageError` if the image or its metadata cannot be read, and `OSError` with the name of a file that
         cannot be written.
         """
-        if not self.overwrite and self.exists(image):
-            return False
-        contents = {file: self.content(file, image, caption) for file in self.files(image)}
+        contents = self.contents(image, caption)
         for file, content in contents.items():
             try:
                 _replace(file, content, keep_times=file == image)
             except OSError as error:
                 raise OSError(error.errno, error.strerror, str(file)) from error
-        return True
+        return bool(contents)
 
 
 def _replace(file: Path, content: bytes, *, keep_times: bool) -> None:
@@ -78,9 +76,9 @@ class TextWriter(SidecarWriter):
         """See `SidecarWriter`."""
         return [image.with_suffix(".txt")]
 
-    def content(self, file: Path, image: Path, caption: Caption) -> bytes:  # noqa: ARG002
+    def contents(self, image: Path, caption: Caption) -> dict[Path, bytes]:
         """See `SidecarWriter`."""
-        return f"{caption.text}\n".encode()
+        return {} if self.keeps(image) else {self.files(image)[0]: f"{caption.text}\n".encode()}
 
 
 @dataclass(frozen=True)
@@ -93,19 +91,26 @@ class AttentionWriter(SidecarWriter):
         """See `SidecarWriter`."""
         return [self.folder / f"{image.stem}.png"]
 
-    def content(self, file: Path, image: Path, caption: Caption) -> bytes:  # noqa: ARG002
+    def contents(self, image: Path, caption: Caption) -> dict[Path, bytes]:
         """See `SidecarWriter`."""
+        if self.keeps(image):
+            return {}
         drawing = io.BytesIO()
         attention_map.draw(image, caption).save(drawing, "PNG")
-        return drawing.getvalue()
+        return {self.files(image)[0]: drawing.getvalue()}
 
 
-class XmpWriter(SidecarWriter):
-    """Writes the caption wherever the image has XMP metadata.
+@dataclass(frozen=True)
+class MetadataWriter(SidecarWriter):
+    """Writes the caption and keywords wherever the image has XMP metadata, and keywords into existing IPTC data.
 
-    That is a JPEG or PNG itself, and an existing sidecar file ``NAME.SUFFIX.xmp`` (darktable, digiKam) or ``NAME.xmp``
-    (Lightroom). An image that has none of them gets ``NAME.xmp``. Existing captions are kept wherever they stand.
+    XMP is in a JPEG or PNG itself, and in an existing sidecar file ``NAME.SUFFIX.xmp`` (darktable, digiKam) or
+    ``NAME.xmp`` (Lightroom). An image that has none of them gets ``NAME.xmp``. Existing captions are kept wherever they
+    stand, and keywords are added to those that are there.
     """
+
+    captions: bool = True
+    keywords: bool = False
 
     def files(self, image: Path) -> list[Path]:
         """See `SidecarWriter`."""
@@ -121,17 +126,22 @@ class XmpWriter(SidecarWriter):
         ]
         return [image] * is_embedded + sidecars or [shared]
 
-    def content(self, file: Path, image: Path, caption: Caption) -> bytes:
+    def contents(self, image: Path, caption: Caption) -> dict[Path, bytes]:
         """See `SidecarWriter`."""
-        data = file.read_bytes() if file.exists() else b""
-        if file != image:
-            return xmp.with_caption(data, caption.text)
-        parts = image_containers.read(data)
-        packet = next((part.content for part in parts if part.kind == "xmp"), b"")
-        return image_containers.with_xmp(data, parts, xmp.with_caption(packet, caption.text))
+        text = None if not self.captions or self.keeps(image) else caption.text
+        words = caption.keywords if self.keywords else ()
+        changed = {}
+        for file in self.files(image):
+            old = file.read_bytes() if file.exists() else b""
+            new = (_with_metadata if file == image else _with_properties)(old, text, words)
+            if new != old:
+                changed[file] = new
+        return changed
 
-    def exists(self, image: Path) -> bool:
-        """See `SidecarWriter`."""
+    def keeps(self, image: Path) -> bool:
+        """Return whether an image has a caption, and keeps it."""
+        if self.overwrite:
+            return False
         files = self.files(image)
         parts = image_containers.read(image.read_bytes()) if image in files else []
         sidecars = [file for file in files if file != image and file.exists()]
@@ -143,7 +153,24 @@ class XmpWriter(SidecarWriter):
         try:
             return super().write(image, caption)
         except (ValueError, LookupError, struct.error, zlib.error) as error:
-            raise ImageError(f"{image}: cannot write a caption into its metadata: {error}") from error
+            raise ImageError(f"{image}: cannot write into its metadata: {error}") from error
+
+
+def _with_properties(packet: bytes, text: str | None, words: Sequence[str]) -> bytes:
+    """Return an XMP packet with a caption, unless it is None, and more keywords."""
+    return xmp.with_keywords(packet if text is None else xmp.with_caption(packet, text), words)
+
+
+def _with_metadata(data: bytes, text: str | None, words: Sequence[str]) -> bytes:
+    """Return a JPEG or PNG with them in its XMP packet; of its IPTC data, only the keywords follow."""
+    for part in image_containers.read(data):
+        if part.kind == "photoshop" and (new := iptc.with_keywords(part.content, words)) != part.content:
+            data = image_containers.with_photoshop(data, part, new)
+            break  # further segments continue the first one
+    parts = image_containers.read(data)
+    packet = next((part.content for part in parts if part.kind == "xmp"), b"")
+    new = _with_properties(packet, text, words)
+    return data if new == packet else image_containers.with_xmp(data, parts, new)
 
 
 def check(writers: Sequence[SidecarWriter], images: Callable[[], Iterable[Path]]) -> None:
@@ -155,7 +182,7 @@ def check(writers: Sequence[SidecarWriter], images: Callable[[], Iterable[Path]]
         written = DiskSet()
         for image in images():
             for file in writer.files(image):
-                if file == image and isinstance(writer, XmpWriter):
+                if file == image and isinstance(writer, MetadataWriter):
                     continue  # it keeps the rest of the image
                 if not written.add(file):
                     raise OptionError(f"{file} would be written for {image} and another image: rename one of them")

@@ -12,6 +12,7 @@ from looksay.errors import ImageError
 from looksay.jobs.search_terms import index_text
 from looksay.jobs.text_writers import figures
 from looksay.jobs.writers import LEFT_OUT, CaptionWriter, Entry, Row, escaped, writing
+from looksay.types import KEYWORD_PROBABILITY
 
 _SCHEMA = """
 BEGIN;
@@ -23,20 +24,31 @@ CREATE TABLE captions (
 );
 CREATE VIRTUAL TABLE words
     USING fts5(caption, tokenize="porter unicode61 remove_diacritics 2 categories 'L* M* N* Co'");
-CREATE TRIGGER caption_deleted AFTER DELETE ON captions BEGIN DELETE FROM words WHERE rowid = old.id; END;
+CREATE TABLE tags (id INTEGER NOT NULL, name TEXT NOT NULL, probability REAL NOT NULL, PRIMARY KEY (name, id))
+    WITHOUT ROWID;
+CREATE INDEX tags_of_image ON tags (id);
+CREATE TRIGGER caption_deleted AFTER DELETE ON captions BEGIN
+    DELETE FROM words WHERE rowid = old.id;
+    DELETE FROM tags WHERE id = old.id;
+END;
 """
 _INSERT = (
     "INSERT INTO captions (image, caption, confidence, log_prob, others, error, sha256) VALUES (?, ?, ?, ?, ?, ?, ?)"
 )
 _ENTRIES = (
-    "SELECT image, sha256, error IS NOT NULL AND NOT instr(error, ?), coalesce(caption, '') FROM captions ORDER BY id"
+    "SELECT image, sha256, error IS NOT NULL AND NOT instr(error, ?), coalesce(caption, ''), "
+    "(SELECT json_group_array(name) FROM tags WHERE tags.id = captions.id AND probability >= ?) "
+    "FROM captions ORDER BY id"
 )
 _INDEX = "INSERT INTO words (rowid, caption) SELECT id, ? FROM captions WHERE image = ?"
+_TAG = "INSERT INTO tags (id, name, probability) SELECT id, ?, ? FROM captions WHERE image = ?"
 _MAX_NAME = 255 - len("-journal")
 
 
 class SqliteWriter(CaptionWriter):
-    """Writes a database: ``captions`` has a row an image, ``job`` the provenance, ``words`` the full-text index.
+    """Writes a database: ``captions`` has a row an image, ``tags`` its tags, ``job`` the provenance.
+
+    ``words`` is the full-text index.
 
     Rows are written in transactions, which SQLite rolls back after a crash.
     """
@@ -62,8 +74,8 @@ class SqliteWriter(CaptionWriter):
     def entries(self) -> Iterator[Entry]:
         """See `CaptionWriter.entries`."""
         with writing(self.file):
-            rows = self._database.execute(_ENTRIES, (LEFT_OUT,))
-            yield from map(Entry._make, rows)
+            rows = self._database.execute(_ENTRIES, (LEFT_OUT, KEYWORD_PROBABILITY))
+            yield from (Entry(*row)._replace(keywords=tuple(json.loads(row[-1]))) for row in rows)
 
     def remove(self, images: Container[str]) -> None:
         """See `CaptionWriter.remove`."""
@@ -81,8 +93,10 @@ class SqliteWriter(CaptionWriter):
     def _append(self, rows: Sequence[Row]) -> None:
         with self._database as database:
             database.executemany(_INSERT, map(_values, rows))
-            captions = ((index_text(row.outcome[0].text), row.image) for row in rows if isinstance(row.outcome, list))
-            database.executemany(_INDEX, captions)
+            captions = [(row.outcome[0], row.image) for row in rows if isinstance(row.outcome, list)]
+            database.executemany(_INDEX, ((index_text(caption.text), image) for caption, image in captions))
+            tags = ((tag.name, tag.probability, image) for caption, image in captions for tag in caption.tags)
+            database.executemany(_TAG, tags)
 
     def close(self) -> None:
         """See `CaptionWriter.close`; a single file is left, which is searchable on a read-only disk."""

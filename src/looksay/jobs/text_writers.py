@@ -15,13 +15,14 @@ from looksay.atomic_files import replacing
 from looksay.data.table_reader import MADE_BY
 from looksay.errors import ImageError, JobError, LowConfidence
 from looksay.jobs.writers import LEFT_OUT, CaptionWriter, Entry, Outcome, Row, escaped
-from looksay.types import Caption
+from looksay.types import KEYWORD_PROBABILITY, Caption
 
-COLUMNS = ("image", "caption", "confidence", "log_prob", "error")
+COLUMNS = ("image", "caption", "confidence", "log_prob", "keywords", "error")
+KEYWORD_SEPARATOR = ";"
 
 
 def json_line(image: str, outcome: Outcome, **more: str) -> str:
-    """Return a row as JSON: image, caption and its figures and, with several captions, others; or image, error.
+    """Return a row as JSON: image, caption, its figures and tags and, with several captions, others; or image, error.
 
     A caption of low confidence is ``left_out`` in place of an error.
     """
@@ -30,7 +31,8 @@ def json_line(image: str, outcome: Outcome, **more: str) -> str:
         row["left_out" if isinstance(outcome, LowConfidence) else "error"] = str(outcome)
     else:
         best, *others = map(figures, outcome)
-        row |= best | ({"others": others} if others else {})
+        tags = {tag.name: round(tag.probability, 4) for tag in outcome[0].tags}
+        row |= best | ({"tags": tags} if tags else {}) | ({"others": others} if others else {})
     text = json.dumps(row | more, ensure_ascii=False)
     is_undecodable = any("\ud800" <= character <= "\udfff" for character in text)  # a file name that is not UTF-8
     return (json.dumps(row | more) if is_undecodable else text) + "\n"
@@ -53,8 +55,9 @@ def csv_lines(image: str, outcome: Outcome, *more: str) -> str:
     """Return a line with `COLUMNS` for each caption; the name of the image is escaped."""
     name = escaped(image)
     if isinstance(outcome, ImageError):
-        return csv_line(name, "", "", "", escaped(str(outcome)), *more)
-    rows = map(figures, outcome)
+        return csv_line(name, "", "", "", "", escaped(str(outcome)), *more)
+    keywords = KEYWORD_SEPARATOR.join(outcome[0].keywords)
+    rows = ({"keywords": keywords, **figures(caption)} for caption in outcome)
     return "".join(csv_line(name, *(row.get(key, "") for key in COLUMNS[1:-1]), "", *more) for row in rows)
 
 
@@ -166,7 +169,8 @@ class JsonlWriter(_LineWriter):
 
     def _parse(self, line: str) -> Entry:
         row = json.loads(line)
-        return Entry(row["image"], row["sha256"], "error" in row, row.get("caption", ""))
+        keywords = (name for name, probability in row.get("tags", {}).items() if probability >= KEYWORD_PROBABILITY)
+        return Entry(row["image"], row["sha256"], "error" in row, row.get("caption", ""), tuple(keywords))
 
     def _format(self, row: Row) -> str:
         return json_line(row.image, row.outcome, sha256=row.sha256)
@@ -188,8 +192,9 @@ class CsvWriter(_LineWriter):
         return next(csv.reader([row]))[-1] if row.endswith("\n") else self.provenance.id
 
     def _parse(self, line: str) -> Entry:
-        image, caption, *_, error, digest, _ = next(csv.reader([line]))
-        return Entry(image, digest, bool(error) and LEFT_OUT not in error, caption)
+        image, caption, *_, keywords, error, digest, _ = next(csv.reader([line]))
+        has_failed, words = bool(error) and LEFT_OUT not in error, filter(None, keywords.split(KEYWORD_SEPARATOR))
+        return Entry(image, digest, has_failed, caption, tuple(words))
 
     def _format(self, row: Row) -> str:
         return csv_lines(row.image, row.outcome, row.sha256, self.provenance.id)

@@ -87,6 +87,7 @@ class Entry(NamedTuple):
     sha256: str
     has_failed: bool
     caption: str
+    keywords: tuple[str, ...] = ()
 
 
 class CaptionWriter(ABC):
