@@ -69,3 +69,44 @@ def test_a_sidecar_file_of_a_finished_job_that_cannot_be_written_is_reported(tmp
     result = run(photo, "--output", output, "--write", "xmp")
     assert result.exit_code == 1
     assert result.stderr.count("broken.jpg: cannot write into its metadata") == 1
+
+
+@pytest.mark.parametrize("name", ["captions.jsonl", "captions.csv", "captions.db"])
+def test_corrections_replace_captions_for_good_and_wherever_they_were_written(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for photo in ("alps.jpg", "boats.jpg", "cat.jpg"):
+        shutil.copy(EXAMPLES / photo, tmp_path)
+    job = ("alps.jpg", "boats.jpg", "cat.jpg", "--output", name, "--write", "txt", "--write", "xmp")
+    assert run(*job).exit_code == 0
+    before = best_captions(Path(name))
+    Path("corrections.csv").write_text('image,caption\nboats.jpg,"two boats,  ""moored"""\nx.jpg,nothing\n')
+    result = run(*job, "--corrections", "corrections.csv")
+    assert result.exit_code == 0
+    assert f"corrections.csv corrects 1 image that {name} does not hold: x.jpg" in result.stderr
+    corrected = before | {"boats.jpg": 'two boats, "moored"'}
+    assert best_captions(Path(name)) == corrected
+    assert Path("boats.txt").read_text(encoding="utf-8") == 'two boats, "moored"\n'
+    assert before["boats.jpg"].encode() not in Path("boats.jpg").read_bytes()
+    assert b"two boats, " in Path("boats.jpg").read_bytes()
+    assert Path("cat.txt").read_text(encoding="utf-8") == before["cat.jpg"] + "\n"
+    with Path("boats.jpg").open("ab") as changed:
+        changed.write(b"edited")  # a correction outlives the edit of a photo
+    assert run(*job).exit_code == 0
+    assert best_captions(Path(name)) == corrected
+    if name.endswith(".db"):
+        found = CliRunner().invoke(main, ["find", "moored", name])
+        assert found.stdout == 'boats.jpg\ttwo boats, "moored"\n'
+
+
+def test_corrections_need_a_finished_job_and_a_table(tmp_path: Path) -> None:
+    table, output = tmp_path / "corrections.csv", tmp_path / "captions.jsonl"
+    table.write_text("photo,text\n1.jpg,x\n")
+    job = (EXAMPLES / "cat.jpg", "--output", output)
+    assert "--corrections needs the --output of a finished job" in run(*job, "--corrections", table).stderr
+    assert run(*job).exit_code == 0
+    assert "has no columns image and caption" in run(*job, "--corrections", table).stderr
+    table.write_text("image,caption\ncat.jpg,\n")
+    assert "line 2: the caption of cat.jpg is empty" in run(*job, "--corrections", table).stderr
+    assert "--review needs --output" in run(EXAMPLES / "cat.jpg", "--review", tmp_path / "r.html").stderr

@@ -43,6 +43,14 @@ from looksay.cli.caption_io import STDIN, as_text, open_source, report_failures,
     help="Also draw the attention map of each word, as DIR/NAME.png.",
 )  # fmt: skip
 @click.option(
+    "--review", type=click.Path(path_type=Path, dir_okay=False),
+    help="Also write an HTML page with the captions in --output, those of lowest confidence first, to correct them.",
+)  # fmt: skip
+@click.option(
+    "--corrections", type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="Replace captions in --output, and in what --write names, by those in this CSV file (image, caption).",
+)  # fmt: skip
+@click.option(
     "--explain", is_flag=True, help="Also print the confidence, and what the CNN recognises with which probability."
 )
 @click.option(
@@ -69,6 +77,8 @@ def caption(paths: Sequence[str], engine: str, workers: int | None, **options: A
     looksay photo.jpg --prefix "a dog" --no-dangling --bad-words brown
     looksay photo.jpg --temperature 0.8 --top-p 0.9 --num-captions 5
     looksay caption album/ --write xmp --keywords
+    looksay caption album/ --output captions.csv --review review.html
+    looksay caption album/ --output captions.csv --corrections corrections.csv
     looksay photo.jpg --attention maps
     looksay photo.jpg --explain
     curl -s https://example.org/photo.jpg | looksay -
@@ -95,7 +105,8 @@ def caption(paths: Sequence[str], engine: str, workers: int | None, **options: A
 def _is_plain(paths: Sequence[str], batch: int, **options: Any) -> bool:
     """Return whether the images are one batch of files whose captions are only printed as text."""
     needs_job = options["layout"] not in (None, "text") or any(
-        options[name] for name in ("output", "write", "keywords", "attention_folder", "explain")
+        options[name]
+        for name in ("output", "write", "keywords", "attention_folder", "explain", "review", "corrections")
     )
     are_files = all(path == STDIN or os.path.isfile(path) for path in paths)  # noqa: PTH113 (any text)
     return not needs_job and are_files and len(paths) <= batch and paths.count(STDIN) <= 1

@@ -2,91 +2,145 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
-from itertools import groupby, islice
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
 import click
 
 from looksay import image_files
-from looksay.captioner import load
+from looksay.captioner import Captioner, load
+from looksay.cli import caption_sidecars
 from looksay.cli.caption_io import STDIN, as_text, open_source, plural, report_failures, warn, write_errors
-from looksay.data.memmap_store import progress
+from looksay.cli.caption_sidecars import FindImages
 from looksay.decoding.options import Overrides
 from looksay.errors import ImageError, LowConfidence
-from looksay.jobs import folder_job, sidecar_writers
+from looksay.jobs import folder_job, review_page
 from looksay.jobs.disk_set import DiskSet
 from looksay.jobs.sidecar_writers import SidecarWriter
 from looksay.jobs.text_writers import COLUMNS, csv_line, csv_lines, json_line
-from looksay.jobs.writers import CaptionWriter, Entry, Outcome, Provenance, Row
-from looksay.types import Caption, Device, Tag
-
-FindImages = Callable[..., Iterator[Path]]
-"""Walks the paths, and counts in its argument the files that look like images but are not read, by their suffix."""
+from looksay.jobs.writers import CaptionWriter, Outcome, Provenance, Row
+from looksay.types import Caption, Device
 
 _INTERRUPTED = 130  # the exit code that shells expect after Ctrl-C
 
 
+@dataclass(frozen=True)
+class JobOptions:
+    """What `looksay caption` writes for its images; see its options."""
+
+    layout: str
+    output: Path | None
+    is_resumable: bool
+    write: Sequence[str]
+    keywords: bool
+    overwrite: bool
+    only_missing: bool
+    attention_folder: Path | None
+    explain: bool
+    review: Path | None
+    corrections: Path | None
+
+    def check(self, captioner: Captioner) -> None:
+        """Raise a usage error if the options do not fit each other or the model."""
+        model, bundle = captioner.bundle.spec.name, captioner.bundle
+        is_done = self.is_resumable and self.output and self.output.exists() and not self.overwrite
+        tagged = "--explain" if self.explain else "--keywords" if self.keywords else ""
+        errors = {
+            "--explain prints to the screen: leave out --output and --format": (
+                self.explain and (self.output or self.layout != "text")
+            ),
+            "--review needs --output FILE, as JSONL, CSV or SQLite": self.review and not self.is_resumable,
+            "--corrections needs the --output of a finished job, without --overwrite": self.corrections and not is_done,
+            f"{tagged}: {model} does not recognise objects; it has no tags.json": tagged and not bundle.tags,
+            f"--attention: {model} has no attention; of several models the first one is drawn": (
+                self.attention_folder and bundle.spec.grid == (1, 1)
+            ),
+        }
+        for error, applies in errors.items():
+            if applies:
+                raise click.UsageError(error)
+
+
 def run(
     paths: Sequence[str], overrides: Overrides, *, models: Sequence[str], threads: int | None, device: Device,
-    batch: int, layout: str | None, output: str | None, write: Sequence[str], keywords: bool, overwrite: bool,
-    only_missing: bool, attention_folder: Path | None, explain: bool,
+    batch: int, layout: str | None, output: str | None, attention_folder: Path | None, **more: Any,
 ) -> None:  # fmt: skip
     """Caption images; the parameters are the options of the command."""
     file = Path(output) if output else None
     find = partial(image_files.find, paths, attention_folder)  # without the attention maps that this command draws
-    has_several = _check_paths(paths, find, file, overwrite=overwrite)
+    has_several = _check_paths(paths, find, file, overwrite=more["overwrite"])
     layout = layout or (folder_job.SUFFIXES.get(file.suffix.lower()) if file else None) or "text"
-    if explain and (output or layout != "text"):
-        raise click.UsageError("--explain prints to the screen: leave out --output and --format")
+    # An image on standard input has no name by which a resumed job could recognise it.
+    is_resumable = STDIN not in paths and file is not None and (file.is_file() or not file.exists())
+    is_resumable = is_resumable and layout in folder_job.WRITERS
+    options = JobOptions(layout, file, is_resumable, attention_folder=attention_folder, **more)
     captioner = load(*models, threads=threads, device=device)
-    if (explain or keywords) and not captioner.bundle.tags:
-        option = "--explain" if explain else "--keywords"
-        raise click.UsageError(f"{option}: {models[0]} does not recognise objects; it has no tags.json")
-    if attention_folder and captioner.bundle.spec.grid == (1, 1):
-        raise click.UsageError(f"--attention: {models[0]} has no attention; of several models the first one is drawn")
-    sidecars = _sidecar_writers(paths, find, write, attention_folder, keywords=keywords, overwrite=overwrite)
+    options.check(captioner)
+    sidecars = caption_sidecars.writers(
+        paths, find, options.write, attention_folder, keywords=options.keywords, overwrite=options.overwrite
+    )
     ignored = Counter[str]()
     with ExitStack() as stack:
         add: Callable[[Row], None]
-        writer, known, failed_before, unwritten = None, DiskSet(), 0, 0
-        pending = find(ignored)
-        # An image on standard input has no name by which a resumed job could recognise it.
-        is_resumable = STDIN not in paths and file is not None and (file.is_file() or not file.exists())
-        if file and is_resumable and layout in folder_job.WRITERS:
+        known, pending, writer, failed_before, unwritten = DiskSet(), find(ignored), None, 0, 0
+        if file and is_resumable:
             provenance = Provenance.of(captioner, captioner.options(overrides.copy()))
-            opened = folder_job.open_writer(file, layout, provenance, overwrite=overwrite)
+            opened = folder_job.open_writer(file, layout, provenance, overwrite=options.overwrite)
             writer, is_locked = stack.enter_context(opened)
             if not is_locked:
                 warn(f"{file} is on a file system without locks: let no other looksay write to it")
-            failed_before = _resume(writer, known, only_missing=only_missing, has_attention=bool(attention_folder))
-            unwritten = _write_missing_sidecars(writer, find, sidecars, len(known))
+            failed_before, unwritten = _resume(writer, known, find, sidecars, options)
             add, name = writer.add, writer.name
             pending = (path for path in pending if known.add(name(str(path))))
         else:
-            add = stack.enter_context(_printer(layout, file, has_several, overwrite=overwrite, explain=explain))
-        done = len(known)
+            add = stack.enter_context(_printer(options, has_several))
         rows = folder_job.caption_images(
             captioner, pending, batch=batch, attention=bool(attention_folder), hash_files=bool(writer),
             open_source=open_source, **overrides,
         )  # fmt: skip
+        total = partial(_count, find, len(known))
         # Captions on a terminal show the progress themselves.
-        is_hidden = not has_several or not sys.stderr.isatty() or (not output and sys.stdout.isatty())
+        has_bar = has_several and sys.stderr.isatty() and (file or not sys.stdout.isatty())
         started = time.monotonic()
-        bar: Any = click.progressbar(
-            rows, length=0 if is_hidden else max(0, sum(1 for _ in find()) - done), label="captioning", show_pos=True,
-            file=sys.stderr, hidden=is_hidden,
-            item_show_func=lambda _: f"{bar.pos / max(time.monotonic() - started, 1e-3):.0f} images/s",
-        )  # fmt: skip
-        counts = _write_all(stack.enter_context(bar), add, sidecars, is_resumable=bool(writer))
+        with _progress(rows, total if has_bar else None, started) as bar:
+            counts = _write_all(bar, add, sidecars, is_resumable=bool(writer))
+        if has_several and file and counts["images"]:
+            seconds = time.monotonic() - started
+            warn(f"{plural(counts['images'], 'image')} in {seconds:.1f} s, {counts['images'] / seconds:.0f} a second")
+        if writer and options.review and not counts["interrupted"]:
+            writer.flush()
+            shown = review_page.write(options.review, writer.entries(), writer.file.parent)
+            warn(f"{plural(shown, 'caption')} to review in {options.review}")
+    _report(counts, ignored, overrides)
+    if failed_before:
+        warn(f"{plural(failed_before, 'image')} failed in an earlier run; see {output}")
+    if failed_before or unwritten or counts["failed"] or counts["interrupted"]:
+        sys.exit(_INTERRUPTED if counts["interrupted"] else 1)
+
+
+def _count(find: FindImages, done: int) -> int:
+    return max(0, sum(1 for _ in find()) - done)
+
+
+def _progress(rows: Iterable[Row], total: Callable[[], int] | None, started: float) -> Any:
+    """Return a progress bar over the rows, with their rate; it is hidden without a total."""
+    bar: Any = click.progressbar(
+        rows, length=total() if total else 0, label="captioning", show_pos=True, file=sys.stderr, hidden=not total,
+        item_show_func=lambda _: f"{bar.pos / max(time.monotonic() - started, 1e-3):.0f} images/s",
+    )  # fmt: skip
+    return bar
+
+
+def _report(counts: Counter[str], ignored: Counter[str], overrides: Overrides) -> None:
+    """Print what was not captioned or written, and why."""
     if ignored:
         warn(_describe_ignored(ignored))
     if kept := counts["kept"]:
@@ -95,10 +149,6 @@ def run(
         warn(f"{plural(left_out, 'caption')} left out: their confidence is below {overrides['min_confidence']:g}")
     if counts["failed"]:
         report_failures(counts["failed"], counts["images"])
-    if failed_before:
-        warn(f"{plural(failed_before, 'image')} failed in an earlier run; see {output}")
-    if failed_before or unwritten or counts["failed"] or counts["interrupted"]:
-        sys.exit(_INTERRUPTED if counts["interrupted"] else 1)
 
 
 def _check_paths(paths: Sequence[str], find: FindImages, output: Path | None, *, overwrite: bool) -> bool:
@@ -130,81 +180,27 @@ def _is_same(path: Path, output: Path) -> bool:
         return path == output
 
 
-def _sidecar_writers(
-    paths: Sequence[str], find: FindImages, write: Sequence[str], attention_folder: Path | None, *, keywords: bool,
-    overwrite: bool,
-) -> list[SidecarWriter]:  # fmt: skip
-    """Return the writers of what is written for each image; raise an error if one would overwrite an image."""
-    writers: list[SidecarWriter] = []
-    if attention_folder:
-        try:
-            attention_folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise click.UsageError(f"--attention {attention_folder} cannot be created: {error.strerror}") from error
-        writers.append(sidecar_writers.AttentionWriter(overwrite, attention_folder))
-    if "txt" in write:
-        writers.append(sidecar_writers.TextWriter(overwrite))
-    if keywords or "xmp" in write:
-        writers.append(sidecar_writers.MetadataWriter(overwrite, captions="xmp" in write, keywords=keywords))
-    if writers and STDIN in paths:
-        option = "--attention" if attention_folder else "--write" if write else "--keywords"
-        raise click.UsageError(f"{option} needs a file name; an image on standard input has none")
-    sidecar_writers.check(writers, find)
-    return writers
+def _resume(
+    writer: CaptionWriter, known: DiskSet, find: FindImages, sidecars: Sequence[SidecarWriter], options: JobOptions
+) -> tuple[int, int]:
+    """Add the images that the output already holds to `known`, after corrections, and write their sidecar files.
 
-
-def _resume(writer: CaptionWriter, known: DiskSet, *, only_missing: bool, has_attention: bool) -> int:
-    """Add the images that the output already holds to `known`; return how many of them failed."""
-    changed, unwritten = (0, 0) if only_missing else folder_job.remove_changed(writer)
+    Returns how many of these images failed, and of how many sidecar files could not be written.
+    """
+    unwritten = caption_sidecars.correct(writer, options.corrections, sidecars) if options.corrections else 0
+    changed, again = (0, 0) if options.only_missing else folder_job.remove_changed(writer)
     if changed:
         warn(f"{plural(changed, 'image')} changed since {writer.file} was written")
-    if unwritten:
-        warn(f"sidecar files of {plural(unwritten, 'image')} could not be written in an earlier run; trying again")
+    if again:
+        warn(f"sidecar files of {plural(again, 'image')} could not be written in an earlier run; trying again")
     failed = 0
     for entry in writer.entries():
         known.add(entry.image)
         failed += entry.has_failed
     if known:
-        note = "; --attention applies to the others" if has_attention else ""
+        note = "; --attention applies to the others" if options.attention_folder else ""
         warn(f"resuming {writer.file}: {plural(len(known), 'image')} done{note}")
-    return failed
-
-
-def _write_missing_sidecars(
-    writer: CaptionWriter, find: FindImages, sidecars: Sequence[SidecarWriter], count: int
-) -> int:
-    """Write the captions of the `count` images in the output to sidecar files that do not exist.
-
-    Returns how many images failed. Attention maps are left out: they need the model.
-    """
-    sidecars = [sidecar for sidecar in sidecars if not isinstance(sidecar, sidecar_writers.AttentionWriter)]
-    if not sidecars or not count:
-        return 0
-    named, changed, counts = DiskSet(writer.name(str(path)) for path in find()), DiskSet(), Counter[str]()
-    try:
-        with progress(writer.entries(), count, "writing sidecar files") as entries:
-            for name, (entry, *_) in groupby(entries, lambda entry: entry.image):
-                image, before = writer.file.parent / name, counts["written"]
-                if not entry.caption or name not in named or not os.path.isfile(image):  # noqa: PTH113 (any name)
-                    continue
-                errors = _write_sidecars(image, _from_entry(entry), sidecars, counts)
-                for error in errors:
-                    warn(error)
-                counts["failed"] += bool(errors)
-                counts["images"] += counts["written"] > before
-                if counts["written"] > before and any(image in sidecar.files(image) for sidecar in sidecars):
-                    changed.add(name)
-    finally:
-        if changed:
-            writer.rehash(changed, folder_job.file_digest)
-    if counts["images"]:
-        warn(f"captions of {plural(counts['images'], 'image')} in {writer.file} written to sidecar files")
-    return counts["failed"]
-
-
-def _from_entry(entry: Entry) -> Caption:
-    """Return the caption of a row, with its keywords."""
-    return Caption(entry.caption, (), 0.0, tags=tuple(Tag(word, 1.0, in_caption=False) for word in entry.keywords))
+    return failed, unwritten + caption_sidecars.write_missing(writer, find, sidecars, len(known))
 
 
 def _write_all(
@@ -220,7 +216,7 @@ def _write_all(
                 add(row)
                 counts["left out"] += isinstance(row.outcome, LowConfidence)
             else:
-                errors = _write_sidecars(Path(row.image), row.outcome[0], sidecars, counts)
+                errors = caption_sidecars.write(Path(row.image), row.outcome[0], sidecars, counts)
                 add(_rehashed(row, sidecars, errors))
             for error in errors:
                 warn(error)
@@ -245,35 +241,19 @@ def _rehashed(row: Row, sidecars: Sequence[SidecarWriter], errors: Sequence[str]
     return replace(row, sha256=folder_job.file_digest(path)) if is_changed else row
 
 
-def _write_sidecars(
-    image: Path, caption: Caption, sidecars: Sequence[SidecarWriter], counts: Counter[str]
-) -> list[str]:
-    """Write the sidecar files of an image; return the error messages."""
-    errors = []
-    for sidecar in sidecars:
-        try:
-            counts["written" if sidecar.write(image, caption) else "kept"] += 1
-        except ImageError as error:
-            errors.append(str(error))
-        except OSError as error:
-            errors.append(f"{error.filename} cannot be written: {error.strerror}")
-    return errors
-
-
 @contextmanager
-def _printer(
-    layout: str, output: Path | None, has_several: bool, *, overwrite: bool, explain: bool
-) -> Iterator[Callable[[Row], None]]:
+def _printer(options: JobOptions, has_several: bool) -> Iterator[Callable[[Row], None]]:
     """Yield a function that prints a row to standard output or to a new file, in UTF-8."""
+    layout, output = options.layout, options.output
     if layout == "sqlite":
         raise click.UsageError("--format sqlite needs --output FILE")
-    if output and output.is_file() and not overwrite:
+    if output and output.is_file() and not options.overwrite:
         raise click.UsageError(f"{output} exists; --overwrite replaces it")
 
     def text_lines(image: str, outcome: Outcome) -> str:
         if isinstance(outcome, ImageError):
             return ""
-        return as_text(image if has_several else "", outcome) + (_explanation(outcome[0]) if explain else "")
+        return as_text(image if has_several else "", outcome) + (_explanation(outcome[0]) if options.explain else "")
 
     layouts: dict[str, Callable[[str, Outcome], str]] = {"text": text_lines, "jsonl": json_line, "csv": csv_lines}
     with write_errors(output or "standard output"), ExitStack() as stack:

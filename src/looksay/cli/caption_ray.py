@@ -14,7 +14,8 @@ from looksay.errors import MissingExtra
 
 _LOCAL_ONLY = {
     "layout": "--format", "write": "--write", "attention_folder": "--attention", "explain": "--explain",
-    "threads": "--threads", "only_missing": "--only-missing",
+    "threads": "--threads", "only_missing": "--only-missing", "keywords": "--keywords", "review": "--review",
+    "corrections": "--corrections",
 }  # fmt: skip
 
 

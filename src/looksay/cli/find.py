@@ -33,7 +33,7 @@ def find(query: Sequence[str], database: Path, tags: Sequence[str], limit: int, 
 
     A tag is what the CNN recognises, whether the caption mentions it or not. The exit code is 1 if no image matches.
     """
-    from looksay.jobs import caption_search, search_page
+    from looksay.jobs import caption_search, image_page
 
     text = " ".join(query)
     if not text and not tags:
@@ -42,7 +42,7 @@ def find(query: Sequence[str], database: Path, tags: Sequence[str], limit: int, 
     for image, caption in result.matches:
         click.echo(as_text(image, [caption]), nl=False)
     if page:
-        search_page.write(page, " ".join([text, *tags]).strip(), result.matches)
+        image_page.write_found(page, " ".join([text, *tags]).strip(), result.matches)
         warn(f"the images are shown in {page}")
     for line in result.advice:
         warn(line)

@@ -47,7 +47,7 @@ def open_writer(
 
 
 def remove_changed(writer: CaptionWriter) -> tuple[int, int]:
-    """Remove the rows of images whose file still exists but has changed or has failed.
+    """Remove the rows of images whose file still exists but has changed or has failed, except those with corrections.
 
     Returns the number of these images, and apart from them that of images whose sidecar files were not written.
     """
@@ -63,6 +63,8 @@ def remove_changed(writer: CaptionWriter) -> tuple[int, int]:
 
 def _has_changed(folder: Path, entry: Entry) -> bool:
     path = folder / entry.image
+    if entry.is_corrected:
+        return False
     # A folder that could not be listed is tried again.
     return file_digest(path) not in ("", entry.sha256) or (entry.has_failed and os.path.isdir(path))  # noqa: PTH112 (Path's raises)
 

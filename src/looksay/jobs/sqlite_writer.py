@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from looksay.errors import ImageError
@@ -36,10 +36,15 @@ _INSERT = (
     "INSERT INTO captions (image, caption, confidence, log_prob, others, error, sha256) VALUES (?, ?, ?, ?, ?, ?, ?)"
 )
 _ENTRIES = (
-    "SELECT image, sha256, error IS NOT NULL AND NOT instr(error, ?), coalesce(caption, ''), "
+    "SELECT image, sha256, error IS NOT NULL AND NOT instr(error, ?), coalesce(caption, ''), confidence, "
+    "caption IS NOT NULL AND log_prob IS NULL, "
     "(SELECT json_group_array(name) FROM tags WHERE tags.id = captions.id AND probability >= ?) "
     "FROM captions ORDER BY id"
 )
+_CORRECT = (
+    "UPDATE captions SET caption = ?, confidence = NULL, log_prob = NULL, others = NULL, error = NULL WHERE image = ?"
+)
+_UNINDEX = "DELETE FROM words WHERE rowid = (SELECT id FROM captions WHERE image = ?)"
 _INDEX = "INSERT INTO words (rowid, caption) SELECT id, ? FROM captions WHERE image = ?"
 _TAG = "INSERT INTO tags (id, name, probability) SELECT id, ?, ? FROM captions WHERE image = ?"
 _MAX_NAME = 255 - len("-journal")
@@ -75,13 +80,22 @@ class SqliteWriter(CaptionWriter):
         """See `CaptionWriter.entries`."""
         with writing(self.file):
             rows = self._database.execute(_ENTRIES, (LEFT_OUT, KEYWORD_PROBABILITY))
-            yield from (Entry(*row)._replace(keywords=tuple(json.loads(row[-1]))) for row in rows)
+            for image, digest, has_failed, caption, confidence, is_corrected, names in rows:
+                keywords = tuple(json.loads(names))
+                yield Entry(image, digest, bool(has_failed), caption, confidence, bool(is_corrected), keywords)
 
     def remove(self, images: Container[str]) -> None:
         """See `CaptionWriter.remove`."""
         removed = ((entry.image,) for entry in self.entries() if entry.image in images)
         with writing(self.file), self._database as database:
             database.executemany("DELETE FROM captions WHERE image = ?", removed)
+
+    def correct(self, captions: Mapping[str, str]) -> None:
+        """See `CaptionWriter.correct`."""
+        with writing(self.file), self._database as database:
+            database.executemany(_CORRECT, ((text, image) for image, text in captions.items()))
+            database.executemany(_UNINDEX, ((image,) for image in captions))
+            database.executemany(_INDEX, ((index_text(text), image) for image, text in captions.items()))
 
     def rehash(self, images: Container[str], digest: Callable[[Path], str]) -> None:
         """See `CaptionWriter.rehash`."""

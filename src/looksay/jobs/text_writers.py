@@ -7,7 +7,7 @@ import io
 import json
 import os
 from abc import abstractmethod
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +125,25 @@ class _LineWriter(CaptionWriter):
         """See `CaptionWriter.remove`."""
         self._rewrite(line for line, entry in self._lines() if not entry or entry.image not in images)
 
+    def correct(self, captions: Mapping[str, str]) -> None:
+        """See `CaptionWriter.correct`; of several captions of an image, one remains."""
+
+        def lines() -> Iterator[bytes]:
+            last = ""
+            for line, entry in self._lines():
+                if entry and entry.image in captions:
+                    if entry.image != last:
+                        yield self._corrected(line.decode("utf-8", "surrogateescape"), captions[entry.image]).encode()
+                    last = entry.image
+                else:
+                    yield line
+
+        self._rewrite(lines())
+
+    @abstractmethod
+    def _corrected(self, line: str, caption: str) -> str:
+        """Return a line with another caption."""
+
     def rehash(self, images: Container[str], digest: Callable[[Path], str]) -> None:
         """See `CaptionWriter.rehash`."""
 
@@ -170,7 +189,13 @@ class JsonlWriter(_LineWriter):
     def _parse(self, line: str) -> Entry:
         row = json.loads(line)
         keywords = (name for name, probability in row.get("tags", {}).items() if probability >= KEYWORD_PROBABILITY)
-        return Entry(row["image"], row["sha256"], "error" in row, row.get("caption", ""), tuple(keywords))
+        caption, is_corrected = row.get("caption", ""), "caption" in row and "log_prob" not in row
+        confidence = row.get("confidence")
+        return Entry(row["image"], row["sha256"], "error" in row, caption, confidence, is_corrected, tuple(keywords))
+
+    def _corrected(self, line: str, caption: str) -> str:
+        kept = {key: value for key, value in json.loads(line).items() if key in ("image", "tags", "sha256")}
+        return json.dumps(kept | {"caption": caption}, ensure_ascii=False) + "\n"
 
     def _format(self, row: Row) -> str:
         return json_line(row.image, row.outcome, sha256=row.sha256)
@@ -192,9 +217,15 @@ class CsvWriter(_LineWriter):
         return next(csv.reader([row]))[-1] if row.endswith("\n") else self.provenance.id
 
     def _parse(self, line: str) -> Entry:
-        image, caption, *_, keywords, error, digest, _ = next(csv.reader([line]))
+        image, caption, confidence, log_prob, keywords, error, digest, _ = next(csv.reader([line]))
         has_failed, words = bool(error) and LEFT_OUT not in error, filter(None, keywords.split(KEYWORD_SEPARATOR))
-        return Entry(image, digest, has_failed, caption, tuple(words))
+        is_corrected = bool(caption) and not log_prob
+        known = float(confidence) if confidence else None
+        return Entry(image, digest, has_failed, caption, known, is_corrected, tuple(words))
+
+    def _corrected(self, line: str, caption: str) -> str:
+        image, _, _, _, keywords, _, *more = next(csv.reader([line]))
+        return csv_line(image, caption, "", "", keywords, "", *more)
 
     def _format(self, row: Row) -> str:
         return csv_lines(row.image, row.outcome, row.sha256, self.provenance.id)

@@ -12,7 +12,7 @@ import sys
 import time
 import unicodedata
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -81,13 +81,15 @@ class Row:
 
 
 class Entry(NamedTuple):
-    """A row of an existing output, with its best caption alone."""
+    """A row of an existing output, with its best caption alone, which is empty if it was left out."""
 
     image: str
     sha256: str
     has_failed: bool
     caption: str
-    keywords: tuple[str, ...] = ()
+    confidence: float | None
+    is_corrected: bool  # by a person: the row has a caption without a log-probability
+    keywords: tuple[str, ...]
 
 
 class CaptionWriter(ABC):
@@ -127,6 +129,10 @@ class CaptionWriter(ABC):
     @abstractmethod
     def remove(self, images: Container[str]) -> None:
         """Remove the rows of the images with these names."""
+
+    @abstractmethod
+    def correct(self, captions: Mapping[str, str]) -> None:
+        """Replace what the rows of images hold by the captions of a person, which have no figures."""
 
     @abstractmethod
     def rehash(self, images: Container[str], digest: Callable[[Path], str]) -> None:
