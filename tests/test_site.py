@@ -10,6 +10,8 @@ from pathlib import Path
 
 from conftest import ROOT
 
+import looksay
+
 
 def test_site_builds_and_its_links_resolve(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)]
@@ -19,6 +21,10 @@ def test_site_builds_and_its_links_resolve(tmp_path: Path) -> None:
     for page in (path.relative_to(ROOT / "docs").with_suffix("") for path in (ROOT / "docs").rglob("*.md")):
         folder = page.parent if page.name == "README" else page
         assert (tmp_path / folder / "index.html").is_file()
+    api = (tmp_path / "reference" / "api" / "index.html").read_text(encoding="utf-8")
+    assert "looksay.Captioner.__call__" in api
+    for name in set(looksay.__all__) - {"__version__"}:
+        assert re.search(rf'id="looksay\.(errors\.)?{name}"', api), name
     for page in tmp_path.rglob("*.html"):
         if page.name == "404.html":
             continue
