@@ -26,6 +26,7 @@ from looksay.training import recipe_file
 
 PACKAGE = ROOT / "src" / "looksay"
 README = ROOT / "README.md"
+CONTRIBUTING = ROOT / "CONTRIBUTING.md"
 CONCEPTS = ROOT / "docs" / "concepts"
 SERVER_PAGES = [ROOT / "docs" / "guide" / name for name in ("serve.md", "clients.md")]  # see tests/server/test_guide.py
 PAGES = sorted([README, *(ROOT / "docs").rglob("*.md"), *ROOT.glob("C*.md"), EXAMPLES / "README.md"])
@@ -196,9 +197,11 @@ def test_named_options_exist(page: Path) -> None:
             assert re.search(rf"{option}(?![\w-])", reference), option
 
 
-def test_readme_lists_the_repository() -> None:
+def test_contributing_lists_the_repository() -> None:
     root, package = (
-        set(re.findall(r"^[├└]── (\S+)", block, re.MULTILINE)) for block in blocks(README, "text") if "── " in block
+        set(re.findall(r"^[├└]── (\S+)", block, re.MULTILINE))
+        for block in blocks(CONTRIBUTING, "text")
+        if "── " in block
     )
     assert all((ROOT / name).exists() for name in root)
     assert root >= {"src/", "tests/", "recipes/", "docs/", "notebooks/", "benchmarks/", "examples/", "Makefile"}

@@ -80,7 +80,7 @@ def test_a_broken_image_is_reported_and_the_others_are_captioned(album: Path) ->
     rows = [json.loads(line) for line in result.stdout.splitlines()]
     assert [Path(row["image"]).name for row in rows] == sorted([*SAMPLES, "broken.jpg"])
     assert all(
-        set(row) == {"image", "caption", "confidence", "log_prob"} and row["log_prob"] < 0
+        set(row) == {"image", "caption", "confidence", "log_prob", "tags"} and row["log_prob"] < 0
         for row in rows
         if "error" not in row
     )
@@ -269,7 +269,7 @@ def test_an_ensemble_needs_the_same_vocabulary(untagged_bundle: Path) -> None:
 
 def test_explain_needs_a_model_with_tags(untagged_bundle: Path) -> None:
     result = run(EXAMPLES / "boats.jpg", "--explain", "--model", untagged_bundle)
-    assert (result.exit_code, "does not detect objects" in result.stderr) == (2, True)
+    assert (result.exit_code, "does not recognise objects" in result.stderr) == (2, True)
 
 
 def test_attention_needs_a_model_with_a_grid(untagged_bundle: Path, tmp_path: Path) -> None:

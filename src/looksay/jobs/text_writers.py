@@ -32,7 +32,7 @@ def json_line(image: str, outcome: Outcome, **more: str) -> str:
     else:
         best, *others = map(figures, outcome)
         tags = {tag.name: round(tag.probability, 4) for tag in outcome[0].tags}
-        row |= best | ({"tags": tags} if tags else {}) | ({"others": others} if others else {})
+        row |= best | {"tags": tags} | ({"others": others} if others else {})
     text = json.dumps(row | more, ensure_ascii=False)
     is_undecodable = any("\ud800" <= character <= "\udfff" for character in text)  # a file name that is not UTF-8
     return (json.dumps(row | more) if is_undecodable else text) + "\n"
