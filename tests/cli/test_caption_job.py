@@ -110,3 +110,25 @@ def test_corrections_need_a_finished_job_and_a_table(tmp_path: Path) -> None:
     table.write_text("image,caption\ncat.jpg,\n")
     assert "line 2: the caption of cat.jpg is empty" in run(*job, "--corrections", table).stderr
     assert "--review needs --output" in run(EXAMPLES / "cat.jpg", "--review", tmp_path / "r.html").stderr
+
+
+@pytest.mark.parametrize("name", ["captions.jsonl", "captions.csv", "captions.db"])
+def test_a_dry_run_counts_and_writes_nothing(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for photo in ("alps.jpg", "boats.jpg", "cat.jpg"):
+        shutil.copy(EXAMPLES / photo, tmp_path)
+    assert run("alps.jpg", "boats.jpg", "--output", name, "--write", "txt").exit_code == 0
+    with Path("alps.jpg").open("ab") as changed:
+        changed.write(b"edited")
+    before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in tmp_path.iterdir()}
+    job = (".", "--output", name, "--write", "txt", "--write", "xmp", "--attention", "maps", "--dry-run")
+    result = run(*job)
+    assert result.exit_code == 0
+    assert result.stderr.splitlines() == [
+        f"looksay: would caption 2 images; 1 are in {name}; 1 of them again",
+        "looksay: would write beside or into 7 images, and keep what 2 have",
+        f"looksay: would write {name}",
+    ]
+    assert {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in tmp_path.iterdir()} == before
+    other = run(*job, "--temperature", "1")
+    assert "captions of another model or other decoding options" in other.stderr

@@ -37,6 +37,7 @@ from looksay.cli.caption_io import STDIN, as_text, open_source, report_failures,
     "a JPEG that has IPTC data. Existing keywords are kept.",
 )  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Overwrite existing files of --output, --write and --attention.")
+@click.option("--dry-run", is_flag=True, help="Print what would be captioned and written, and do neither.")
 @click.option("--only-missing", is_flag=True, help="Do not check whether images have changed since --output was made.")
 @click.option(
     "--attention", "attention_folder", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
@@ -106,7 +107,7 @@ def _is_plain(paths: Sequence[str], batch: int, **options: Any) -> bool:
     """Return whether the images are one batch of files whose captions are only printed as text."""
     needs_job = options["layout"] not in (None, "text") or any(
         options[name]
-        for name in ("output", "write", "keywords", "attention_folder", "explain", "review", "corrections")
+        for name in ("output", "write", "keywords", "attention_folder", "explain", "review", "corrections", "dry_run")
     )
     are_files = all(path == STDIN or os.path.isfile(path) for path in paths)  # noqa: PTH113 (any text)
     return not needs_job and are_files and len(paths) <= batch and paths.count(STDIN) <= 1

@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -16,9 +16,10 @@ from typing import IO, Any
 import click
 
 from looksay import image_files
-from looksay.captioner import Captioner, load
+from looksay.captioner import load
 from looksay.cli import caption_sidecars
 from looksay.cli.caption_io import STDIN, as_text, open_source, plural, report_failures, warn, write_errors
+from looksay.cli.caption_plan import JobOptions, print_plan
 from looksay.cli.caption_sidecars import FindImages
 from looksay.decoding.options import Overrides
 from looksay.errors import ImageError, LowConfidence
@@ -30,43 +31,6 @@ from looksay.jobs.writers import CaptionWriter, Outcome, Provenance, Row
 from looksay.types import Caption, Device
 
 _INTERRUPTED = 130  # the exit code that shells expect after Ctrl-C
-
-
-@dataclass(frozen=True)
-class JobOptions:
-    """What `looksay caption` writes for its images; see its options."""
-
-    layout: str
-    output: Path | None
-    is_resumable: bool
-    write: Sequence[str]
-    keywords: bool
-    overwrite: bool
-    only_missing: bool
-    attention_folder: Path | None
-    explain: bool
-    review: Path | None
-    corrections: Path | None
-
-    def check(self, captioner: Captioner) -> None:
-        """Raise a usage error if the options do not fit each other or the model."""
-        model, bundle = captioner.bundle.spec.name, captioner.bundle
-        is_done = self.is_resumable and self.output and self.output.exists() and not self.overwrite
-        tagged = "--explain" if self.explain else "--keywords" if self.keywords else ""
-        errors = {
-            "--explain prints to the screen: leave out --output and --format": (
-                self.explain and (self.output or self.layout != "text")
-            ),
-            "--review needs --output FILE, as JSONL, CSV or SQLite": self.review and not self.is_resumable,
-            "--corrections needs the --output of a finished job, without --overwrite": self.corrections and not is_done,
-            f"{tagged}: {model} does not recognise objects; it has no tags.json": tagged and not bundle.tags,
-            f"--attention: {model} has no attention; of several models the first one is drawn": (
-                self.attention_folder and bundle.spec.grid == (1, 1)
-            ),
-        }
-        for error, applies in errors.items():
-            if applies:
-                raise click.UsageError(error)
 
 
 def run(
@@ -88,6 +52,12 @@ def run(
         paths, find, options.write, attention_folder, keywords=options.keywords, overwrite=options.overwrite
     )
     ignored = Counter[str]()
+    if options.dry_run:
+        provenance = Provenance.of(captioner, captioner.options(overrides.copy()))
+        print_plan(find(ignored), sidecars, options, provenance)
+        _report(Counter(), ignored, overrides)
+        return
+    caption_sidecars.make_folder(attention_folder)
     with ExitStack() as stack:
         add: Callable[[Row], None]
         known, pending, writer, failed_before, unwritten = DiskSet(), find(ignored), None, 0, 0

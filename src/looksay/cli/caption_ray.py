@@ -15,7 +15,7 @@ from looksay.errors import MissingExtra
 _LOCAL_ONLY = {
     "layout": "--format", "write": "--write", "attention_folder": "--attention", "explain": "--explain",
     "threads": "--threads", "only_missing": "--only-missing", "keywords": "--keywords", "review": "--review",
-    "corrections": "--corrections",
+    "corrections": "--corrections", "dry_run": "--dry-run",
 }  # fmt: skip
 
 

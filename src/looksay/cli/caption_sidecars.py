@@ -31,10 +31,6 @@ def writers(
     """Return the writers of what is written for each image; raise an error if one would overwrite an image."""
     made: list[SidecarWriter] = []
     if attention_folder:
-        try:
-            attention_folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise click.UsageError(f"--attention {attention_folder} cannot be created: {error.strerror}") from error
         made.append(sidecar_writers.AttentionWriter(overwrite, attention_folder))
     if "txt" in write:
         made.append(sidecar_writers.TextWriter(overwrite))
@@ -45,6 +41,15 @@ def writers(
         raise click.UsageError(f"{option} needs a file name; an image on standard input has none")
     sidecar_writers.check(made, find)
     return made
+
+
+def make_folder(attention_folder: Path | None) -> None:
+    """Create the folder of attention maps, if there is to be one."""
+    if attention_folder:
+        try:
+            attention_folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise click.UsageError(f"--attention {attention_folder} cannot be created: {error.strerror}") from error
 
 
 def write(image: Path, caption: Caption, sidecars: Sequence[SidecarWriter], counts: Counter[str]) -> list[str]:

@@ -18,7 +18,7 @@ from looksay.jobs.text_writers import CsvWriter, JsonlWriter
 from looksay.jobs.writers import CaptionWriter, Entry, Provenance, Row, writing
 from looksay.runtime.bundle import sha256
 
-WRITERS: dict[str, Callable[[Path, Provenance], CaptionWriter]] = {
+WRITERS: dict[str, type[CaptionWriter]] = {
     "jsonl": JsonlWriter, "csv": CsvWriter, "sqlite": SqliteWriter,
 }  # fmt: skip
 SUFFIXES = {".jsonl": "jsonl", ".csv": "csv", ".db": "sqlite", ".sqlite": "sqlite", ".sqlite3": "sqlite"}
@@ -53,7 +53,7 @@ def remove_changed(writer: CaptionWriter) -> tuple[int, int]:
     """
     changed, unwritten = DiskSet(), 0
     for entry in writer.entries():
-        if _has_changed(writer.file.parent, entry):
+        if has_changed(writer.file.parent, entry):
             unwritten += changed.add(entry.image) and not (entry.sha256 or entry.has_failed)
     if count := len(changed):
         writer.remove(changed)
@@ -61,7 +61,8 @@ def remove_changed(writer: CaptionWriter) -> tuple[int, int]:
     return count - unwritten, unwritten
 
 
-def _has_changed(folder: Path, entry: Entry) -> bool:
+def has_changed(folder: Path, entry: Entry) -> bool:
+    """Return whether an image is to be captioned again: its file exists and has changed, or has failed before."""
     path = folder / entry.image
     if entry.is_corrected:
         return False

@@ -8,7 +8,8 @@ import os
 import struct
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -131,29 +132,33 @@ class MetadataWriter(SidecarWriter):
         text = None if not self.captions or self.keeps(image) else caption.text
         words = caption.keywords if self.keywords else ()
         changed = {}
-        for file in self.files(image):
-            old = file.read_bytes() if file.exists() else b""
-            new = (_with_metadata if file == image else _with_properties)(old, text, words)
-            if new != old:
-                changed[file] = new
+        with _readable(image):
+            for file in self.files(image):
+                old = file.read_bytes() if file.exists() else b""
+                new = (_with_metadata if file == image else _with_properties)(old, text, words)
+                if new != old:
+                    changed[file] = new
         return changed
 
     def keeps(self, image: Path) -> bool:
         """Return whether an image has a caption, and keeps it."""
         if self.overwrite:
             return False
-        files = self.files(image)
-        parts = image_containers.read(image.read_bytes()) if image in files else []
-        sidecars = [file for file in files if file != image and file.exists()]
-        texts = (text for file in sidecars for text in xmp.captions(file.read_bytes()))
-        return bool(existing_captions.find(image, parts)) or any(map(existing_captions.is_caption, texts))
+        with _readable(image):
+            files = self.files(image)
+            parts = image_containers.read(image.read_bytes()) if image in files else []
+            sidecars = [file for file in files if file != image and file.exists()]
+            texts = (text for file in sidecars for text in xmp.captions(file.read_bytes()))
+            return bool(existing_captions.find(image, parts)) or any(map(existing_captions.is_caption, texts))
 
-    def write(self, image: Path, caption: Caption) -> bool:
-        """See `SidecarWriter`."""
-        try:
-            return super().write(image, caption)
-        except (ValueError, LookupError, struct.error, zlib.error) as error:
-            raise ImageError(f"{image}: cannot write into its metadata: {error}") from error
+
+@contextmanager
+def _readable(image: Path) -> Iterator[None]:
+    """Turn errors of broken metadata into an `ImageError` that names the image."""
+    try:
+        yield
+    except (ValueError, LookupError, struct.error, zlib.error) as error:
+        raise ImageError(f"{image}: cannot write into its metadata: {error}") from error
 
 
 def _with_properties(packet: bytes, text: str | None, words: Sequence[str]) -> bytes:

@@ -76,6 +76,10 @@ class SqliteWriter(CaptionWriter):
         if not is_long:
             database.execute("PRAGMA journal_mode = WAL")  # a transaction then waits for no disk
 
+    def _open_to_read(self) -> None:
+        self._database = sqlite3.connect(f"{self.file.absolute().as_uri()}?mode=ro", timeout=30, uri=True)
+        self.provenance.check(read_provenance_id(self._database), self.file)
+
     def entries(self) -> Iterator[Entry]:
         """See `CaptionWriter.entries`."""
         with writing(self.file):

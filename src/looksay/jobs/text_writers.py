@@ -69,15 +69,22 @@ class _LineWriter(CaptionWriter):
 
     def _open(self) -> None:
         if self.file.exists() and self.file.stat().st_size:
-            with self.file.open("r", encoding="utf-8", errors="surrogateescape", newline="\n") as lines:
-                header, row = lines.readline(), lines.readline()
-            if self._header().startswith(header):  # also a header that was cut short
-                header = self._header()
-            self.provenance.check(self._provenance_id(header, row), self.file)
+            self._check()
             self._remove_partial_rows()
         self._file = self.file.open("ab", buffering=0)
         if not self.file.stat().st_size:
             self._file.write(self._header().encode())
+
+    def _open_to_read(self) -> None:
+        self._check()
+        self._file = self.file.open("rb", buffering=0)
+
+    def _check(self) -> None:
+        with self.file.open("r", encoding="utf-8", errors="surrogateescape", newline="\n") as lines:
+            header, row = lines.readline(), lines.readline()
+        if self._header().startswith(header):  # also a header that was cut short
+            header = self._header()
+        self.provenance.check(self._provenance_id(header, row), self.file)
 
     @abstractmethod
     def _header(self) -> str: ...

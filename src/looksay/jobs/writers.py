@@ -93,12 +93,12 @@ class Entry(NamedTuple):
 
 
 class CaptionWriter(ABC):
-    """Appends captions to a file; an existing file is resumed.
+    """Appends captions to a file; an existing file is resumed, or with `read_only` is neither changed nor added to.
 
     Raises `JobError` if the file has captions of another provenance, or other content, or cannot be written.
     """
 
-    def __init__(self, file: Path, provenance: Provenance) -> None:
+    def __init__(self, file: Path, provenance: Provenance, *, read_only: bool = False) -> None:
         self.file = file
         self.provenance = provenance
         self._folder = os.path.realpath(file.parent)
@@ -106,7 +106,10 @@ class CaptionWriter(ABC):
         self._buffer: list[Row] = []
         self._flushed = time.monotonic()
         with writing(file):
-            self._open()
+            if read_only:
+                self._open_to_read()
+            else:
+                self._open()
 
     def name(self, image: str) -> str:
         """Return the name of an image in the file: its path from the folder of the file, or an absolute path.
@@ -121,6 +124,10 @@ class CaptionWriter(ABC):
     @abstractmethod
     def _open(self) -> None:
         """Open the file, and create or check it."""
+
+    @abstractmethod
+    def _open_to_read(self) -> None:
+        """Open and check an existing file, for `entries` alone."""
 
     @abstractmethod
     def entries(self) -> Iterator[Entry]:
