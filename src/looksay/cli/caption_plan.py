@@ -60,7 +60,7 @@ def print_plan(
     images: Iterable[Path], sidecars: Sequence[SidecarWriter], options: JobOptions, provenance: Provenance
 ) -> None:
     """Print what would be captioned and written."""
-    file, done, changed = options.output, DiskSet(), 0
+    file, done, changed = options.output, DiskSet(), DiskSet()
     name: Callable[[str], str] = str
     if file and options.is_resumable and file.exists() and not options.overwrite:
         writer = folder_job.WRITERS[options.layout](file, provenance, read_only=True)
@@ -69,7 +69,7 @@ def print_plan(
             if options.only_missing or not folder_job.has_changed(file.parent, entry):
                 done.add(entry.image)
             else:
-                changed += 1
+                changed.add(entry.image)
         writer.close()
     counts = Counter[str]()
     for image in images:
