@@ -125,7 +125,7 @@ def test_a_dry_run_counts_and_writes_nothing(name: str, tmp_path: Path, monkeypa
     result = run(*job)
     assert result.exit_code == 0
     assert result.stderr.splitlines() == [
-        f"looksay: would caption 2 images; 1 are in {name}; 1 of them again",
+        f"looksay: would caption 2 images; 1 of them again; 1 are in {name}",
         "looksay: would write beside or into 7 images, and keep what 2 have",
         f"looksay: would write {name}",
     ]

@@ -79,10 +79,12 @@ def print_plan(
                 counts["kept" if sidecar.keeps(image) else "written"] += 1
             except (ImageError, OSError) as error:
                 warn(error)
-    notes = [f"{counts['done']:,} are in {file}"] * bool(counts["done"]) + [f"{changed:,} of them again"] * bool(
-        changed
-    )
-    warn("; ".join([f"would caption {plural(counts['captioned'], 'image')}", *notes]))
+    notes = [
+        f"would caption {plural(counts['captioned'], 'image')}",
+        f"{len(changed):,} of them again" if changed else "",
+        f"{counts['done']:,} are in {file}" if counts["done"] else "",
+    ]
+    warn("; ".join(filter(None, notes)))
     if sidecars:
         warn(f"would write beside or into {plural(counts['written'], 'image')}, and keep what {counts['kept']:,} have")
     if file:
