@@ -243,9 +243,10 @@ class Captioner:
 
     def decode(self, state: DecoderState, options: DecodingOptions) -> list[list[Hypothesis]]:
         """Decode the captions of encoded images; with the option ``tags``, so that they mention recognised objects."""
-        vocabulary, table, probabilities = self.bundle.vocabulary, self.bundle.tags, self._tag_probabilities(state)
-        if table is None or probabilities is None:
+        vocabulary, table = self.bundle.vocabulary, self.bundle.tags
+        if table is None:
             return decode(self.step, state, options, vocabulary)
+        probabilities = table.class_probabilities(state.memory[_CLASS_SCORES])
         return decode_with_mentions(self.step, state, options, vocabulary, table, probabilities)
 
     def generate(
@@ -265,23 +266,19 @@ class Captioner:
         hypotheses = self.decode(state, options)
         maps = iter(self._attention_maps(state, hypotheses)) if attention else repeat(None)
         table, vocabulary, trust = self.bundle.tags, self.bundle.vocabulary, self.bundle.confidence
-        probabilities = self._tag_probabilities(state)
+        memory = state.memory
+        probabilities = table.probabilities(memory[_CLASS_SCORES], memory.get(_DETECTED_WORDS)) if table else None
 
         def describe(hypothesis: Hypothesis, image: int) -> Caption:
             tokens = vocabulary.to_tokens(hypothesis.tokens)
             tags = table.tags(probabilities[image], tokens) if table and probabilities is not None else ()
-            confidence = trust(tokens, hypothesis.log_prob, state.memory[_DETECTED_WORDS][image]) if trust else None
+            confidence = trust(tokens, hypothesis.log_prob, memory[_DETECTED_WORDS][image]) if trust else None
             return Caption(
                 vocabulary.decode(hypothesis.tokens), tokens, hypothesis.log_prob, next(maps), tags,
                 confidence=confidence,
             )  # fmt: skip
 
         return [[describe(one, image) for one in captions] for image, captions in enumerate(hypotheses)]
-
-    def _tag_probabilities(self, state: DecoderState) -> NDArray[np.float64] | None:
-        """Return the probabilities of the table's concepts (images, concepts); None without a table."""
-        table, memory = self.bundle.tags, state.memory
-        return table.probabilities(memory.get(_CLASS_SCORES), memory.get(_DETECTED_WORDS)) if table else None
 
     def _attention_maps(
         self, state: DecoderState, hypotheses: Sequence[Sequence[Hypothesis]]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -20,8 +22,9 @@ def test_probabilities_equal_the_frequency_of_mentions() -> None:
     mentioned = rng.random(logits.shape) < 1 / (1 + np.exp(-logits))
     references = [[f"a {c.name}" for c, m in zip(CONCEPTS, row, strict=True) if m] or ["nothing"] for row in mentioned]
     fitted = calibration.fit(table, table.evidence(scores), references)
-    assert [concept.scales[0] for concept in fitted.concepts] == pytest.approx([1.5] * 3, abs=0.1)
-    assert [concept.bias for concept in fitted.concepts] == pytest.approx(BIASES, abs=0.25)
+    assert [concept.by_all.share for concept in fitted.concepts] == pytest.approx([1.5] * 3, abs=0.1)
+    assert [concept.by_all.bias for concept in fitted.concepts] == pytest.approx(BIASES, abs=0.25)
+    assert [concept.by_classes for concept in fitted.concepts] == [concept.by_all for concept in fitted.concepts]
     probabilities = fitted.probabilities(scores)
     for low in (0.1, 0.3, 0.5, 0.7):
         in_bin = (probabilities >= low) & (probabilities < low + 0.2)
@@ -34,8 +37,8 @@ def test_a_concept_without_data_gets_the_mean_bias() -> None:
     table = ConceptTable(CONCEPTS)
     references = [["a dog" if row[0] > row[1] else "a clock"] for row in scores]
     fitted = calibration.fit(table, table.evidence(scores), references)
-    known = [concept.bias for concept in fitted.concepts[:2]]
-    assert min(known) - 0.01 <= fitted.concepts[2].bias <= max(known) + 0.01
+    known = [concept.by_all.bias for concept in fitted.concepts[:2]]
+    assert min(known) - 0.01 <= fitted.concepts[2].by_all.bias <= max(known) + 0.01
 
 
 def test_what_a_detector_knows_is_fitted_apart_from_what_classes_know() -> None:
@@ -47,7 +50,20 @@ def test_what_a_detector_knows_is_fitted_apart_from_what_classes_know() -> None:
     mentioned = rng.random(odds.shape) < 1 / (1 + np.exp(-odds))
     references = [[f"a {c.name}" for c, m in zip(table.concepts, row, strict=True) if m] or ["x"] for row in mentioned]
     fitted = calibration.fit(table, table.evidence(scores, words), references)
-    assert [concept.bias for concept in fitted.concepts] == pytest.approx([1.0, 0.5, -2.0, -0.5], abs=0.25)
-    assert fitted.concepts[0].scales == pytest.approx((1.0, 1.0), abs=0.1)
-    assert fitted.concepts[1].scales == pytest.approx((1.0, 2.0), abs=0.15)
-    assert [concept.scales for concept in fitted.concepts[:2]] == [concept.scales for concept in fitted.concepts[2:]]
+    fits = [concept.by_all for concept in fitted.concepts]
+    assert [one.bias for one in fits] == pytest.approx([1.0, 0.5, -2.0, -0.5], abs=0.25)
+    assert [one.share for one in fits] == pytest.approx([1.0, 0.0, 1.0, 0.0], abs=0.1)
+    assert [one.word for one in fits] == pytest.approx([0.0, 2.0, 0.0, 2.0], abs=0.15)
+
+
+def test_a_caption_is_decoded_again_by_what_the_classes_alone_tell() -> None:
+    """The decoder has read the detector: what both know, it does not need twice."""
+    rng = np.random.default_rng(0)
+    table = ConceptTable((replace(CONCEPTS[0], detected=(0,)),))
+    scores, words = rng.normal(0, 2.5, (4000, 4)), rng.beta(0.4, 1.2, (4000, 1))
+    odds = table.evidence(scores, words)[:, 0] @ [0.5, 2.0]
+    references = [["a dog" if named else "x"] for named in rng.random(4000) < 1 / (1 + np.exp(-odds))]
+    (dog,) = calibration.fit(table, table.evidence(scores, words), references).concepts
+    assert [dog.by_all.share, dog.by_all.word] == pytest.approx([0.5, 2.0], abs=0.2)
+    assert dog.by_classes.word == 0
+    assert 0 < dog.by_classes.share < dog.by_all.share  # it has to leave more to chance

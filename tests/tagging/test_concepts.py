@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from looksay import BundleError
-from looksay.tagging.concepts import MAX_MISSING, Concept, ConceptTable
+from looksay.tagging.concepts import MAX_MISSING, Calibration, Concept, ConceptTable
 from looksay.types import Tag
 
 CAT = Concept(("cat", "cats"), ("cat", "cats"), "animal", (0, 1))
@@ -47,24 +47,21 @@ def test_a_concept_has_the_probability_of_its_classes(scores: list[float]) -> No
 
 @given(st.lists(st.floats(0, 1), min_size=3, max_size=3))
 def test_a_concept_has_the_probability_of_one_of_its_words(words: list[float]) -> None:
-    man, cap = replace(GIRAFFE, detected=(0, 2)), replace(GIRAFFE, detected=(1,), scales=(1.0, 0.5), bias=1.0)
+    man = replace(GIRAFFE, detected=(0, 2))
+    cap = replace(GIRAFFE, detected=(1,), by_all=Calibration(word=0.5, bias=1.0))
     either, other = ConceptTable((man, cap)).probabilities(None, np.array([words]))[0]
     assert either == pytest.approx(1 - (1 - words[0]) * (1 - words[2]), abs=1e-5)
     odds = min(max(words[1], 1e-6), 1 - 1e-6)
     assert other == pytest.approx(1 / (1 + np.exp(-1.0) * ((1 - odds) / odds) ** 0.5), abs=1e-5)
 
 
-def test_classes_and_words_of_a_concept_add_up() -> None:
-    table = ConceptTable((replace(DOG, detected=(0,), scales=(0.5, 1.0), bias=-1.0),))
-    scores = np.array([[0.0, 0.0, np.log(2.0)]])  # a share of one half
-    assert table.probabilities(scores, np.array([[0.8]]))[0] == pytest.approx([4 * np.exp(-1) / (1 + 4 * np.exp(-1))])
+def test_classes_and_words_of_a_concept_add_up_for_tags_alone() -> None:
+    dog = replace(DOG, detected=(0,), by_all=Calibration(0.5, 1.0, -1.0), by_classes=Calibration(2.0, 0.0, 1.0))
+    table, scores = ConceptTable((dog, replace(GIRAFFE, detected=(0,)))), np.array([[0.0, 0.0, np.log(2.0)]])
     assert table.words == 1
-
-
-def test_a_concept_of_the_detector_alone_is_a_tag_but_not_missing() -> None:
-    table = ConceptTable((replace(GIRAFFE, detected=(0,)), CLOCK))
-    assert table.missing(np.array([0.9, 0.8]), ["a", "tree"]) == ([("clock",)], set())
-    assert [tag.name for tag in table.tags(np.array([0.9, 0.8]), ["a", "tree"])] == ["giraffe", "clock"]
+    odds = 4 * np.exp(-1)  # the share is one half
+    assert table.probabilities(scores, np.array([[0.8]]))[0] == pytest.approx([odds / (1 + odds), 0.8])
+    assert table.class_probabilities(scores)[0] == pytest.approx([np.e / (1 + np.e), 0], abs=1e-5)
 
 
 def test_a_confident_concept_is_missing_and_excludes_its_rivals() -> None:

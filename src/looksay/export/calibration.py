@@ -7,6 +7,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,11 +21,11 @@ from looksay.evaluation.evaluate import readable_batches
 from looksay.export import logistic_regression
 from looksay.metrics import Scorer
 from looksay.runtime.onnx_model import SCORES, WORDS
-from looksay.tagging.concepts import ConceptTable
+from looksay.tagging.concepts import Calibration, ConceptTable
 from looksay.text.tokenizer import tokenize
 from looksay.training import vocabulary_expansion
 
-THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+THRESHOLDS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
 MARGINS = (0.1, 0.2, 0.3, 0.5, 100.0)
 
@@ -76,34 +77,42 @@ def fit(table: ConceptTable, evidence: NDArray[np.float64], references: Sequence
     """Fit the scales and biases of a table's concepts to how often people mention each (Platt scaling).
 
     `evidence` has the log-odds of `ConceptTable.evidence`, shape (images, concepts, 2); `references` are the captions
-    of each image. Concepts that are recognised by classes, by the word detector, and by both are fitted apart.
+    of each image. Concepts that are recognised by classes, by the word detector, and by both are fitted apart; those by
+    classes are fitted once more without the detector.
     """
     caption_words = [{word for text in texts for word in tokenize(text)} for texts in references]
+    named_by = [concept.named_by for concept in table.concepts]
+    mentions = np.array([[not words.isdisjoint(names) for names in named_by] for words in caption_words])
     concepts = list(table.concepts)
     kinds = [(bool(concept.classes), bool(concept.detected)) for concept in concepts]
-    for kind in {kind for kind in kinds if any(kind)}:
-        places = [place for place, own in enumerate(kinds) if own == kind]
-        named_by = [concepts[place].named_by for place in places]
-        mentions = np.array([[not words.isdisjoint(names) for names in named_by] for words in caption_words])
-        scales, biases = _platt(evidence[:, places][:, :, list(kind)], mentions)
-        weights = iter(round(scale, 4) for scale in scales)
-        share, word = (next(weights) if has else 1.0 for has in kind)
-        for place, bias in zip(places, biases, strict=True):
-            concepts[place] = replace(concepts[place], scales=(share, word), bias=round(bias, 4))
+    parts = [("by_all", kind, [own == kind for own in kinds]) for kind in set(kinds)]
+    parts.append(("by_classes", (True, False), [has_classes for has_classes, _ in kinds]))
+    for name, kind, is_part in parts:
+        places = np.flatnonzero(is_part)
+        if any(kind) and len(places):
+            calibrations = _platt(evidence[:, places], mentions[:, places], kind)
+            for place, calibration in zip(places, calibrations, strict=True):
+                change: dict[str, Any] = {name: calibration}
+                concepts[place] = replace(concepts[place], **change)
     return replace(table, concepts=tuple(concepts))
 
 
-def _platt(odds: NDArray[np.float64], labels: NDArray[np.bool_]) -> tuple[list[float], list[float]]:
-    """Return the scales of log-odds (images, concepts, kinds), and the biases of concepts."""
-    kinds, (image, concept) = odds.shape[2], np.nonzero((odds >= _LEAST_ODDS).any(axis=2))
+def _platt(odds: NDArray[np.float64], labels: NDArray[np.bool_], kind: tuple[bool, bool]) -> list[Calibration]:
+    """Return the calibrations of concepts whose kinds of evidence (images, concepts, 2) are used as `kind` says.
+
+    They share their scales; their biases deviate from a mean.
+    """
+    used = np.flatnonzero(kind)
+    image, concept = np.nonzero((odds[:, :, used] >= _LEAST_ODDS).any(axis=2))
     # The parameters are the scales, the mean bias and the deviations from it.
     of_concept = np.eye(labels.shape[1])[concept]
-    features = np.column_stack([odds[image, concept], np.ones(len(image)), of_concept])
+    features = np.column_stack([odds[image, concept][:, used], np.ones(len(image)), of_concept])
     prior, penalty = np.zeros(features.shape[1]), np.full(features.shape[1], 1 / _BIAS_STD**2)
-    prior[:kinds], penalty[: kinds + 1] = 1 / kinds, _WEAK
-    parameters = logistic_regression.fit(features, labels[image, concept], prior, penalty).tolist()
-    mean_bias, *deviations = parameters[kinds:]
-    return parameters[:kinds], [mean_bias + deviation for deviation in deviations]
+    prior[: len(used)], penalty[: len(used) + 1] = 1 / len(used), _WEAK
+    parameters = logistic_regression.fit(features, labels[image, concept], prior, penalty).round(4).tolist()
+    scales, (mean_bias, *deviations) = iter(parameters[: len(used)]), parameters[len(used) :]
+    share, word = (next(scales) if is_used else 0.0 for is_used in kind)
+    return [Calibration(share, word, round(mean_bias + deviation, 4)) for deviation in deviations]
 
 
 def _tuned(captioner: Captioner, table: ConceptTable, val: Sequence[Record]) -> ConceptTable:

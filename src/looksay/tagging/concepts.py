@@ -37,22 +37,30 @@ Scores = NDArray[np.floating]
 
 
 @dataclass(frozen=True)
-class Concept:
-    """A noun that the encoder may recognise.
+class Calibration:
+    """How evidence for a concept becomes the probability that people mention it (Platt 1999).
 
-    It is recognised by the share of its classes, which is the sum of the softmax over them, and by the probability that
-    a person's caption has one of its words. The probability that people mention it is ``sigmoid(scales[0] *
-    logit(share) + scales[1] * logit(word probability) + bias)``, fitted to the frequency with which they do (Platt
-    1999). What it has none of does not count.
+    ``sigmoid(share * logit(share of its classes) + word * logit(probability of its words) + bias)``, fitted to how
+    often people do. The share is the sum of the softmax over the classes; the probability is that a person's caption
+    has one of the words. What a concept has none of does not count.
     """
+
+    share: float = 1.0
+    word: float = 1.0
+    bias: float = 0.0
+
+
+@dataclass(frozen=True)
+class Concept:
+    """A noun that the encoder may recognise."""
 
     words: tuple[str, ...]  # the noun, its plural and its synonyms
     named_by: tuple[str, ...]  # all words that mention it in a caption: a duck is mentioned by "bird", a bird by "duck"
     group: str  # concepts of one group exclude each other; empty for none
     classes: tuple[int, ...]  # of the encoder; a caption is decoded again only for concepts that have some
     detected: tuple[int, ...] = ()  # the places of its words among those of the word detector
-    scales: tuple[float, float] = (1.0, 1.0)
-    bias: float = 0.0
+    by_classes: Calibration = Calibration()  # of the classes alone
+    by_all: Calibration = Calibration()  # of the classes and the word detector
     homonyms: tuple[str, ...] = ()  # those of the words that mean something else too, as "orange", and are not excluded
 
     @property
@@ -89,13 +97,14 @@ class ConceptTable:
         """Return the log-odds of shares and of word probabilities, shape (images, concepts, 2).
 
         `scores` (images, classes) are the logits of classes; `words` (images, words) are the detector's probabilities.
-        The log-odds are 0 where a concept has no classes or no words, or where these are None; but a concept that has
-        neither is not recognised.
+        The log-odds are 0 where a concept has no classes or no words, or where these are None; but with neither it is
+        not recognised.
         """
         rows = len(next(given for given in (scores, words) if given is not None))
         classes, detected = self._parts
         odds = np.zeros((rows, len(self.concepts), 2))
-        odds[:, [place for place, each in enumerate(self.concepts) if not each.classes and not each.detected]] = _NEVER
+        has_evidence = [bool(each.classes or (each.detected and words is not None)) for each in self.concepts]
+        odds[:, np.logical_not(has_evidence), 0] = _NEVER
         if scores is not None and classes.concepts:
             softmax = np.exp(scores.astype(np.float64) - scores.max(axis=1, keepdims=True))
             softmax /= softmax.sum(axis=1, keepdims=True)
@@ -106,16 +115,23 @@ class ConceptTable:
         return odds
 
     @cached_property
-    def _calibration(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        scales, biases = zip(*((concept.scales, concept.bias) for concept in self.concepts), strict=True)
-        return np.array(scales), np.array(biases)
+    def _by_classes(self) -> NDArray[np.float64]:
+        return np.array([(each.by_classes.share, 0.0, each.by_classes.bias) for each in self.concepts])
+
+    @cached_property
+    def _by_all(self) -> NDArray[np.float64]:
+        return np.array([(each.by_all.share, each.by_all.word, each.by_all.bias) for each in self.concepts])
 
     def probabilities(self, scores: Scores | None, words: Scores | None = None) -> NDArray[np.float64]:
-        """Return the probabilities of concepts (images, concepts); see `evidence`."""
-        scales, biases = self._calibration
-        odds = (self.evidence(scores, words) * scales).sum(axis=2) + biases
-        probabilities: NDArray[np.float64] = 1 / (1 + np.exp(-odds))
-        return probabilities
+        """Return the probabilities of concepts (images, concepts) by all that is known; see `evidence`."""
+        return _sigmoid(self.evidence(scores, words), self._by_all)
+
+    def class_probabilities(self, scores: Scores) -> NDArray[np.float64]:
+        """Return the probabilities of concepts (images, concepts) by their classes alone; see `evidence`.
+
+        The decoder has read the word detector itself. What it missed, only the classes can tell.
+        """
+        return _sigmoid(self.evidence(scores), self._by_classes)
 
     def tags(self, probabilities: NDArray[np.float64], caption: Iterable[str]) -> tuple[Tag, ...]:
         """Return the recognised concepts of an image, by their probabilities (concepts,) and its caption's tokens."""
@@ -146,8 +162,6 @@ class ConceptTable:
             concept = self.concepts[index]
             if probabilities[index] < self.threshold or len(missing) == MAX_MISSING:
                 break
-            if not concept.classes:  # the decoder has read the detector's words itself
-                continue
             if (concept.group and concept.group in groups) or not words.isdisjoint(concept.named_by):
                 continue
             groups.add(concept.group)
@@ -182,8 +196,10 @@ class ConceptTable:
 def _concept_from_json(data: dict[str, Any]) -> Concept:
     words, named_by, homonyms = (tuple(map(str, data[name])) for name in ("words", "named_by", "homonyms"))
     classes, detected = (tuple(map(int, data[name])) for name in ("classes", "detected"))
-    share, word = map(float, data["scales"])
-    return Concept(words, named_by, str(data["group"]), classes, detected, (share, word), float(data["bias"]), homonyms)
+    by_classes, by_all = (
+        Calibration(*(float(data[name][key]) for key in ("share", "word", "bias"))) for name in ("by_classes", "by_all")
+    )
+    return Concept(words, named_by, str(data["group"]), classes, detected, by_classes, by_all, homonyms)
 
 
 class _Parts(NamedTuple):
@@ -210,6 +226,12 @@ class _Parts(NamedTuple):
         return sums
 
 
+def _sigmoid(odds: NDArray[np.float64], calibration: NDArray[np.float64]) -> NDArray[np.float64]:
+    logits = (odds * calibration[:, :2]).sum(axis=2) + calibration[:, 2]
+    probabilities: NDArray[np.float64] = 1 / (1 + np.exp(-logits))
+    return probabilities
+
+
 def logit(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return ``log(p / (1 - p))``; 0 and 1 give finite values."""
     clipped = np.clip(probabilities, _TINY, 1 - _TINY)
@@ -228,10 +250,10 @@ def decode_with_mentions(
     """Decode captions, and decode those again that lack a concept which the encoder recognises with confidence.
 
     The second decoding is a constrained beam search for captions with these concepts and without those that they
-    exclude (`ConceptTable.missing`, by their probabilities (images, concepts)). It is kept unless its score is lower
-    than that of the first caption by more than the table's margin, as where a noun fits into no sentence. Sampling and
-    ``options.tags`` turn it off. Rare words are decoded only where they are required. See `looksay.decoding.decode`
-    for the rest.
+    exclude (`ConceptTable.missing`, by their `class_probabilities` (images, concepts)). It is kept unless its score is
+    lower than that of the first caption by more than the table's margin, as where a noun fits into no sentence. It is
+    turned off by sampling and by ``options.tags``. Rare words are decoded only where they are required. See
+    `looksay.decoding.decode` for the rest.
     """
     forced = forced_tokens(options, vocabulary)
     required = {*forced, *vocabulary.encode(options.prefix)}
