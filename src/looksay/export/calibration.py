@@ -66,7 +66,7 @@ def _table(known: set[str], counts: Mapping[str, int], min_count: int, words: Se
     places = {word: place for place, word in enumerate(words)}
     concepts = []
     for concept in vocabulary_expansion.read_concepts():
-        detected = tuple(places[word] for word in concept.named_by if word in places)
+        detected = tuple(places[word] for word in concept.words if word in places)
         if known & set(concept.words) and (concept.classes or concept.group or detected):
             concepts.append(replace(concept, detected=detected))
     names = (word for concept in concepts for word in concept.words if word in known)
@@ -81,8 +81,11 @@ def fit(table: ConceptTable, evidence: NDArray[np.float64], references: Sequence
     classes are fitted once more without the detector.
     """
     caption_words = [{word for text in texts for word in tokenize(text)} for texts in references]
-    named_by = [concept.named_by for concept in table.concepts]
-    mentions = np.array([[not words.isdisjoint(names) for names in named_by] for words in caption_words])
+    mentions = {
+        # A detected "boat" says that people mention a boat; it must not say that they mention a canoe.
+        "by_all": _mentions(caption_words, [each.words if each.detected else each.named_by for each in table.concepts]),
+        "by_classes": _mentions(caption_words, [each.named_by for each in table.concepts]),
+    }
     concepts = list(table.concepts)
     kinds = [(bool(concept.classes), bool(concept.detected)) for concept in concepts]
     parts = [("by_all", kind, [own == kind for own in kinds]) for kind in set(kinds)]
@@ -90,11 +93,16 @@ def fit(table: ConceptTable, evidence: NDArray[np.float64], references: Sequence
     for name, kind, is_part in parts:
         places = np.flatnonzero(is_part)
         if any(kind) and len(places):
-            calibrations = _platt(evidence[:, places], mentions[:, places], kind)
+            calibrations = _platt(evidence[:, places], mentions[name][:, places], kind)
             for place, calibration in zip(places, calibrations, strict=True):
                 change: dict[str, Any] = {name: calibration}
                 concepts[place] = replace(concepts[place], **change)
     return replace(table, concepts=tuple(concepts))
+
+
+def _mentions(captions: Sequence[set[str]], names: Sequence[Sequence[str]]) -> NDArray[np.bool_]:
+    """Return whether the words of captions (images) have any of the names of concepts (images, concepts)."""
+    return np.array([[not words.isdisjoint(own) for own in names] for words in captions])
 
 
 def _platt(odds: NDArray[np.float64], labels: NDArray[np.bool_], kind: tuple[bool, bool]) -> list[Calibration]:
