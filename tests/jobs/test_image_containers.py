@@ -50,7 +50,7 @@ def kinds(data: bytes) -> list[str]:
         (jpeg(exif=TABLES), ["jfif", "exif"]),
         (jpeg(exif=TABLES, icc_profile=b"profile" * 50), ["jfif", "exif"]),
         (first(b"\xff\xd8" + jpeg()[20:], segment(0xE1, TABLES), iptc(b"mine")), ["exif"]),
-        (first(b"\xff\xd8" + jpeg()[20:], iptc(b"mine"), segment(0xE1, TABLES)), ["", "exif"]),
+        (first(b"\xff\xd8" + jpeg()[20:], iptc(b"mine"), segment(0xE1, TABLES)), ["photoshop", "exif"]),
         (b"\xff\xd8" + jpeg()[20:], []),
     ],
 )

@@ -83,8 +83,8 @@ def fit(table: ConceptTable, evidence: NDArray[np.float64], references: Sequence
     caption_words = [{word for text in texts for word in tokenize(text)} for texts in references]
     mentions = {
         # A detected "boat" says that people mention a boat; it must not say that they mention a canoe.
-        "by_all": _mentions(caption_words, [each.words if each.detected else each.named_by for each in table.concepts]),
-        "by_classes": _mentions(caption_words, [each.named_by for each in table.concepts]),
+        "by_all": _mentions(caption_words, [one.words if one.detected else one.named_by for one in table.concepts]),
+        "by_classes": _mentions(caption_words, [one.named_by for one in table.concepts]),
     }
     concepts = list(table.concepts)
     kinds = [(bool(concept.classes), bool(concept.detected)) for concept in concepts]

@@ -31,7 +31,7 @@ def fit(
         weighted = features * (probabilities * (1 - probabilities))[:, None]
         step = np.linalg.solve(weighted.T @ features + np.diag(penalty), gradient)
         steps = (step / 2**halvings for halvings in range(_HALVINGS))
-        better = next((new for each in steps if loss(new := parameters - each) < lowest), None)
+        better = next((new for part in steps if loss(new := parameters - part) < lowest), None)
         if better is None or lowest - loss(better) < _CONVERGED * lowest:
             break
         parameters, lowest = better, loss(better)

@@ -70,7 +70,7 @@ def search(query: str, file: Path, limit: int, tags: Sequence[str] = ()) -> Sear
                 advice[-1] += f"; searched for {', '.join(near)}" if near else ""
             expressions.append(match)
         if terms:
-            matches = [each for way in (" AND ", " OR ") for each in index.by_words(way.join(expressions), limit)]
+            matches = [row for way in (" AND ", " OR ") for row in index.by_words(way.join(expressions), limit)]
         else:
             matches = index.by_tag(limit)
         if not matches and terms:

@@ -91,7 +91,8 @@ class ConceptTable:
     @cached_property
     def _parts(self) -> tuple[_Parts, _Parts]:
         """Where the classes and the words of each concept are."""
-        return _Parts.of([each.classes for each in self.concepts]), _Parts.of([each.detected for each in self.concepts])
+        concepts = self.concepts
+        return _Parts.of([one.classes for one in concepts]), _Parts.of([one.detected for one in concepts])
 
     def evidence(self, scores: Scores | None, words: Scores | None = None) -> NDArray[np.float64]:
         """Return the log-odds of shares and of word probabilities, shape (images, concepts, 2).
@@ -103,7 +104,7 @@ class ConceptTable:
         rows = len(next(given for given in (scores, words) if given is not None))
         classes, detected = self._parts
         odds = np.zeros((rows, len(self.concepts), 2))
-        has_evidence = [bool(each.classes or (each.detected and words is not None)) for each in self.concepts]
+        has_evidence = [bool(concept.classes or (concept.detected and words is not None)) for concept in self.concepts]
         odds[:, np.logical_not(has_evidence), 0] = _NEVER
         if scores is not None and classes.concepts:
             softmax = np.exp(scores.astype(np.float64) - scores.max(axis=1, keepdims=True))
@@ -116,11 +117,11 @@ class ConceptTable:
 
     @cached_property
     def _by_classes(self) -> NDArray[np.float64]:
-        return np.array([(each.by_classes.share, 0.0, each.by_classes.bias) for each in self.concepts])
+        return np.array([(concept.by_classes.share, 0.0, concept.by_classes.bias) for concept in self.concepts])
 
     @cached_property
     def _by_all(self) -> NDArray[np.float64]:
-        return np.array([(each.by_all.share, each.by_all.word, each.by_all.bias) for each in self.concepts])
+        return np.array([(concept.by_all.share, concept.by_all.word, concept.by_all.bias) for concept in self.concepts])
 
     def probabilities(self, scores: Scores | None, words: Scores | None = None) -> NDArray[np.float64]:
         """Return the probabilities of concepts (images, concepts) by all that is known; see `evidence`."""

@@ -47,7 +47,7 @@ def build_vocabulary(records: Sequence[Record], recipe: Recipe) -> Vocabulary:
         if options.concepts:
             from looksay.training import vocabulary_expansion
 
-            concepts = (each for each in vocabulary_expansion.read_concepts() if each.classes or each.group)
+            concepts = (one for one in vocabulary_expansion.read_concepts() if one.classes or one.group)
             words += [word for concept in concepts for word in concept.words]
         extended = started.extended(words)
         log.info("vocabulary: %d words of the start and %d new ones", len(started), len(extended) - len(started))
