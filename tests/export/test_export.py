@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -85,6 +86,17 @@ def test_a_model_whose_captions_differ_is_not_exported(
     with pytest.raises(looksay.ParityError, match=r"was not exported: .* trained: .* exported: "):
         export.export(small_run, tmp_path / "bundle")
     assert list(tmp_path.glob("*bundle*")) == []
+
+
+def test_a_dry_run_says_what_would_be_exported_and_writes_nothing(small_run: Path, tmp_path: Path) -> None:
+    result = CliRunner().invoke(command, [str(small_run), str(tmp_path / "bundle"), "--int8", "--dry-run"])
+    run, data, size = result.stdout.splitlines()
+    assert run.startswith(f"run: {small_run}, ")
+    assert re.fullmatch(r"scored on the val split: \d+ images", data)
+    assert re.fullmatch(rf"would write {tmp_path}/bundle, about \d+ MB", size)
+    assert not list(tmp_path.iterdir())
+    result = CliRunner().invoke(command, [str(small_run), str(tmp_path), "--dry-run"])
+    assert "choose a new folder" in str(result.exception)
 
 
 def test_export_does_not_overwrite_and_names_what_is_missing(small_run: Path, tmp_path: Path) -> None:

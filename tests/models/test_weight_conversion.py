@@ -155,9 +155,11 @@ def test_vgg_without_its_dense_layers_gives_a_grid_and_its_mean(tmp_path: Path) 
     net.pre_logits = nn.Identity()
     write_onnx(tmp_path / "vgg16.onnx", keras_layers(net, vgg_names()))
     spec, file = image_spec("vgg16", None, "squash"), str(tmp_path / "vgg16.safetensors")
-    run = CliRunner().invoke(
-        main, ["weights", "convert", str(tmp_path / "vgg16.onnx"), "--encoder", "vgg16", "--output", file]
-    )
+    arguments = ["weights", "convert", str(tmp_path / "vgg16.onnx"), "--encoder", "vgg16", "--output", file]
+    run = CliRunner().invoke(main, [*arguments, "--dry-run"])
+    assert "would be written" in run.stderr
+    assert not Path(file).exists()
+    run = CliRunner().invoke(main, arguments)
     assert run.exit_code == 0, run.output
     assert "not the ImageNet weights that looksay knows" in run.stderr
     expected = net.forward_features(caffe_pixels(EXAMPLES / "boats.jpg", "vgg16"))[0].flatten(1).T

@@ -20,7 +20,8 @@ from looksay.errors import MissingExtra
     "--data", multiple=True, metavar="PATH|NAME=PATH",
     help="Data set to verify and score on; NAME=PATH for one of a mixture.  [default: the run's own]",
 )  # fmt: skip
-def export(run: Path, bundle: Path, int8: bool, data: Sequence[str]) -> None:
+@click.option("--dry-run", is_flag=True, help="Print the model, its data and its approximate size; export nothing.")
+def export(run: Path, bundle: Path, int8: bool, data: Sequence[str], dry_run: bool) -> None:
     """Export a run as a portable ONNX model.
 
     RUN is a folder that looksay train wrote; BUNDLE is a new folder. The exported model is compared with the trained
@@ -46,5 +47,9 @@ def export(run: Path, bundle: Path, int8: bool, data: Sequence[str]) -> None:
             folders.append(Path(value))
     if len(folders) > 1:
         raise click.UsageError("--data names two data sets: use NAME=PATH for those of a mixture.")
+    if dry_run:
+        for line in export.plan(run, bundle, int8, folders[0] if folders else None, named):
+            click.echo(line)
+        return
     export.export(run, bundle, int8=int8, data_folder=folders[0] if folders else None, mixture_folders=named)
     warn(f"the model is in {bundle}; try: looksay PHOTO --model {bundle}")

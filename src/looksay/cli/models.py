@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -51,7 +52,8 @@ def info(model: str) -> None:
 @click.argument("hub_id", metavar="OWNER/NAME")
 @click.argument("folder", type=click.Path(path_type=Path), required=False)
 @click.option("--checkpoint", is_flag=True, help="Also download the checkpoint for fine-tuning, to FOLDER/checkpoint.")
-def pull(hub_id: str, folder: Path | None, checkpoint: bool) -> None:
+@click.option("--dry-run", is_flag=True, help="Print what would be downloaded, and write nothing.")
+def pull(hub_id: str, folder: Path | None, checkpoint: bool, dry_run: bool) -> None:
     """Download a model into FOLDER (default: NAME) and check its files.
 
     HF_HUB_OFFLINE=1 uses only the hub's local cache; HF_TOKEN gives access to private models.
@@ -59,6 +61,9 @@ def pull(hub_id: str, folder: Path | None, checkpoint: bool) -> None:
     from looksay.runtime import hub
 
     folder = folder or Path(hub_id.rpartition("/")[2])
+    if dry_run:
+        _print_sizes(hub.pull_plan(hub_id, folder, checkpoint=checkpoint))
+        return warn(f"would be downloaded into {folder}; files of 0 MB are in the hub's cache")
     hub.pull(hub_id, folder, checkpoint=checkpoint)
     warn(f"the model is in {folder}; try: looksay PHOTO --model {folder}")
 
@@ -69,7 +74,8 @@ def pull(hub_id: str, folder: Path | None, checkpoint: bool) -> None:
 @click.option("--private", is_flag=True, help="Make a new repository private.")
 @click.option("--checkpoint", "run", metavar="RUN", type=click.Path(path_type=Path),
               help="Also upload the best checkpoint of this run, so that others can fine-tune it.")  # fmt: skip
-def push(bundle: Path, hub_id: str, private: bool, run: Path | None) -> None:
+@click.option("--dry-run", is_flag=True, help="Print what would be uploaded, and upload nothing.")
+def push(bundle: Path, hub_id: str, private: bool, run: Path | None, dry_run: bool) -> None:
     """Upload a model that looksay export made, with its card. HF_TOKEN authenticates you."""
     from looksay.runtime import hub
 
@@ -78,8 +84,17 @@ def push(bundle: Path, hub_id: str, private: bool, run: Path | None) -> None:
         from looksay.training import run_loader
 
         files = run_loader.shared(run)
+    if dry_run:
+        sizes = {path.name: path.stat().st_size for path in hub.pushed_files(bundle)}
+        _print_sizes(sizes | {f"{hub.CHECKPOINT}/{name}": len(data) for name, data in files.items()})
+        return warn(f"would be uploaded to {hub_id}")
     url = hub.push(bundle, hub_id, private=private, checkpoint=files)
     warn(f"{url}; try: looksay PHOTO --model hf://{hub_id.removeprefix(hub.SCHEME)}")
+
+
+def _print_sizes(sizes: Mapping[str, int]) -> None:
+    for name, size in sizes.items():
+        click.echo(f"{name}\t{size / 1e6:.1f} MB")
 
 
 def _megabytes(folder: Path) -> float:

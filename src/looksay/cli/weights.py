@@ -25,7 +25,10 @@ def weights() -> None:
 @click.option("--image", "photos", multiple=True, type=click.Path(path_type=Path, exists=True, dir_okay=False),
               help="Photo whose most probable class is printed, as a check; may be repeated.")  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Replace an existing file.")
-def convert(file: Path, encoder: str, output: Path | None, photos: tuple[Path, ...], overwrite: bool) -> None:
+@click.option("--dry-run", is_flag=True, help="Convert and check the weights, and write nothing.")
+def convert(
+    file: Path, encoder: str, output: Path | None, photos: tuple[Path, ...], overwrite: bool, dry_run: bool
+) -> None:
     """Write the weights of FILE as safetensors under timm's names, for encoder.weights of a recipe.
 
     FILE ends in .h5 or .keras (Keras), .json (TensorFlow.js layers), .onnx, .pt, .pth or .safetensors (torch).
@@ -44,10 +47,12 @@ def convert(file: Path, encoder: str, output: Path | None, photos: tuple[Path, .
         raise click.UsageError(f"{output} exists; --overwrite replaces it")
     converted = weight_conversion.convert(file, encoder)
     is_known = weight_conversion.fingerprint(converted, encoder) == weight_conversion.FINGERPRINTS.get(encoder)
-    with replacing(output) as temporary:
-        save_file(converted, temporary)
+    if not dry_run:
+        with replacing(output) as temporary:
+            save_file(converted, temporary)
     note = "the published ImageNet weights" if is_known else "not the ImageNet weights that looksay knows; fine-tuned?"
-    click.echo(f"looksay: {output}: {note}; use encoder.name={encoder} encoder.weights={output}", err=True)
+    verb = "would be written; then use" if dry_run else "use"
+    click.echo(f"looksay: {output}: {note}; {verb} encoder.name={encoder} encoder.weights={output}", err=True)
     for photo in photos:
         label = weight_conversion.top_class(converted, encoder, photo)
         click.echo(f"{photo}\t{label or 'the file has no ImageNet classifier'}")

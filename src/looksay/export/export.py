@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import logging
 import shutil
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from looksay.captioner import Captioner
 from looksay.data import Dataset, Record
@@ -59,9 +62,7 @@ def export(
         If `run_folder` is not a run or `folder` exists; if the data set cannot be read; if a caption of the exported
         model differs from the trained model's.
     """
-    if folder.exists():
-        raise RunError(f"{folder} exists already: choose a new folder for the bundle.")
-    run = run_loader.load(run_folder)
+    run = _load(run_folder, folder)
     options, has_concepts = run.recipe.encoder, run.recipe.vocabulary.concepts
     classifier = encoder.classifier(options.name, options.weights) if has_concepts else None
     dataset = read_data(run.recipe, data_folder, mixture_folders)
@@ -97,6 +98,26 @@ def export(
         (building / CARD).write_text(card, encoding="utf-8")
         bundle.seal(building, spec)
     return Bundle.open(folder)
+
+
+def plan(
+    run_folder: Path, folder: Path, int8: bool, data_folder: Path | None, mixture_folders: Mapping[str, Path]
+) -> Iterator[str]:
+    """Yield what `export` would do, line by line, and raise the errors that it would raise before it starts."""
+    run = _load(run_folder, folder)
+    sizes = [sum(map(torch.numel, part.parameters())) for part in (run.model.encoder, run.model.decoder)]
+    yield f"run: {run_folder}, {run.recipe.encoder.name}, {run.recipe.decoder.name}, {sum(sizes):,} parameters"
+    records = read_data(run.recipe, data_folder, mixture_folders).split(SPLIT)
+    for source, count in Counter(record.source for record in records).items():
+        yield f"scored on the {SPLIT} split: {count:,} images{f' of {source}' if source else ''}"
+    total = sum(size * width for size, width in zip(sizes, (2, 1) if int8 else (4, 4), strict=True))
+    yield f"would write {folder}, about {total / 1e6:.0f} MB"
+
+
+def _load(run_folder: Path, folder: Path) -> Run:
+    if folder.exists():
+        raise RunError(f"{folder} exists already: choose a new folder for the bundle.")
+    return run_loader.load(run_folder)
 
 
 @contextmanager

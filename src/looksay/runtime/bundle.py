@@ -20,6 +20,8 @@ MODEL = "model.json"
 TAGS = "tags.json"
 CONFIDENCE = "confidence.json"
 CARD = "CARD.md"
+FILES = (ENCODER, DECODER, VOCABULARY, TAGS, CONFIDENCE, MODEL, CARD)
+"""The files that a bundle may have; no others are fetched from a hub."""
 
 SHIPPED = Path(__file__).parents[1] / "bundles"
 DEFAULT = "default"
