@@ -4,7 +4,7 @@ PYTHON ?= python3
 PYTEST = .venv/bin/python -m pytest --numprocesses 2 --dist loadfile
 PIP = .venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: caption test test-all lint bench serve docs clean
+.PHONY: caption test test-all lint bench serve docs dist clean
 
 caption: .venv/base          ## caption the sample photos with the base install (no torch)
 	.venv/bin/looksay examples
@@ -23,6 +23,11 @@ lint: .venv/dev              ## format, rules, types, layers
 
 docs: .venv/dev              ## the documentation as a site, in site/
 	NO_MKDOCS_2_WARNING=1 .venv/bin/python -m mkdocs build --strict
+
+dist: .venv/dev              ## the wheel and the source distribution in dist/, ready for upload
+	rm -rf dist
+	.venv/bin/python -m build --no-isolation
+	.venv/bin/python -m twine check --strict dist/*
 
 serve: .venv/dev             ## caption in the browser: http://127.0.0.1:8000
 	.venv/bin/looksay serve

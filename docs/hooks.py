@@ -13,9 +13,9 @@ ROOT = Path(__file__).parent.parent
 LINKED = [
     "benchmarks/RESULTS.md",
     "compose.yaml",
-    *(f"notebooks/{path.name}" for path in (ROOT / "notebooks").glob("*.*")),
+    *(path.relative_to(ROOT).as_posix() for folder in ("examples", "notebooks") for path in (ROOT / folder).glob("*.*")),
 ]
-_OUTSIDE = re.compile(r"\]\((?P<up>(?:\.\./)+)(?=(?:benchmarks|notebooks|compose\.yaml))")
+_OUTSIDE = re.compile(r"\]\((?P<up>(?:\.\./)+)(?=(?:benchmarks|examples|notebooks|compose\.yaml))")
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:

@@ -19,6 +19,7 @@ import recipe_tables
 from click.testing import CliRunner
 from conftest import EXAMPLES, ROOT
 
+import looksay
 from looksay.cli.main import main
 from looksay.metrics.diversity import MEANING
 from looksay.models.caption_model import DECODERS
@@ -109,7 +110,8 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small_data: Path)
         for path in EXAMPLES.glob("*.[jp][pn]g"):
             shutil.copy(path, tmp_path / folder)
     shutil.copytree(PACKAGE / "bundles" / "default", tmp_path / "my-captioner")
-    (tmp_path / "recipes").symlink_to(ROOT / "recipes")
+    for folder in ("recipes", "docs"):
+        (tmp_path / folder).symlink_to(ROOT / folder)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -159,6 +161,17 @@ def test_readme_shows_the_output_of_its_first_command() -> None:
     assert [line.split("\t")[0] for line in printed] == [line.split("\t")[0] for line in shown]
     # int8 arithmetic differs between kinds of CPU and can change a word.
     assert sum(line in shown for line in printed) >= 3, printed
+
+
+def test_the_gallery_shows_the_captions_of_the_shipped_model() -> None:
+    page = ROOT / "docs" / "gallery.md"
+    rows = re.findall(r"^\| !\[.*?\]\((.*?)\) \| (.*?) \| (\d+) % \|", page.read_text(encoding="utf-8"), re.MULTILINE)
+    captions = looksay.load()([page.parent / photo for photo, *_ in rows])
+    # int8 arithmetic differs between kinds of CPU, as above.
+    same = [caption for caption, (_, text, _) in zip(captions, rows, strict=True) if caption == text]
+    assert len(same) >= 0.8 * len(rows) > 0, captions
+    for caption, (_, text, percent) in zip(captions, rows, strict=True):
+        assert caption != text or abs(100 * caption.confidence - int(percent)) < 5
 
 
 @pytest.mark.parametrize("page", parameters(PAGES))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tarfile
 import venv
 import zipfile
 from pathlib import Path
@@ -12,6 +13,9 @@ import httpx
 import pytest
 from conftest import EXAMPLES, ROOT
 from serving import images, serving
+
+PACKAGE = ROOT / "src" / "looksay"
+SUFFIXES = {".py", ".typed", ".txt", ".toml", ".html", ".css", ".js", ".svg", ".json", ".onnx", ".md"}
 
 CODE = """
 import sys
@@ -22,15 +26,35 @@ assert not heavy, heavy
 """
 
 
-@pytest.mark.slow
-def test_the_bare_wheel_captions_a_photo_without_torch(tmp_path: Path) -> None:
-    build: list[str | Path] = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", tmp_path]
+@pytest.fixture(scope="module")
+def distributions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the wheel and the source distribution, as ``make dist`` builds them."""
+    folder = tmp_path_factory.mktemp("dist")
+    build: list[str | Path] = [sys.executable, "-m", "build", "--no-isolation", "--outdir", folder]
     subprocess.run(build, check=True, cwd=ROOT, capture_output=True)
-    (wheel,) = tmp_path.glob("*.whl")
-    assert wheel.stat().st_size <= 32 * 2**20
-    names = zipfile.ZipFile(wheel).namelist()
-    assert {"looksay/bundles/default/model.json", "looksay/recipes/show-and-tell.toml"} <= set(names)
+    return folder
 
+
+@pytest.mark.slow
+def test_the_distributions_hold_the_package_and_the_recipes_and_nothing_else(distributions: Path) -> None:
+    check = [sys.executable, "-m", "twine", "check", "--strict", *map(str, distributions.iterdir())]
+    subprocess.run(check, check=True, capture_output=True)
+    (wheel,), (source,) = distributions.glob("*.whl"), distributions.glob("*.tar.gz")
+    files = {path.relative_to(PACKAGE.parent) for path in PACKAGE.rglob("*") if path.is_file()}
+    files |= {Path("looksay/recipes", path.name) for path in (ROOT / "recipes").iterdir()}
+    expected = {path.as_posix() for path in files if "__pycache__" not in path.parts}
+    names = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
+    assert names == expected
+    assert {Path(name).suffix for name in names} <= SUFFIXES
+    assert 25e6 < wheel.stat().st_size < 32e6
+    with tarfile.open(source) as archive:
+        top = {Path(name).parts[1] for name in archive.getnames() if len(Path(name).parts) > 1}
+    assert top == {"src", "recipes", "README.md", "LICENSE", "CHANGELOG.md", "PKG-INFO", "pyproject.toml", ".gitignore"}
+
+
+@pytest.mark.slow
+def test_the_bare_wheel_captions_a_photo_without_torch(distributions: Path, tmp_path: Path) -> None:
+    (wheel,) = distributions.glob("*.whl")
     venv.create(tmp_path / "bare", with_pip=True)
     scripts = tmp_path / "bare" / ("Scripts" if sys.platform == "win32" else "bin")
     python = scripts / "python"

@@ -61,7 +61,9 @@ def attention_strip(caption: Caption, image: Thumbnail) -> str:
         f'<span><i style="background-image: {shade}var(--image)"></i>{html.escape(word)}</span>'
         for shade, word in zip(["", *shades], ["", *caption.tokens], strict=True)
     )
-    return f'<div class="attention" style="--image: url(\'{image.url}\'); --shape: {image.shape}">{cells}</div>'
+    return (
+        f'<div class="attention" dir="auto" style="--image: url(\'{image.url}\'); --shape: {image.shape}">{cells}</div>'
+    )
 
 
 def _shade(attention: NDArray[np.float32]) -> str:

@@ -41,6 +41,7 @@ def write(file: Path, title: str, figures: Iterable[str], *, head: str = "", sty
 def figure(image: Path, caption: str, name: str, shown: str = "") -> str:
     """Return HTML of a thumbnail that links to its image, of its caption, or HTML in place of it, and of its name."""
     small, text, name = thumbnail(image), escape(caption), escape(name)
+    shown = shown or f'<div dir="auto">{text}</div>'
     pixels = f'<img src="{small.url}" alt="{text}">' if small else '<span class="none">cannot be read</span>'
     link = f'<a href="{escape(image.resolve().as_uri())}">{pixels}</a>'
-    return f"<figure>{link}<figcaption>{shown or text}<small>{name}</small></figcaption></figure>"
+    return f"<figure>{link}<figcaption>{shown}<small>{name}</small></figcaption></figure>"

@@ -171,7 +171,8 @@ export class Card {
   /** Move the focus to the next or previous token with the arrow keys. */
   moveFocus(event) {
     const buttons = [...this.element.querySelectorAll(".token")];
-    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    const ahead = getComputedStyle(this.find(".caption")).direction === "rtl" ? -1 : 1;
+    const step = { ArrowRight: ahead, ArrowLeft: -ahead }[event.key];
     const next = buttons[buttons.indexOf(event.target) + step];
     if (!step || !next) return;
     event.preventDefault();
@@ -188,6 +189,7 @@ export class Card {
         const button = document.createElement("button");
         button.type = "button";
         button.className = "other";
+        button.dir = "auto";
         button.setAttribute("aria-pressed", String(index === this.selected));
         button.append(Object.assign(document.createElement("span"), { textContent: caption.text }));
         if (this.scores.length) {
