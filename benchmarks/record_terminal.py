@@ -1,4 +1,4 @@
-"""Record a terminal session: run the commands of README.md and draw what they print, as docs/terminal.svg.
+"""Record a terminal session: run a few commands and draw what they print, as docs/terminal.svg.
 
 python benchmarks/record_terminal.py
 """

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 LINKED = [
     "benchmarks/RESULTS.md",
     "compose.yaml",
-    *(path.relative_to(ROOT).as_posix() for folder in ("examples", "notebooks") for path in (ROOT / folder).glob("*.*")),
+    *(f"{folder}/{path.name}" for folder in ("examples", "notebooks") for path in (ROOT / folder).glob("*.*")),
 ]
 _OUTSIDE = re.compile(r"\]\((?P<up>(?:\.\./)+)(?=(?:benchmarks|examples|notebooks|compose\.yaml))")
 

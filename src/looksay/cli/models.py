@@ -63,7 +63,8 @@ def pull(hub_id: str, folder: Path | None, checkpoint: bool, dry_run: bool) -> N
     folder = folder or Path(hub_id.rpartition("/")[2])
     if dry_run:
         _print_sizes(hub.pull_plan(hub_id, folder, checkpoint=checkpoint))
-        return warn(f"would be downloaded into {folder}; files of 0 MB are in the hub's cache")
+        warn(f"would be downloaded into {folder}; files of 0 MB are in the hub's cache")
+        return
     hub.pull(hub_id, folder, checkpoint=checkpoint)
     warn(f"the model is in {folder}; try: looksay PHOTO --model {folder}")
 
@@ -87,7 +88,8 @@ def push(bundle: Path, hub_id: str, private: bool, run: Path | None, dry_run: bo
     if dry_run:
         sizes = {path.name: path.stat().st_size for path in hub.pushed_files(bundle)}
         _print_sizes(sizes | {f"{hub.CHECKPOINT}/{name}": len(data) for name, data in files.items()})
-        return warn(f"would be uploaded to {hub_id}")
+        warn(f"would be uploaded to {hub_id}")
+        return
     url = hub.push(bundle, hub_id, private=private, checkpoint=files)
     warn(f"{url}; try: looksay PHOTO --model hf://{hub_id.removeprefix(hub.SCHEME)}")
 

@@ -71,7 +71,8 @@ def write(file: Path, entries: Iterable[Entry], folder: Path) -> int:
 def _field(entry: Entry) -> str:
     confidence = "left out" if not entry.caption else "" if entry.confidence is None else f"{entry.confidence:.0%}"
     name = escape(entry.image)
-    return f'<textarea rows="3" dir="auto" name="{name}" aria-label="{name}">{escape(entry.caption)}</textarea>{confidence}'
+    attributes = f'rows="3" dir="auto" name="{name}" aria-label="{name}"'
+    return f"<textarea {attributes}>{escape(entry.caption)}</textarea>{confidence}"
 
 
 def read_corrections(file: Path) -> dict[str, str]:

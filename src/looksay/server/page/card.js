@@ -95,7 +95,9 @@ export class Card {
     const { text, tokens, attention, confidence, tags } = this.captions[index];
     const hasMaps = attention && new Set(attention[0]?.flat()).size > 1; // uniform maps come from models without attention
     const buttons = tokens.map((token, position) => this.tokenButton(token, position, hasMaps ? attention[position] : null));
-    this.find(".caption").replaceChildren(...buttons.flatMap((button) => [button, " "]));
+    const caption = this.find(".caption");
+    caption.replaceChildren(...buttons.flatMap((button) => [button, " "]));
+    caption.dir = "auto"; // in the template, Chromium would apply it to the empty paragraph alone
     if (this.find("img")) this.find("img").alt = text;
     this.unpin();
     this.find(".confidence").textContent = `right with a probability of ${Math.round(100 * confidence)} %`;
