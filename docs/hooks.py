@@ -27,6 +27,6 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
     """Rewrite links to these files: in the site they are inside docs/, in the repository beside it."""
-    if page.file.src_uri.startswith("benchmarks/"):
+    if page.file.src_uri.startswith(("benchmarks/", "examples/")):
         return markdown.replace("](../docs/", "](../")
     return _OUTSIDE.sub(lambda link: "](" + link["up"].removeprefix("../"), markdown)

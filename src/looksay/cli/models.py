@@ -63,7 +63,7 @@ def pull(hub_id: str, folder: Path | None, checkpoint: bool, dry_run: bool) -> N
     folder = folder or Path(hub_id.rpartition("/")[2])
     if dry_run:
         _print_sizes(hub.pull_plan(hub_id, folder, checkpoint=checkpoint))
-        warn(f"would be downloaded into {folder}; files of 0 MB are in the hub's cache")
+        warn(f"would be downloaded, and written into {folder} with what the hub's cache has")
         return
     hub.pull(hub_id, folder, checkpoint=checkpoint)
     warn(f"the model is in {folder}; try: looksay PHOTO --model {folder}")
@@ -86,9 +86,9 @@ def push(bundle: Path, hub_id: str, private: bool, run: Path | None, dry_run: bo
 
         files = run_loader.shared(run)
     if dry_run:
-        sizes = {path.name: path.stat().st_size for path in hub.pushed_files(bundle)}
-        _print_sizes(sizes | {f"{hub.CHECKPOINT}/{name}": len(data) for name, data in files.items()})
-        warn(f"would be uploaded to {hub_id}")
+        plan = hub.push_plan(bundle, hub_id, checkpoint=files)
+        _print_sizes({n: len(f) if isinstance(f, bytes) else f.stat().st_size for n, f in plan.items()})
+        warn(f"would be uploaded to {hub_id.removeprefix(hub.SCHEME)}")
         return
     url = hub.push(bundle, hub_id, private=private, checkpoint=files)
     warn(f"{url}; try: looksay PHOTO --model hf://{hub_id.removeprefix(hub.SCHEME)}")
@@ -96,7 +96,7 @@ def push(bundle: Path, hub_id: str, private: bool, run: Path | None, dry_run: bo
 
 def _print_sizes(sizes: Mapping[str, int]) -> None:
     for name, size in sizes.items():
-        click.echo(f"{name}\t{size / 1e6:.1f} MB")
+        click.echo(f"{name}\t{size / 1e6:.3f} MB")
 
 
 def _megabytes(folder: Path) -> float:

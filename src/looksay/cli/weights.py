@@ -51,8 +51,9 @@ def convert(
         with replacing(output) as temporary:
             save_file(converted, temporary)
     note = "the published ImageNet weights" if is_known else "not the ImageNet weights that looksay knows; fine-tuned?"
-    verb = "would be written; then use" if dry_run else "use"
-    click.echo(f"looksay: {output}: {note}; {verb} encoder.name={encoder} encoder.weights={output}", err=True)
+    state = "would be written" if dry_run else "written"
+    advice = f"use encoder.name={encoder} encoder.weights={output}"
+    click.echo(f"looksay: {output} {state}: {note}; {advice}", err=True)
     for photo in photos:
         label = weight_conversion.top_class(converted, encoder, photo)
         click.echo(f"{photo}\t{label or 'the file has no ImageNet classifier'}")

@@ -11,8 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from looksay.captioner import Captioner
 from looksay.data import Dataset, Record
 from looksay.errors import DataError, ParityError, RunError
@@ -103,15 +101,15 @@ def export(
 def plan(
     run_folder: Path, folder: Path, int8: bool, data_folder: Path | None, mixture_folders: Mapping[str, Path]
 ) -> Iterator[str]:
-    """Yield what `export` would do, line by line, and raise the errors that it would raise before it starts."""
+    """Yield what `export` would do, line by line; a run, a folder or data that it would refuse are errors here too."""
     run = _load(run_folder, folder)
-    sizes = [sum(map(torch.numel, part.parameters())) for part in (run.model.encoder, run.model.decoder)]
-    yield f"run: {run_folder}, {run.recipe.encoder.name}, {run.recipe.decoder.name}, {sum(sizes):,} parameters"
     records = read_data(run.recipe, data_folder, mixture_folders).split(SPLIT)
+    size = sum(parameter.numel() for parameter in run.model.parameters())
+    yield f"run: {run_folder}, {run.recipe.encoder.name}, {run.recipe.decoder.name}, {size:,} parameters"
     for source, count in Counter(record.source for record in records).items():
         yield f"scored on the {SPLIT} split: {count:,} images{f' of {source}' if source else ''}"
-    total = sum(size * width for size, width in zip(sizes, (2, 1) if int8 else (4, 4), strict=True))
-    yield f"would write {folder}, about {total / 1e6:.0f} MB"
+    width = 2 if int8 else 4  # int8: one byte in matrix products, two in convolutions, three in tied embeddings
+    yield f"would write {folder}, about {size * width / 1e6:.0f} MB"
 
 
 def _load(run_folder: Path, folder: Path) -> Run:

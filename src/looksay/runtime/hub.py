@@ -17,6 +17,7 @@ SCHEME = "hf://"
 CHECKPOINT = "checkpoint"
 """The folder in a hub repository with the checkpoint of the run, if its owner shares it."""
 
+_NO_CHECKPOINT = "{} has no checkpoint to start training from; pull the model alone"
 _HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 
 
@@ -27,14 +28,14 @@ def locate(model: str | Path = DEFAULT) -> Path:
     `BundleError` if there is no such model, and `MissingExtra` if a hub id needs ``huggingface_hub``.
     """
     if isinstance(model, str) and model.startswith(SCHEME) and _HUB_ID.fullmatch(model.removeprefix(SCHEME)):
-        return Path(_download(model.removeprefix(SCHEME)))
+        return _download(model.removeprefix(SCHEME))
     bundled = shipped()
     if model in bundled:
         return bundled[str(model)]
     if Path(model).is_dir():
         return Path(model)
     if isinstance(model, str) and _HUB_ID.fullmatch(model):
-        return Path(_download(model))
+        return _download(model)
     names = ", ".join(sorted(bundled))
     raise BundleError(f"no model {str(model)!r}: use a folder, a hub id (owner/name) or a model that ships ({names})")
 
@@ -52,8 +53,8 @@ def _check_id(text: str) -> str:
     return hub_id
 
 
-def _download(hub_id: str, checkpoint: bool = False, **options: Any) -> Any:
-    """Return the folder of a model in the hub's cache, or the answer of ``huggingface_hub`` to other options."""
+def _snapshot(hub_id: str, *, checkpoint: bool, **options: Any) -> Any:
+    """Return what ``huggingface_hub.snapshot_download`` returns for the files of a model."""
     hub = _import_client(f"There is no folder {hub_id}; loading it from the hub")
     names = [*FILES, f"{CHECKPOINT}/*"] if checkpoint else [*FILES]
     try:
@@ -65,14 +66,21 @@ def _download(hub_id: str, checkpoint: bool = False, **options: Any) -> Any:
         ) from error
 
 
-def pull_plan(hub_id: str, folder: Path, *, checkpoint: bool = False) -> dict[str, int]:
-    """Return the bytes that `pull` would download, by file; those that the hub's cache has count 0.
+def _download(hub_id: str, *, checkpoint: bool = False) -> Path:
+    return Path(_snapshot(hub_id, checkpoint=checkpoint))
 
-    Raises a `BundleError` if the hub has no such model, or if the folder holds other files.
+
+def pull_plan(hub_id: str, folder: Path, *, checkpoint: bool = False) -> dict[str, int]:
+    """Return the files that `pull` would download, those in the hub's cache left out, with their sizes in bytes.
+
+    Raises the errors of `pull`, but for a damaged model, which only its files show.
     """
+    hub_id = _check_id(hub_id)
     _check_folder(folder.absolute())
-    files = _download(_check_id(hub_id), checkpoint, dry_run=True)
-    return {file.filename: file.file_size if file.will_download else 0 for file in files}
+    files = _snapshot(hub_id, checkpoint=checkpoint, dry_run=True)
+    if checkpoint and not any(file.filename.startswith(f"{CHECKPOINT}/") for file in files):
+        raise BundleError(_NO_CHECKPOINT.format(hub_id))
+    return {file.filename: file.file_size or 0 for file in files if file.will_download}
 
 
 def pull(hub_id: str, folder: Path, *, checkpoint: bool = False) -> None:
@@ -84,10 +92,10 @@ def pull(hub_id: str, folder: Path, *, checkpoint: bool = False) -> None:
     partial, exists = _check_folder(folder), folder.is_dir()
     shutil.rmtree(partial, ignore_errors=True)
     folder.parent.mkdir(parents=True, exist_ok=True)  # an error of the disk shows before the download
-    snapshot = Path(_download(hub_id, checkpoint))
+    snapshot = _download(hub_id, checkpoint=checkpoint)
     Bundle.open(snapshot)
     if checkpoint and not (snapshot / CHECKPOINT).is_dir():
-        raise BundleError(f"{hub_id} has no checkpoint to start training from; pull the model alone")
+        raise BundleError(_NO_CHECKPOINT.format(hub_id))
     shutil.copytree(snapshot, partial, ignore=None if checkpoint else shutil.ignore_patterns(CHECKPOINT))
     if not exists:
         partial.rename(folder)
@@ -106,12 +114,6 @@ def _check_folder(folder: Path) -> Path:
     return partial
 
 
-def pushed_files(folder: Path) -> list[Path]:
-    """Return the files of a bundle that `push` uploads; raise a `BundleError` if the bundle is damaged."""
-    Bundle.open(folder)
-    return [path for path in sorted(folder.iterdir()) if path.name in FILES or path.suffix == ".md"]
-
-
 def push(folder: Path, hub_id: str, *, private: bool = False, checkpoint: Mapping[str, Path | bytes] = {}) -> str:
     """Check and upload a model with a card that the hub can read, and return its address.
 
@@ -119,27 +121,35 @@ def push(folder: Path, hub_id: str, *, private: bool = False, checkpoint: Mappin
     (`looksay.training.run_loader.shared`). Raises a `BundleError` if the bundle is damaged or the upload fails.
     """
     hub_id, hub = _check_id(hub_id), _import_client("Uploading to the hub")
-    bundle = Bundle.open(folder)
-    card = folder / CARD
-    text = card.read_text(encoding="utf-8") if card.is_file() else f"# {bundle.spec.name}\n"
-    tags = ["image-captioning", "cnn", "lstm", "onnx", bundle.spec.encoder, bundle.spec.decoder]
-    licence = bundle.spec.licence
-    is_identifier = re.fullmatch(r"[a-z0-9.-]+", licence.lower())  # the form of the licences that the hub knows
-    metadata = hub.ModelCardData(
-        library_name="looksay", pipeline_tag="image-to-text", tags=tags,
-        license=licence.lower() if is_identifier else "other", license_name=None if is_identifier else licence,
-    )  # fmt: skip
-    api = hub.HfApi()
+    files = push_plan(folder, hub_id, checkpoint=checkpoint)
     try:
+        api = hub.HfApi()
         address = api.create_repo(hub_id, private=private, exist_ok=True)
-        operations = [hub.CommitOperationAdd(path.name, path) for path in pushed_files(folder)]
-        operations.append(hub.CommitOperationAdd("README.md", f"---\n{metadata}\n---\n\n{text}".encode()))
-        operations += [hub.CommitOperationAdd(f"{CHECKPOINT}/{name}", file) for name, file in checkpoint.items()]
-        api.create_commit(hub_id, operations, commit_message=f"{bundle.spec.name}, by looksay")
+        operations = [hub.CommitOperationAdd(name, file) for name, file in files.items()]
+        api.create_commit(hub_id, operations, commit_message=f"{Bundle.open(folder).spec.name}, by looksay")
     except Exception as error:  # as above
         reason = " ".join(str(error).split())
         raise BundleError(f"the hub does not take {folder} as {hub_id}: {reason}") from error
     return str(address)
+
+
+def push_plan(folder: Path, hub_id: str, *, checkpoint: Mapping[str, Path | bytes] = {}) -> dict[str, Path | bytes]:
+    """Return the files that `push` uploads, by name; raise a `BundleError` if the bundle is damaged."""
+    hub_id, hub = _check_id(hub_id), _import_client("Uploading to the hub")
+    spec, card = Bundle.open(folder).spec, folder / CARD
+    text = card.read_text(encoding="utf-8") if card.is_file() else f"# {spec.name}\n"
+    is_identifier = re.fullmatch(r"[a-z0-9.-]+", spec.licence.lower())  # the form of the licences that the hub knows
+    metadata = hub.ModelCardData(
+        library_name="looksay", pipeline_tag="image-to-text",
+        tags=["image-captioning", "cnn", "lstm", "onnx", spec.encoder, spec.decoder],
+        license=spec.licence.lower() if is_identifier else "other",
+        license_name=None if is_identifier else spec.licence,
+    )  # fmt: skip
+    files: dict[str, Path | bytes] = {
+        path.name: path for path in sorted(folder.iterdir()) if path.name in FILES or path.suffix == ".md"
+    }
+    files["README.md"] = f"---\n{metadata}\n---\n\n{text}".encode()
+    return files | {f"{CHECKPOINT}/{name}": file for name, file in checkpoint.items()}
 
 
 def _import_client(doing: str) -> Any:
