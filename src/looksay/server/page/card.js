@@ -101,7 +101,7 @@ export class Card {
     if (this.find("img")) this.find("img").alt = text;
     this.unpin();
     this.find(".confidence").textContent = `right with a probability of ${Math.round(100 * confidence)} %`;
-    this.find(".confidence").hidden = confidence === null;
+    this.find(".confidence").hidden = typeof confidence !== "number"; // not every model has one
     this.showTags(tags);
     this.showAlternatives();
   }
