@@ -63,7 +63,7 @@ class CaptionResult(_FromAttributes):
 
     text: str
     tokens: list[str]
-    confidence: _Rounded | None = Field(None, description="Probability that the caption is right, if the model has one.")
+    confidence: _Rounded | None = Field(None, description="Probability that the caption is right, if known.")
     log_prob: _Rounded = Field(description="Log-probability of the tokens and <end>, natural logarithm.")
     attention: _Maps = Field(None, description="Attention maps (tokens, rows, columns); each sums to 1.")
     tags: list[TagResult] = Field([], description="Recognised objects, most probable first.")
