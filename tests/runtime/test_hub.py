@@ -53,7 +53,7 @@ def test_the_error_without_the_extra_says_what_to_install(monkeypatch: pytest.Mo
 
 
 def test_a_model_is_pulled_into_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hub, "_download", lambda *_: locate())
+    monkeypatch.setattr(hub, "_download", lambda *_, **__: locate())
     interrupted = tmp_path / "mine" / ".looksay.partial"
     interrupted.mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "mine")

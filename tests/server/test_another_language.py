@@ -29,12 +29,12 @@ def run(*arguments: object) -> str:
 
 @pytest.fixture(scope="module")
 def captioner(flickr8k: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A captioner trained on the captions of examples/arabic.csv."""
+    """A captioner trained on the captions of docs/guide/arabic.csv."""
     if not WEIGHTS.is_file():
         pytest.skip(f"{WEIGHTS} does not exist")
     folder = tmp_path_factory.mktemp("arabic")
     (folder / "data").mkdir()
-    shutil.copy(EXAMPLES / "arabic.csv", folder / "data")
+    shutil.copy(ROOT / "docs" / "guide" / "arabic.csv", folder / "data")
     (folder / "data" / "Images").symlink_to(flickr8k / "Images")
     run("train", "small", f"data.folder={folder / 'data'}", f"data.cache={folder / 'cache'}",
         f"training.run={folder / 'run'}", f"encoder.weights={WEIGHTS}", 'augmentation.swapped=["يسار يمين"]',

@@ -42,7 +42,7 @@ def test_a_run_leaves_metrics_curves_samples_and_its_own_recipe(small_run: Path)
     with Image.open(small_run / "curves.png") as curves:
         assert curves.size[0] > 1000
     page = (small_run / "samples" / "epoch-08.html").read_text(encoding="utf-8")
-    assert "<b>two wooden boats lie in the harbour of a small town</b>" in page
+    assert '<b dir="auto">two wooden boats lie in the harbour of a small town</b>' in page
     assert page.count("data:image/jpeg;base64,") == 8  # each with its attention maps
     assert page.count("<summary>attention by word") == 4
     assert list((small_run / "tensorboard").glob("events.out.tfevents.*"))
