@@ -104,7 +104,7 @@ def test_only_alt_texts_are_added(parts: list[str]) -> None:
 @pytest.mark.parametrize(("source", "file"), [
     ("a.jpg", "site/blog/a.jpg"), ("../img/my%20photo.jpg?w=200#x", "site/blog/../img/my photo.jpg"),
     ("/img/a.jpg", "site/img/a.jpg"), ("https://example.org/a.jpg", None), ("//cdn.example.org/a.jpg", None),
-    ("data:image/png;base64,AA", None), ("#top", None),
+    ("data:image/png;base64,AA", None), ("#top", None), ("https://[your-domain]/logo.png", None),
 ])  # fmt: skip
 def test_urls_lead_to_files_of_the_site(source: str, file: str | None) -> None:
     assert image_file(source, Path("site/blog/post.md"), Path("site")) == (Path(file) if file else None)

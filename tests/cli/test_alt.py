@@ -54,7 +54,7 @@ def test_missing_alt_text_is_written_and_nothing_else_changes(site: Path) -> Non
     assert (site / "index.html").read_bytes() == page.encode()
     assert (site / "blog/post.md").read_bytes() == POST.replace("![]", f"![{cat}]", 1).encode()
     assert f"site/index.html:3: img/boats.jpg: {boats}" in result.stdout
-    assert "3 alt texts written into 2 pages; 0 left out" in result.stderr
+    assert "3 alt texts written into 2 pages; 2 left out" in result.stderr
     assert "site/index.html:6: img/none.jpg: left out, there is no site/img/none.jpg" in result.stderr
     assert "https://example.org/a.jpg: left out, it is not a file of this site" in result.stderr
     assert "site/old.html: left out, it is not UTF-8" in result.stderr
@@ -84,8 +84,22 @@ def test_uncertain_captions_and_broken_images_are_left_out_with_the_reason(site:
     assert result.exit_code == 0
     assert "left out, confidence" in result.stderr
     assert "boats.jpg" in result.stderr
-    assert "0 alt texts written into 0 pages; 3 left out" in result.stderr
+    assert "0 alt texts written into 0 pages; 5 left out" in result.stderr
     assert (site / "index.html").read_bytes() == PAGE.encode()
+
+
+def test_one_bad_address_or_file_does_not_stop_the_others(site: Path) -> None:
+    long = "x" * 300
+    (site / "bad.html").write_text(f'<img src="https://[your-domain]/a.png"><img src="{long}"><img src="img/cat.jpg">')
+    (site / ".#bad.html").symlink_to("nowhere")  # an editor's
+    (site / "lost.md").symlink_to("nowhere.md")
+    result = run(site)
+    assert result.exit_code == 0, result.output
+    assert "your-domain]/a.png: left out, it is not a file of this site" in result.stderr
+    assert f"{long}: left out, there is no" in result.stderr
+    assert "lost.md: left out: No such file" in result.stderr
+    assert f'alt="{alt_text("cat.jpg")}"' in (site / "bad.html").read_text()
+    assert "4 alt texts written into 3 pages; 4 left out" in result.stderr
 
 
 def test_options_and_mistakes(site: Path) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
 import sqlite3
+import sys
 from pathlib import Path
 
 import pytest
@@ -27,7 +29,7 @@ def best_captions(file: Path) -> dict[str, str]:
         captions = dict(database.execute("SELECT image, caption FROM captions").fetchall())
         database.close()
         return captions
-    text = file.read_text(encoding="utf-8").splitlines()
+    text = file.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
     rows = list(csv.DictReader(text)) if file.suffix == ".csv" else list(map(json.loads, text[1:]))
     return {row["image"]: row["caption"] for row in reversed(rows)}
 
@@ -110,6 +112,31 @@ def test_corrections_need_a_finished_job_and_a_table(tmp_path: Path) -> None:
     table.write_text("image,caption\ncat.jpg,\n")
     assert "line 2: the caption of cat.jpg is empty" in run(*job, "--corrections", table).stderr
     assert "--review needs --output" in run(EXAMPLES / "cat.jpg", "--review", tmp_path / "r.html").stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are text elsewhere")
+@pytest.mark.parametrize("name", ["captions.jsonl", "captions.csv", "captions.db"])
+def test_a_name_of_any_bytes_is_corrected_from_a_spreadsheet(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    photo = os.fsdecode(b"\xff.jpg")
+    shutil.copy(EXAMPLES / "cat.jpg", photo)
+    job = (photo, "--output", name)
+    result = run(*job, "--review", "review.html")
+    assert result.exit_code == 0, result.output
+    assert 'name="\\udcff.jpg"' in Path("review.html").read_text(encoding="utf-8")
+    Path("corrections.csv").write_bytes("\ufeffimage;caption\r\n\\udcff.jpg;eine Katze, müde\r\n".encode())
+    assert run(*job, "--corrections", "corrections.csv").exit_code == 0
+    assert list(best_captions(Path(name)).values()) == ["eine Katze, müde"]
+
+
+def test_an_output_in_an_unknown_format_is_refused(tmp_path: Path) -> None:
+    """A file .json with lines of text would be found out too late."""
+    result = run(EXAMPLES / "cat.jpg", "--output", tmp_path / "captions.json")
+    assert (result.exit_code, list(tmp_path.iterdir())) == (2, [])
+    assert "captions.json: looksay writes .jsonl, .csv, .db" in result.stderr
+    assert run(EXAMPLES / "cat.jpg", "--output", tmp_path / "cat.log", "--format", "text").exit_code == 0
 
 
 @pytest.mark.parametrize("name", ["captions.jsonl", "captions.csv", "captions.db"])

@@ -35,12 +35,12 @@ def touch(folder: Path, *names: str) -> Path:
 )
 def test_a_name_finds_its_file(tmp_path: Path, name: str, file: str) -> None:
     touch(tmp_path, file, "other/b.jpg", "notes/a.txt")
-    assert locate(tmp_path, [name]) == {name: tmp_path / file}
+    assert locate(tmp_path, [name]) == ({name: tmp_path / file}, [])
 
 
 def test_the_very_name_wins_and_no_file_is_taken_twice(tmp_path: Path) -> None:
     touch(tmp_path, "images/a.jpg", "images/A.jpg", "images/1.jpg", "images/b.jpg")
-    paths = locate(tmp_path, ["A.jpg", "a.jpg", "1", "01", "B.jpg", "b.jpg"])
+    paths, _ = locate(tmp_path, ["A.jpg", "a.jpg", "1", "01", "B.jpg", "b.jpg"])
     assert [str(path.relative_to(tmp_path)) for path in paths.values()] == [
         "images/A.jpg", "images/a.jpg", "images/1.jpg", "01", "B.jpg", "images/b.jpg",
     ]  # fmt: skip
@@ -48,7 +48,9 @@ def test_the_very_name_wins_and_no_file_is_taken_twice(tmp_path: Path) -> None:
 
 def test_of_several_files_that_in_the_folder_with_most_images_is_taken(tmp_path: Path) -> None:
     touch(tmp_path, "a_few/1.jpg", "images/1.jpg", "images/2.jpg", ".hidden/1.jpg", ".hidden/2.jpg", ".hidden/3.jpg")
-    assert locate(tmp_path, ["1.jpg"])["1.jpg"] == tmp_path / "images" / "1.jpg"
+    paths, ambiguous = locate(tmp_path, ["1.jpg", "2.jpg"])
+    assert paths["1.jpg"] == tmp_path / "images" / "1.jpg"
+    assert ambiguous == ["1.jpg"]  # the user is told
 
 
 def test_linked_folders_are_searched(tmp_path: Path) -> None:
@@ -56,7 +58,7 @@ def test_linked_folders_are_searched(tmp_path: Path) -> None:
     (tmp_path / "set").mkdir()
     (tmp_path / "set" / "images").symlink_to(tmp_path / "far")
     (tmp_path / "set" / "loop").symlink_to(tmp_path / "set")
-    assert locate(tmp_path / "set", ["a.jpg"])["a.jpg"].is_file()
+    assert locate(tmp_path / "set", ["a.jpg"])[0]["a.jpg"].is_file()
 
 
 def test_captions_in_a_folder_beside_the_images_belong_to_the_folder_above(tmp_path: Path) -> None:

@@ -242,6 +242,14 @@ def test_a_link_that_leads_nowhere_is_an_image_that_failed(album: Path) -> None:
     assert "lost.jpg: there is no such file" in result.stderr
 
 
+@pytest.mark.parametrize("name", ["captions.jsonl", "captions.csv", "captions.db"])
+def test_a_mistyped_name_is_forgotten(name: str, album: Path) -> None:
+    """Every later run would else end with 1."""
+    assert run(album / "nothing.jpg", "--output", name).exit_code == 1
+    assert run(album / "b", "--output", name).exit_code == 0
+    assert len(rows(Path(name))) == 3
+
+
 def test_names_are_relative_to_the_folder_of_the_output(album: Path) -> None:
     """An archive is moved together with the captions in it; captions kept elsewhere name their images in full."""
     run(album / "b", "--output", album / "captions.jsonl")

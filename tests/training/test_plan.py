@@ -58,6 +58,12 @@ def test_a_cache_that_does_not_fit_is_announced(
     assert any("set data.cache=DIR on a larger disk" in line for line in lines(small_data, tmp_path))
 
 
+def test_the_steps_in_a_plan_follow_the_weights_of_a_mixture(small_data: Path, tmp_path: Path) -> None:
+    shutil.copytree(small_data, tmp_path / "more")
+    mixture = (f"mixture.more.folder={tmp_path / 'more'}", "mixture.more.weight=3", "training.batch_size=4")
+    assert any("160 in 10 epochs of 64 images" in line for line in lines(small_data, tmp_path, *mixture))
+
+
 def test_data_without_a_val_split_is_refused_with_the_option_that_draws_one(tmp_path: Path) -> None:
     shutil.copytree(EXAMPLES, tmp_path / "set")
     rows = "".join(f"{name},a photo of a thing,{'val' if name == 'boats.jpg' else 'train'}\n" for name in PHOTOS)

@@ -40,6 +40,14 @@ def test_changes_on_the_command_line_win(recipe: Path) -> None:
     assert (loaded.data.folder, loaded.decoding.num_beams, loaded.training.gradient_clip) == ("my data", 5, 2.0)
 
 
+def test_a_name_like_a_number_stays_a_name(recipe: Path) -> None:
+    changes = ["data.folder=2024_05", "training.run=1e3", "training.start=1.10", "distillation.teachers=['a', '1']"]
+    loaded = recipe_file.load(recipe, [*changes, "training.batch_size=1_0", "training.precision=32"])
+    assert (loaded.data.folder, loaded.training.run, loaded.training.start) == ("2024_05", "1e3", ("1.10",))
+    assert (loaded.distillation.teachers, loaded.training.batch_size) == (("a", "1"), 10)
+    assert loaded.training.precision == "32"
+
+
 def test_a_recipe_survives_being_written_down(recipe: Path, tmp_path: Path) -> None:
     loaded = recipe_file.load(recipe, ['model.limits="it\'s \\"odd\\", né"', "training.learning_rate=1e-5"])
     (tmp_path / "again.toml").write_text(loaded.to_toml(), encoding="utf-8")

@@ -22,6 +22,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 import looksay
+from looksay.atomic_files import lock
 from looksay.text.vocabulary import Vocabulary
 from looksay.training import checkpoint, recipe_file, run, run_loader
 from looksay.training.build import build_model
@@ -291,6 +292,33 @@ def test_a_run_needs_a_folder_without_other_files(small_data: Path, tmp_path: Pa
     with pytest.raises(looksay.RunError, match="holds other files"):
         run.train(recipe_file.load(RECIPE, changes(small_data, tmp_path)))
     assert [file.name for file in tmp_path.iterdir() if file.is_file()] == ["thesis.txt"]
+
+
+def test_two_trainings_never_write_into_one_folder(small_data: Path, small_run: Path, tmp_path: Path) -> None:
+    """The recipes have a default folder, and a forgotten session may still train there."""
+    recipe = recipe_file.load(RECIPE, changes(small_data, tmp_path / "run"))
+    (tmp_path / "run").mkdir()
+    with lock(tmp_path / "run" / checkpoint.RECIPE), pytest.raises(looksay.RunError, match="another looksay trains"):
+        run.train(recipe)
+    with lock(small_run / checkpoint.RECIPE), pytest.raises(looksay.RunError, match="another looksay trains"):
+        run.train(recipe_file.load(RECIPE, changes(small_data, small_run)), resume=True)
+    assert not (tmp_path / "run" / checkpoint.RECIPE).exists()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGINT for another process")
+def test_ctrl_c_says_how_to_continue(small_data: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    options = changes(small_data, folder, "training.epochs=500")
+    command = [sys.executable, "-m", "looksay", "train", str(RECIPE), *options]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        while process.poll() is None and len(checkpoint.read(folder)) < 2:
+            time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130, stderr
+    assert "complete epochs: continue it with --resume" in stderr
+    assert "Traceback" not in stderr
 
 
 def test_an_empty_vocabulary_is_refused(small_data: Path, tmp_path: Path) -> None:

@@ -77,11 +77,14 @@ def with_alts(text: str, alts: Iterable[tuple[MissingAlt, str]], *, mark: bool) 
 
 
 def image_file(source: str, page: Path, root: Path) -> Path | None:
-    """Return the file of an image's URL; None if it is on another site or in the page itself.
+    """Return the file of an image's URL; None if it is on another site, in the page itself, or no URL.
 
     URLs with a leading slash start at `root`.
     """
-    parts = urlsplit(source.strip())
+    try:
+        parts = urlsplit(source.strip())
+    except ValueError:  # https://[your-domain]/logo.png
+        return None
     if parts.scheme or parts.netloc or not parts.path:
         return None
     path = unquote(parts.path)

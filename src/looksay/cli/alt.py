@@ -66,8 +66,9 @@ def alt(
     if check:
         _report(pages)
     _find_images(pages, root or next((path for path in paths if path.is_dir()), Path()))
-    count = sum(len(page.images) for page in pages)
-    captions = _captions([file for page in pages for _, file in page.images], models, min_confidence) if count else {}
+    count = sum(len(page.missing) for page in pages)
+    files = [file for page in pages for _, file in page.images]
+    captions = _captions(files, models, min_confidence) if files else {}
     written = changed = 0
     for page in pages:
         alts = [(image, captions[file]) for image, file in page.images if captions.get(file)]
@@ -105,6 +106,8 @@ def _read(paths: Sequence[Path], empty: bool) -> Iterator[_Page]:
             text = path.read_bytes().decode("utf-8")
         except UnicodeDecodeError:
             warn(f"{path}: left out, it is not UTF-8")
+        except OSError as error:
+            warn(f"{path}: left out: {error.strerror}")
         else:
             yield _Page(path, text, missing_alts(text, path.suffix, empty=empty))
 
@@ -116,21 +119,21 @@ def _find_images(pages: Sequence[_Page], root: Path) -> None:
             file = image_file(image.source, page.path, root)
             if file is None:
                 warn(f"{page.path}:{image.line}: {image.source[:80]}: left out, it is not a file of this site")
-            elif not file.is_file():
+            elif not os.path.isfile(file):  # noqa: PTH113 (False for names that no file can have)
                 warn(f"{page.path}:{image.line}: {image.source}: left out, there is no {file}")
             else:
                 page.images.append((image, file))
 
 
 def _pages(path: Path) -> Iterator[Path]:
-    """Yield the pages of a file or folder; hidden folders and node_modules are skipped."""
+    """Yield the pages of a file or folder; hidden files and folders, and node_modules, are skipped."""
     if path.is_file():
         yield path
         return
     for folder, folders, files in os.walk(path):
         folders[:] = sorted(name for name in folders if not name.startswith(".") and name != "node_modules")
         for name in sorted(files):
-            if name.lower().endswith((*HTML, *MARKDOWN)):
+            if name.lower().endswith((*HTML, *MARKDOWN)) and not name.startswith("."):
                 yield Path(folder, name)
 
 

@@ -30,6 +30,7 @@ from looksay.jobs.text_writers import COLUMNS, csv_line, csv_lines, json_line
 from looksay.jobs.writers import CaptionWriter, Outcome, Provenance, Row
 from looksay.types import Caption, Device
 
+_TEXT = (".txt", ".tsv")
 _INTERRUPTED = 130  # the exit code that shells expect after Ctrl-C
 
 
@@ -41,7 +42,7 @@ def run(
     file = Path(output) if output else None
     find = partial(image_files.find, paths, attention_folder)  # without the attention maps that this command draws
     has_several = _check_paths(paths, find, file, overwrite=more["overwrite"])
-    layout = layout or (folder_job.SUFFIXES.get(file.suffix.lower()) if file else None) or "text"
+    layout = layout or _layout(file)
     # An image on standard input has no name by which a resumed job could recognise it.
     is_resumable = STDIN not in paths and file is not None and (file.is_file() or not file.exists())
     is_resumable = is_resumable and layout in folder_job.WRITERS
@@ -94,6 +95,17 @@ def run(
         warn(f"{plural(failed_before, 'image')} failed in an earlier run; see {output}")
     if failed_before or unwritten or counts["failed"] or counts["interrupted"]:
         sys.exit(_INTERRUPTED if counts["interrupted"] else 1)
+
+
+def _layout(file: Path | None) -> str:
+    """Return the layout that the suffix of a file names."""
+    suffix = file.suffix.lower() if file else ""
+    if suffix not in ("", *_TEXT, *folder_job.SUFFIXES):
+        known = ", ".join((*folder_job.SUFFIXES, *_TEXT))
+        raise click.UsageError(
+            f"--output {file}: looksay writes {known}; for text under another name add --format text"
+        )
+    return folder_job.SUFFIXES.get(suffix, "text")
 
 
 def _count(find: FindImages, done: int) -> int:

@@ -17,7 +17,7 @@ from looksay.errors import ImageError
 from looksay.jobs import folder_job, review_page, sidecar_writers
 from looksay.jobs.disk_set import DiskSet
 from looksay.jobs.sidecar_writers import SidecarWriter
-from looksay.jobs.writers import CaptionWriter, Entry
+from looksay.jobs.writers import CaptionWriter, Entry, escaped
 from looksay.types import Caption, Tag
 
 FindImages = Callable[..., Iterator[Path]]
@@ -80,10 +80,10 @@ def write_missing(writer: CaptionWriter, find: FindImages, sidecars: Sequence[Si
 def correct(writer: CaptionWriter, file: Path, sidecars: Sequence[SidecarWriter]) -> int:
     """Replace captions in the output and in sidecar files by those in a file; return how many images failed."""
     corrections = review_page.read_corrections(file)
-    known = {entry.image for entry in writer.entries() if entry.image in corrections}
-    if unknown := [image for image in corrections if image not in known]:
+    known = {entry.image: name for entry in writer.entries() if (name := escaped(entry.image)) in corrections}
+    if unknown := [name for name in corrections if name not in known.values()]:
         warn(f"{file} corrects {plural(len(unknown), 'image')} that {writer.file} does not hold: {unknown[0]}")
-    writer.correct({image: text for image, text in corrections.items() if image in known})
+    writer.correct({image: corrections[name] for image, name in known.items()})
     warn(f"{plural(len(known), 'caption')} in {writer.file} corrected")
     overwriting = [replace(sidecar, overwrite=True) for sidecar in _without_model(sidecars)]
     return _write_entries(writer, (entry for entry in writer.entries() if entry.image in known), overwriting)

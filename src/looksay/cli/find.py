@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from looksay.cli.caption_io import as_text, warn
+from looksay.cli.caption_io import as_text, warn, write_errors
 
 
 @click.command()
@@ -42,7 +42,8 @@ def find(query: Sequence[str], database: Path, tags: Sequence[str], limit: int, 
     for image, caption in result.matches:
         click.echo(as_text(image, [caption]), nl=False)
     if page:
-        image_page.write_found(page, " ".join([text, *tags]).strip(), result.matches)
+        with write_errors(page):
+            image_page.write_found(page, " ".join([text, *tags]).strip(), result.matches)
         warn(f"the images are shown in {page}")
     for line in result.advice:
         warn(line)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import urlsplit
 
 from looksay.data import splits, text_files
 from looksay.data.image_locations import is_file, locate
@@ -37,6 +38,7 @@ class DatasetBuilder:
     _images: dict[str, _Image] = field(default_factory=dict)
     _problems: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     _excluded: set[str] = field(default_factory=set)
+    _has_urls: bool = False
 
     def add(self, name: str, captions: Iterable[str], place: str, split: str = "", id: str = "") -> None:  # noqa: A002
         """Add captions of an image.
@@ -70,6 +72,8 @@ class DatasetBuilder:
         """Return the relative path of an image; untrusted data sets must not name files outside their folder."""
         if not isinstance(name, str):
             raise DataError(f"{place}: expected the name of an image, got {name!r}")
+        if "://" in name:  # of which the file may be at hand
+            self._has_urls, name = True, urlsplit(name.strip()).path.lstrip("/")
         path = PurePosixPath(name.strip().replace("\\", "/"))
         if path.is_absolute() and path.is_relative_to(self.folder.absolute()):
             path = path.relative_to(self.folder.absolute())
@@ -105,18 +109,25 @@ class DatasetBuilder:
             reason = "; ".join(self._problem_lines()) or "it is empty"
             raise DataError(f"{self.source or self.folder} has no captions; {reason} [{self.layout}]")
         self._check_splits()
-        paths = locate(self.folder, self._images)
+        paths, ambiguous = locate(self.folder, self._images)
+        for name in ambiguous:
+            self.add_problem(
+                "images found in several folders, taken from the one with most images",
+                f"{self._images[name].place}: {name}",
+            )
         if images:
             self._check_images(paths)
         layout, split_of = text_files.printable(self.layout), {name: self._images[name].split for name in paths}
         if not any(split_of.values()):
             split_of = {name: splits.from_folders(name) for name in paths}
             if "" in split_of.values() or len(set(split_of.values())) == 1:
-                split_of = splits.draw(paths, options.split_seed)
+                split_of = splits.draw(paths, options.split_seed, ["val", "test", *["val"] * (VAL_IMAGES - 1)])
                 layout += f"; no splits of its own, so drawn by image with seed {options.split_seed}"
         if options.draw_val and list(split_of.values()).count("val") < VAL_IMAGES:
             train = [name for name, split in split_of.items() if split == "train"]
-            drawn = splits.draw(train, options.split_seed)
+            drawn = splits.draw(
+                train, f"val {options.split_seed}", ["val"] * VAL_IMAGES
+            )  # not the draw that made train
             split_of |= {name: "val" for name in train if drawn[name] == "val"}
             layout += f"; val drawn from train with seed {options.split_seed}"
         records = []
@@ -155,9 +166,10 @@ class DatasetBuilder:
             elif path.name != PurePosixPath(name).name:
                 self.add_problem("images found with another case or ending", f"{place} is {path.name}")
         if not paths:
+            advice = "; their names are URLs: download the images first, looksay does not" if self._has_urls else ""
             raise DataError(
                 f"none of the {len(self._images)} images exists, such as {next(iter(self._images))}; "
-                f"searched {self.folder} and the folders below it"
+                f"searched {self.folder} and the folders below it{advice}"
             )
         known = {path.name for path in paths.values()} | {PurePosixPath(name).name for name in self._excluded}
         for folder in sorted({path.parent for path in paths.values()}):

@@ -19,8 +19,10 @@ _CAPTION_FOLDER = re.compile(r"(.*[_-])?(annotations?|captions?|labels?|metadata
 is_file = os.path.isfile  # unlike Path.is_file, False for names that no file can have
 
 
-def locate(folder: Path, names: Iterable[str]) -> dict[str, Path]:
-    """Return the path of each image: that of its name, or of a file of the same name below the folder.
+def locate(folder: Path, names: Iterable[str]) -> tuple[dict[str, Path], list[str]]:
+    """Return the path of each image, and the names for which several files are equally likely.
+
+    The path is that of the name, or of a file of the same name below the folder.
 
     If there is none, other cases, ``.jpeg`` for ``.jpg``, names without an ending, and numbers without the zeros and
     the prefix of COCO's files are tried. A file that is not in the folders of the name is taken only if no other image
@@ -29,8 +31,9 @@ def locate(folder: Path, names: Iterable[str]) -> dict[str, Path]:
     """
     paths = {name: folder / name for name in names}
     missing = [name for name, path in paths.items() if not is_file(path)]
+    ambiguous: list[str] = []
     if not missing:
-        return paths
+        return paths, ambiguous
     files: dict[str, list[Path]] = defaultdict(list)
     folder_sizes = Counter[Path]()
     for file in _walk(folder):
@@ -44,9 +47,11 @@ def locate(folder: Path, names: Iterable[str]) -> dict[str, Path]:
         ends = {file: _common_end(file.parent.parts, parents) for key in (base, *_keys(base)) for file in files[key]}
         fits = [file for file, end in ends.items() if file not in taken and (uses[base] == 1 or end == len(parents))]
         if fits:
-            paths[name] = max(fits, key=lambda file: (file.name == base, ends[file], folder_sizes[file.parent]))
-            taken.add(paths[name])
-    return paths
+            paths[name] = best = max(fits, key=lambda file: (file.name == base, ends[file], folder_sizes[file.parent]))
+            taken.add(best)
+            if sum(file.name == best.name and ends[file] == ends[best] for file in fits) > 1:
+                ambiguous.append(name)
+    return paths, ambiguous
 
 
 def root_of(folder: Path) -> Path:

@@ -52,9 +52,12 @@ class Dataset:
             raise DataError(f"{self.folder} has no {name} split; it has {splits} [{self.layout}]")
         return records
 
-    def advice(self, batch_size: int = 32, epochs: int = 10) -> str:
-        """Return what to do if training on this data, by default with the usual recipe, makes too few steps."""
-        images = sum(record.split == "train" for record in self.records)
+    def advice(self, batch_size: int = 32, epochs: int = 10, images: int = 0) -> str:
+        """Return what to do if training on this data, by default with the usual recipe, makes too few steps.
+
+        `images` are those of an epoch, by default all train images.
+        """
+        images = images or sum(record.split == "train" for record in self.records)
         steps = math.ceil(images / batch_size) * epochs
         if steps >= _STEPS:
             return ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 
 _NAMES = {
@@ -32,16 +32,18 @@ def from_folders(name: str) -> str:
     return next(filter(None, map(standard_name, PurePosixPath(name).parts[:-1])), "")
 
 
-def draw(names: Iterable[str], seed: int) -> dict[str, str]:
+def draw(names: Iterable[str], seed: int | str, least: Sequence[str]) -> dict[str, str]:
     """Draw a split for each image: 6/8 train, 1/8 val, 1/8 test.
 
     An image's split depends only on its name and the seed, so it is the same on every machine and with any other
-    images; if val or test would be empty, it gets one image of train.
+    images. Each name in `least` stands for an image that this split has at least: if it has none, it gets one of train,
+    which keeps one.
     """
     digests = {name: hashlib.sha256(f"{seed}/{name}".encode(errors="surrogatepass")).digest() for name in names}
     drawn = {name: {6: "val", 7: "test"}.get(digest[0] % 8, "train") for name, digest in digests.items()}
     train = sorted((name for name, split in drawn.items() if split == "train"), key=lambda name: digests[name])
-    for split in ("val", "test"):
-        if split not in drawn.values() and len(train) > 1:
+    for place, split in enumerate(least):
+        has_enough = list(drawn.values()).count(split) >= least[: place + 1].count(split)
+        if not has_enough and len(train) > 1:
             drawn[train.pop()] = split
     return drawn

@@ -116,7 +116,8 @@ def _row(place: str, values: dict[str, Any], columns: Columns) -> TableRow:
         raise DataError(f"{place}: expected the name of an image, got {image!r}")
     name = "" if image is None else str(image).strip()
     file = _IMAGE_FILE.fullmatch(name)
-    return TableRow(place, file[1] if file else name, captions, str(values.get(columns.split) or ""), values)
+    split = str(values.get(columns.split) or "") if columns.split else ""  # pandas' index column has no name either
+    return TableRow(place, file[1] if file else name, captions, split, values)
 
 
 def _delimited(

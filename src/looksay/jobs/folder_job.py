@@ -47,7 +47,7 @@ def open_writer(
 
 
 def remove_changed(writer: CaptionWriter) -> tuple[int, int]:
-    """Remove the rows of images whose file still exists but has changed or has failed, except those with corrections.
+    """Remove the rows of images that are to be captioned again; see `has_changed`.
 
     Returns the number of these images, and apart from them that of images whose sidecar files were not written.
     """
@@ -62,12 +62,16 @@ def remove_changed(writer: CaptionWriter) -> tuple[int, int]:
 
 
 def has_changed(folder: Path, entry: Entry) -> bool:
-    """Return whether an image is to be captioned again: its file exists and has changed, or has failed before."""
+    """Return whether an image is to be captioned again: its file exists and has changed, or has failed before.
+
+    A failed image without a file, as of a mistyped name, is not kept either.
+    """
     path = folder / entry.image
     if entry.is_corrected:
         return False
-    # A folder that could not be listed is tried again.
-    return file_digest(path) not in ("", entry.sha256) or (entry.has_failed and os.path.isdir(path))  # noqa: PTH112 (Path's raises)
+    if entry.has_failed and (os.path.isdir(path) or not os.path.lexists(path)):  # noqa: PTH112 (Path's raises)
+        return True  # a folder that could not be listed is tried again
+    return file_digest(path) not in ("", entry.sha256)
 
 
 def caption_images(

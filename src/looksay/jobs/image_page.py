@@ -9,6 +9,7 @@ from pathlib import Path
 from looksay.atomic_files import replacing
 from looksay.evaluation.thumbnails import thumbnail
 from looksay.jobs.caption_search import Match
+from looksay.jobs.writers import escaped
 
 _STYLE = """
 :root { color-scheme: light dark; --line: color-mix(in srgb, currentColor 18%, transparent); }
@@ -40,7 +41,7 @@ def write(file: Path, title: str, figures: Iterable[str], *, head: str = "", sty
 
 def figure(image: Path, caption: str, name: str, shown: str = "") -> str:
     """Return HTML of a thumbnail that links to its image, of its caption, or HTML in place of it, and of its name."""
-    small, text, name = thumbnail(image), escape(caption), escape(name)
+    small, text, name = thumbnail(image), escape(caption), escape(escaped(name))
     shown = shown or f'<div dir="auto">{text}</div>'
     pixels = f'<img src="{small.url}" alt="{text}">' if small else '<span class="none">cannot be read</span>'
     link = f'<a href="{escape(image.resolve().as_uri())}">{pixels}</a>'

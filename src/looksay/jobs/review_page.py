@@ -11,7 +11,7 @@ from pathlib import Path
 
 from looksay.errors import JobError
 from looksay.jobs import image_page
-from looksay.jobs.writers import Entry
+from looksay.jobs.writers import Entry, escaped
 
 MOST = 500
 """Captions on a page, whose images are part of it."""
@@ -70,16 +70,22 @@ def write(file: Path, entries: Iterable[Entry], folder: Path) -> int:
 
 def _field(entry: Entry) -> str:
     confidence = "left out" if not entry.caption else "" if entry.confidence is None else f"{entry.confidence:.0%}"
-    name = escape(entry.image)
+    name = escape(escaped(entry.image))
     attributes = f'rows="3" dir="auto" name="{name}" aria-label="{name}"'
     return f"<textarea {attributes}>{escape(entry.caption)}</textarea>{confidence}"
 
 
 def read_corrections(file: Path) -> dict[str, str]:
-    """Return the corrected captions by image; raise `JobError` if a file is no CSV with columns image and caption."""
+    """Return the corrected captions by image, whose name is escaped.
+
+    The columns, image and caption, may be separated by semicolons or tabs, as spreadsheets save them. Raises `JobError`
+    if the file has other columns or is no CSV.
+    """
     try:
         with file.open(encoding="utf-8-sig", newline="") as lines:
-            rows = csv.DictReader(lines, strict=True)
+            delimiter = max(",;\t", key=lines.readline().count)
+            lines.seek(0)
+            rows = csv.DictReader(lines, strict=True, delimiter=delimiter)
             if not {"image", "caption"} <= set(rows.fieldnames or ()):
                 raise JobError(f"{file} has no columns image and caption; export it from a page that --review wrote")
             corrections = {}

@@ -140,7 +140,8 @@ class _LineWriter(CaptionWriter):
             for line, entry in self._lines():
                 if entry and entry.image in captions:
                     if entry.image != last:
-                        yield self._corrected(line.decode("utf-8", "surrogateescape"), captions[entry.image]).encode()
+                        corrected = self._corrected(line.decode("utf-8", "surrogateescape"), captions[entry.image])
+                        yield corrected.encode("utf-8", "surrogateescape")
                     last = entry.image
                 else:
                     yield line

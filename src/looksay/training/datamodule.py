@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from torch.utils import data as torch_data
 from torch.utils.data import DataLoader
 
 from looksay import data
-from looksay.data import SPLITS, Dataset
+from looksay.data import SPLITS, Dataset, Record
 from looksay.errors import RecipeError
 from looksay.training.caption_dataset import ALL, Batch, CaptionDataset, Share
 from looksay.training.recipe import Recipe
@@ -121,11 +121,8 @@ class CaptionDataModule(LightningDataModule):
 
     def train_batches(self, epoch: int, share: Share = ALL) -> EpochBatches:
         """Return the shuffled batches of an epoch: the same for the same seed and epoch."""
-        recipe = self._recipe
-        sources = [record.source for record in self.train_data.records]
-        weights = {name: recipe.mixture.get(name, recipe.data).weight for name in sources} if recipe.mixture else None
-        order = epoch_order(sources, weights, np.random.default_rng([recipe.training.seed, epoch]))
-        return EpochBatches(self.train_data, order, recipe, epoch, share, augmented=True)
+        order = epoch_order(self.train_data.records, self._recipe, epoch)
+        return EpochBatches(self.train_data, order, self._recipe, epoch, share, augmented=True)
 
     def val_batches(self, epoch: int, share: Share = ALL) -> EpochBatches:
         """Return the batches of the val split."""
@@ -151,16 +148,16 @@ class CaptionDataModule(LightningDataModule):
         )
 
 
-def epoch_order(sources: list[str], weights: Mapping[str, float] | None, rng: np.random.Generator) -> NDArray[np.intp]:
-    """Return the shuffled image indices of an epoch, of which `sources` are the data sets.
+def epoch_order(records: Sequence[Record], recipe: Recipe, epoch: int) -> NDArray[np.intp]:
+    """Return the shuffled image indices of an epoch.
 
-    `weights` are, for each data set of a mixture, the times that an epoch has its images: all of them twice for 2, a
-    random half of them for 0.5.
+    Of each data set of a mixture there are as many as its weight says: all of them twice for 2, a random half for 0.5.
     """
-    if weights is None:
-        return rng.permutation(len(sources))
-    chosen = []
-    for source in dict.fromkeys(sources):
-        indices = np.flatnonzero(np.array(sources) == source)
-        chosen.append(np.resize(rng.permutation(indices), max(1, round(len(indices) * weights[source]))))
+    rng = np.random.default_rng([recipe.training.seed, epoch])
+    if not recipe.mixture:
+        return rng.permutation(len(records))
+    sources, chosen = np.array([record.source for record in records]), []
+    for source in dict.fromkeys(sources.tolist()):
+        indices, weight = np.flatnonzero(sources == source), recipe.mixture.get(source, recipe.data).weight
+        chosen.append(np.resize(rng.permutation(indices), max(1, round(len(indices) * weight))))
     return rng.permutation(np.concatenate(chosen))

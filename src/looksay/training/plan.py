@@ -16,7 +16,7 @@ from looksay.errors import DataError
 from looksay.models.caption_model import CaptionModel
 from looksay.models.encoder import HUB, RANDOM
 from looksay.training import build, losses
-from looksay.training.datamodule import read_data
+from looksay.training.datamodule import epoch_order, read_data
 from looksay.training.recipe import Recipe
 
 _SAMPLE = 4  # images whose encoding and decoding is timed
@@ -71,12 +71,13 @@ def _plan(recipe: Recipe) -> Iterator[str]:
     memory = 4 * (encoder + decoder) * (2 if options.ema_decay else 1) + 12 * trained + inputs + logits
     yield f"memory: {_bytes(memory)} or more (weights, gradients, optimiser, and the logits of a batch)"
 
-    steps = math.ceil(math.ceil(len(train) / options.batch_size) / options.accumulate) * options.epochs
-    yield f"steps: {steps:,} in {options.epochs} epochs of {len(train):,} images, vocabulary {len(vocabulary):,} words"
-    if advice := "" if options.start else dataset.advice(options.batch_size, options.epochs):
+    images = len(epoch_order(train, recipe, 0))
+    steps = math.ceil(math.ceil(images / options.batch_size) / options.accumulate) * options.epochs
+    yield f"steps: {steps:,} in {options.epochs} epochs of {images:,} images, vocabulary {len(vocabulary):,} words"
+    if advice := "" if options.start else dataset.advice(options.batch_size, options.epochs, images):
         yield advice
     encode, step, decode = _seconds(model, recipe, round(words))
-    passes = (views * count + len(val)) if frozen else options.epochs * (3 * len(train) + len(val))
+    passes = (views * count + len(val)) if frozen else options.epochs * (3 * images + len(val))
     seconds = passes * encode + steps * options.accumulate * step + max(1, options.epochs) * len(val) * decode
     device = "GPU" if torch.cuda.is_available() else "CPU"
     yield f"time on this {device}: about {max(1, round(seconds / 60)):,} minutes"

@@ -161,7 +161,7 @@ def _build(table: dict[str, Any], changes: Sequence[str]) -> Recipe:
             within = within.setdefault(parent, {}) if isinstance(within, dict) else within
         if not (equals and parents and isinstance(within, dict)):
             raise RecipeError(f"{change!r} is not an override: write section.key=value")
-        within[key] = _parse(text)
+        within[key] = _parse(text, is_text=_is_text(parents[0], key))
     table = {name: _convert_section(name, values) for name, values in table.items()}
     try:
         return _RECIPE.validate_json(json.dumps(table, default=str))
@@ -169,11 +169,20 @@ def _build(table: dict[str, Any], changes: Sequence[str]) -> Recipe:
         raise _explain(error.errors()[0], table) from error
 
 
-def _parse(text: str) -> Any:
+def _parse(text: str, *, is_text: bool) -> Any:
+    """Return the value of an override; where a text is expected, 2024_05 is no number."""
     try:
-        return tomllib.loads(f"value = {text}")["value"]
+        value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         return text
+    return text if is_text and not isinstance(value, str | list) else value
+
+
+def _is_text(section: str, key: str) -> bool:
+    """Return whether a key is a text or a list of texts."""
+    kind = MixedOptions if section == "mixture" else SECTIONS.get(section)
+    declaration = declared_keys(kind).get(key) if kind else None
+    return declaration is not None and (get_origin(declaration.type) or declaration.type) in (str, Literal, tuple)
 
 
 def _convert_section(name: str, values: Any) -> Any:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 
-from looksay.atomic_files import replacing, sweep
+from looksay.atomic_files import lock, replacing, sweep
 from looksay.data import Dataset
 from looksay.data.records import VAL_IMAGES
-from looksay.errors import DataError, RunError
+from looksay.errors import DataError, JobError, RunError
 from looksay.models.caption_model import CaptionModel
 from looksay.models.encoder import check_weights
 from looksay.text.vocabulary import Vocabulary
@@ -17,7 +18,7 @@ from looksay.training import checkpoint, recipe_file
 from looksay.training.build import build_model, build_vocabulary, trained_run
 from looksay.training.caption_dataset import Share, caption_dataset
 from looksay.training.checkpoint import RECIPE, VOCABULARY
-from looksay.training.datamodule import CaptionDataModule, read_data
+from looksay.training.datamodule import CaptionDataModule, epoch_order, read_data
 from looksay.training.module import MONITOR, CaptionModule
 from looksay.training.recipe import Recipe
 from looksay.training.run_loader import write_recipe
@@ -60,19 +61,47 @@ def train(recipe: Recipe, *, resume: bool = False) -> Path:
         If the data or the recipe cannot be used.
     """
     folder = Path(recipe.training.run)
+    with _locked(folder) if is_first() else nullcontext():
+        _train(recipe, folder, resume=resume)
+    return folder
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Keep other processes from training in a folder, which is made, and removed again if nothing is written to it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise RunError(f"{folder} is a file: use a new folder with training.run=DIR") from error
+    try:
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(lock(folder / RECIPE))
+            except JobError as error:
+                raise RunError(
+                    f"{folder}: another looksay trains there: wait for it, or use training.run=DIR"
+                ) from error
+            yield
+    finally:
+        with suppress(OSError):
+            folder.rmdir()
+
+
+def _train(recipe: Recipe, folder: Path, *, resume: bool) -> None:
     if resume:
         recipe = _saved_recipe(folder, recipe)
         if is_first():
             sweep(folder)
         if _is_finished(folder, recipe) and _has_last_epoch(folder):
-            return folder
+            return
     elif is_first():
         _check_new(folder)
     dataset = read_data(recipe)
     if problem := dataset.val_problem():
         raise DataError(problem)
     options = recipe.training
-    advice = "" if options.start else dataset.advice(options.batch_size, options.epochs)
+    images = len(epoch_order(dataset.split("train"), recipe, 0))
+    advice = "" if options.start else dataset.advice(options.batch_size, options.epochs, images)
     for warning in filter(None, (*recipe.idle(), advice)):
         log.warning("%s", warning)
     vocabulary = Vocabulary.load(folder / VOCABULARY) if resume else build_vocabulary(dataset.split("train"), recipe)
@@ -85,7 +114,6 @@ def train(recipe: Recipe, *, resume: bool = False) -> Path:
         with replacing(folder / RECIPE) as file:  # last: a folder with a recipe is a run
             write_recipe(recipe, file)
     fit(module, data, recipe.training, folder, ddp_unused=recipe.encoder.trainable)
-    return folder
 
 
 def _data_module(dataset: Dataset, recipe: Recipe, vocabulary: Vocabulary, model: CaptionModel) -> CaptionDataModule:
@@ -129,7 +157,7 @@ def _check_new(folder: Path) -> None:
     """Refuse a folder that holds more than the first files of an interrupted start."""
     if (folder / RECIPE).exists():
         raise RunError(f"{folder} already holds a run: continue it with --resume, or use training.run=DIR")
-    if folder.exists() and not (folder.is_dir() and {file.name for file in folder.iterdir()} <= {VOCABULARY}):
+    if folder.exists() and not (folder.is_dir() and {file.name for file in folder.glob("[!.]*")} <= {VOCABULARY}):
         raise RunError(f"{folder} holds other files: use a new folder with training.run=DIR")
 
 

@@ -23,6 +23,8 @@ from looksay.training.feature_cache import precision
 from looksay.training.module import MONITOR, CaptionModule
 from looksay.training.sections import TrainingOptions
 
+log = logging.getLogger(__name__)
+
 _TIMEOUT = timedelta(minutes=30)  # of a process that waits for another one
 _EXPECTED_WARNINGS = (
     "does not have many workers",  # batches come from memory-mapped files
@@ -67,7 +69,13 @@ def fit(
         trainer = _trainer(options, run, [*([average] if average else []), record], ddp_unused=ddp_unused)
         if options.epochs:
             last = run / LAST
-            trainer.fit(module, datamodule=data, ckpt_path=last if last.is_file() else None, weights_only=True)
+            try:
+                trainer.fit(module, datamodule=data, ckpt_path=last if last.is_file() else None, weights_only=True)
+            except SystemExit:  # Lightning's answer to Ctrl-C
+                if not trainer.interrupted:
+                    raise
+                log.warning("%s has %d complete epochs: continue it with --resume", run, trainer.current_epoch)
+                raise KeyboardInterrupt from None
         else:
             trainer.validate(module, datamodule=data, verbose=False)
             record.write(trainer, module, epoch=0)

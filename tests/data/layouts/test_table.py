@@ -210,6 +210,9 @@ def test_drawn_splits_go_by_image_and_never_change(tmp_path: Path) -> None:
     assert min(counts.values()) >= 30
     assert splits(names, tmp_path / "other", seed=1) != whole
     assert sorted(splits(names[:3], tmp_path / "three").values()) == ["test", "train", "val"]
+    for first in range(50):  # training needs two val images
+        few = splits(names[first : first + 6], tmp_path / f"few {first}")
+        assert list(few.values()).count("val") >= 2
 
 
 @pytest.mark.parametrize(
@@ -292,3 +295,42 @@ def test_kaggles_file_is_read_although_there_is_another_table(tmp_path: Path) ->
     dataset = data.read(tmp_path, images=False)
     assert dataset.layout.startswith("Flickr8k, Kaggle's layout")
     assert [record.references for record in dataset.records] == [("a dog",)]
+
+
+def test_what_looksay_wrote_into_a_data_set_is_no_part_of_it(tmp_path: Path) -> None:
+    """A model would else be scored against its own captions."""
+    write(tmp_path, "captions.json", '[{"image": "a.jpg", "caption": "x"}]', "a.jpg")
+    own = captions_of(data.read(tmp_path))
+    row = '{"image": "a.jpg", "caption": "its own"}\n'
+    for folder, mark in (("report", "report.html"), ("runs/small", "recipe.toml"), ("model", "model.json")):
+        write(tmp_path / folder, mark, "")
+        write(tmp_path / folder, "captions.jsonl", row)
+    assert captions_of(data.read(tmp_path)) == own
+    (tmp_path / "captions.json").unlink()
+    write(tmp_path / "annotations", "captions.csv", "image,caption\na.jpg,x\n")
+    assert captions_of(data.read(tmp_path)) == own
+
+
+def test_columns_and_files_without_a_meaning_are_ignored(tmp_path: Path) -> None:
+    """As pandas' index, a note beside a spreadsheet's table, and what macOS adds to other disks."""
+    write(tmp_path, "c.csv", ",image,caption,\n0,a.jpg,x,check this\n", "a.jpg")
+    write(tmp_path, "._c.csv", "\0\5\26\7")
+    assert captions_of(data.read(tmp_path)) == {"a.jpg": ("x",)}
+
+
+def test_a_url_is_the_file_that_was_downloaded_from_it(tmp_path: Path) -> None:
+    write(tmp_path, "c.csv", "image,caption\nhttps://example.org/photos/a.jpg?w=3,x\n", "images/a.jpg")
+    assert captions_of(data.read(tmp_path)) == {"a.jpg": ("x",)}
+    (tmp_path / "images" / "a.jpg").unlink()
+    with pytest.raises(DataError, match=r"such as photos/a\.jpg; .*download the images first"):
+        data.read(tmp_path)
+
+
+def test_a_val_split_is_drawn_from_any_train_split(tmp_path: Path) -> None:
+    """Also from one that was drawn with the same seed."""
+    rows = "".join(f"{number}.jpg,a dog,train\n" for number in range(24))
+    write(tmp_path, "c.csv", f"image,caption,split\n{rows}")
+    options = [ReadOptions(draw_val=True, split_seed=seed) for seed in range(30)]
+    counts = [len(data.read(tmp_path, one, images=False).split("val")) for one in options]
+    assert min(counts) == 2
+    assert max(counts) <= 8

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
@@ -21,27 +22,39 @@ _KAGGLE = {  # headers and layouts by file
 _SHARD = re.compile(r"(\d+-of-\d+|\d{5,}|(?<=[-_.])\d{1,3})(\.\w+)?$")  # the number at the end of a file's name
 _TEXTS = (".csv", ".tsv", ".jsonl", ".ndjson")
 _BELOW = (*SUFFIXES, ".tar")
+_WRITTEN = {"recipe.toml", "report.html", "model.json"}  # each in a folder that looksay wrote
 _MAX_NAMES = 6  # files listed in a layout
 
 
 def read(folder: Path, options: ReadOptions, cache: Path | None = None) -> DatasetBuilder | None:
     """Read the tables of a folder, or those of Hugging Face's image folders; return None if there is none."""
-    tables = [file for file in folder.iterdir() if file.suffix.lower() in _TEXTS or file.name == "captions.txt"]
+    files = [file for file in folder.iterdir() if not file.name.startswith(".")]
+    tables = [file for file in files if file.suffix.lower() in _TEXTS or file.name == "captions.txt"]
     tables = tables or [file for file in folder.rglob("metadata.*") if file.suffix.lower() in SUFFIXES]
     tables = [file for file in tables if file.name in _KAGGLE and file.parent == folder] or tables
     return read_files(sorted(tables), folder, options, cache) if tables else None
 
 
 def read_others(folder: Path, options: ReadOptions, cache: Path | None = None) -> DatasetBuilder | None:
-    """Read tables, Parquet files and tars below a folder, or JSON lists in it; a spreadsheet is a `DataError`."""
+    """Read JSON lists in a folder, or tables, Parquet files and tars below it; a spreadsheet is a `DataError`."""
     files = sorted(file for file in folder.iterdir() if not file.name.startswith("."))
     groups = (
-        sorted(file for file in folder.rglob("[!.]*.*") if file.suffix.lower() in _BELOW and file.is_file()),
         [file for file in files if file.suffix.lower() == ".json" and text_files.read(file).lstrip().startswith("[")],
+        sorted(file for file in _files_below(folder) if file.suffix.lower() in _BELOW),
         [file for file in files if file.suffix.lower() in text_files.SHEETS],
     )
     tables = next(filter(None, groups), None)
     return read_files(tables, folder, options, cache) if tables else None
+
+
+def _files_below(folder: Path) -> Iterator[Path]:
+    """Yield the files below a folder, without hidden ones and those that looksay wrote: of runs, reports and models."""
+    for parent, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        if Path(parent) != folder and not _WRITTEN.isdisjoint(names):
+            folders.clear()
+            continue
+        yield from (Path(parent, name) for name in names if not name.startswith("."))
 
 
 def read_files(files: Sequence[Path], folder: Path, options: ReadOptions, cache: Path | None = None) -> DatasetBuilder:
@@ -76,7 +89,8 @@ def _add(builder: DatasetBuilder, file: Path, options: ReadOptions, split: str, 
     parent = PurePosixPath("." if unpacked or is_beside else file.parent.relative_to(builder.folder))
     table = table_reader.read(file, options, unpacked=unpacked)
     for row in table.rows:
-        builder.add(str(parent / row.image) if row.image else "", row.captions, row.place, row.split or split)
+        name = row.image if "://" in row.image or not row.image else str(parent / row.image)
+        builder.add(name, row.captions, row.place, row.split or split)
     for place in table.mended_rows:
         builder.add_problem("rows without one |, mended", place)
     columns = ", ".join(filter(None, (table.columns.image, *table.columns.captions, table.columns.split)))
