@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import hashlib
 import os
 import shutil
 import sys
@@ -140,8 +139,9 @@ def _pages(path: Path) -> Iterator[Path]:
 def _captions(files: Sequence[Path], models: Sequence[str], min_confidence: float) -> dict[Path, str]:
     """Caption each image once, also if several files have its content; report images that are left out."""
     from looksay.captioner import load
+    from looksay.jobs.folder_job import file_digest
 
-    hashes = {file: hashlib.sha256(file.read_bytes()).hexdigest() for file in dict.fromkeys(files)}
+    hashes = {file: file_digest(file) or str(file) for file in dict.fromkeys(files)}
     first = {digest: file for file, digest in reversed(hashes.items())}
     captioner = load(*models)
     with click.progressbar(

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
-from urllib.parse import urlsplit
 
 from looksay.data import splits, text_files
 from looksay.data.image_locations import is_file, locate
@@ -17,6 +16,7 @@ from looksay.errors import DataError
 from looksay.image_files import EXTENSIONS
 
 _EMPTY = "empty captions, left out"
+_SITE_OR_QUERY = re.compile(r"^\w+://[^/]*/|[?#].*")
 _CONTROL = re.compile(r"[\0-\x1f\x7f-\x9f]")
 
 
@@ -73,7 +73,7 @@ class DatasetBuilder:
         if not isinstance(name, str):
             raise DataError(f"{place}: expected the name of an image, got {name!r}")
         if "://" in name:  # of which the file may be at hand
-            self._has_urls, name = True, urlsplit(name.strip()).path.lstrip("/")
+            self._has_urls, name = True, _SITE_OR_QUERY.sub("", name.strip())
         path = PurePosixPath(name.strip().replace("\\", "/"))
         if path.is_absolute() and path.is_relative_to(self.folder.absolute()):
             path = path.relative_to(self.folder.absolute())

@@ -319,7 +319,7 @@ def test_columns_and_files_without_a_meaning_are_ignored(tmp_path: Path) -> None
 
 
 def test_a_url_is_the_file_that_was_downloaded_from_it(tmp_path: Path) -> None:
-    write(tmp_path, "c.csv", "image,caption\nhttps://example.org/photos/a.jpg?w=3,x\n", "images/a.jpg")
+    write(tmp_path, "c.csv", "image,caption\nhttps://[example]/photos/a.jpg?w=3,x\n", "images/a.jpg")
     assert captions_of(data.read(tmp_path)) == {"a.jpg": ("x",)}
     (tmp_path / "images" / "a.jpg").unlink()
     with pytest.raises(DataError, match=r"such as photos/a\.jpg; .*download the images first"):
