@@ -151,6 +151,33 @@ def test_a_broken_image_does_not_stop_a_stream(captioner: Captioner, tmp_path: P
     assert list(captioner.outcomes([])) == []
 
 
+def test_a_damaged_or_closed_pillow_image_does_not_stop_a_batch(captioner: Captioner, tmp_path: Path) -> None:
+    """Pillow reads the pixels late, as data sets of many tools do."""
+    boats = EXAMPLES / "boats.jpg"
+    (tmp_path / "half.jpg").write_bytes(boats.read_bytes()[:20_000])
+    with Image.open(boats) as left:
+        pass
+    closed = Image.open(boats)
+    closed.close()
+    with Image.open(tmp_path / "half.jpg") as damaged, Image.open(boats) as good:
+        outcomes = captioner([damaged, left, closed, good])
+    assert [type(outcome) for outcome in outcomes] == [ImageError, ImageError, ImageError, Caption]
+    assert "half.jpg: the file is truncated or damaged" in str(outcomes[0])
+    assert "boats.jpg: the image is closed: open it again" in str(outcomes[1])
+
+
+@pytest.mark.parametrize("threads", [0, -1, 1.5, "2"])
+def test_threads_are_checked_at_once(threads: Any) -> None:
+    with pytest.raises(OptionError, match=r"threads .* is out of range: use 1 or more, or None for all cores"):
+        looksay.load(threads=threads)
+
+
+@pytest.mark.parametrize("model", [None, ["default", "default"], 3])
+def test_what_is_no_model_is_named(model: Any) -> None:
+    with pytest.raises(looksay.BundleError, match=r"names no model: use a name, a folder or a hub id"):
+        looksay.load(model)
+
+
 def test_options_are_checked_by_name(captioner: Captioner) -> None:
     photo = EXAMPLES / "alps.jpg"
     with pytest.raises(OptionError, match="no decoding option beams: use num_beams, num_captions"):
@@ -163,8 +190,9 @@ def test_options_are_checked_by_name(captioner: Captioner) -> None:
         captioner(photo, num_captions="many")
     with pytest.raises(OptionError, match="num_beam_groups 0 is out of range"):
         captioner(photo, num_beam_groups=0)
-    with pytest.raises(OptionError, match="batch 0 is out of range: use 1 or more"):
-        captioner.outcomes([photo], batch=0)
+    for batch in (0, "8", 1.5):
+        with pytest.raises(OptionError, match=r"batch .* is out of range: use 1 or more"):
+            captioner.outcomes([photo], batch=batch)
     with pytest.raises(OptionError, match="force_words: 'xylophone' is not in the model's vocabulary"):
         captioner.outcomes([photo], force_words=["xylophone"])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,7 +21,7 @@ from looksay.decoding.decode import decode, forced_tokens
 from looksay.decoding.logits_processors import from_options
 from looksay.decoding.options import MAX_BEAMS, DecodingOptions, Overrides, show_options
 from looksay.decoding.state import DecoderState, Hypothesis, Tokens
-from looksay.errors import BundleError, ImageError, OptionError
+from looksay.errors import BundleError, ImageError, OptionError, require
 from looksay.images import ImageSource
 from looksay.runtime.bundle import CONFIDENCE, DEFAULT, SHIPPED, TAGS, Bundle
 from looksay.runtime.onnx_model import SCORES, WORDS, Arrays, OnnxModel, available_cores
@@ -45,6 +46,8 @@ class Captioner:
     """
 
     def __init__(self, bundle: Bundle, *others: Bundle, threads: int | None = None, device: Device = "cpu") -> None:
+        is_valid = threads is None or (isinstance(threads, int) and threads >= 1)
+        require(is_valid, f"threads {threads!r} is out of range: use 1 or more, or None for all cores")
         self.bundle = bundle
         for other in others:
             if other.vocabulary != bundle.vocabulary:
@@ -144,8 +147,7 @@ class Captioner:
             raise OptionError(
                 f"sources must be an iterable of images, not {images.describe(sources)}: put a single image into a list"
             )
-        if batch < 1:
-            raise OptionError(f"batch {batch} is out of range: use 1 or more")
+        require(isinstance(batch, int) and batch >= 1, f"batch {batch!r} is out of range: use 1 or more")
         return self._stream(iter(sources), batch, chosen, attention)
 
     def _stream(
@@ -332,6 +334,8 @@ def load(
 
 
 def _open(model: str | Path) -> Bundle:
+    if not isinstance(model, str | os.PathLike):
+        raise BundleError(f"{model!r} names no model: use a name, a folder or a hub id; load(a, b) loads several")
     if model == DEFAULT:
         return Bundle.open(SHIPPED / DEFAULT)
     from looksay.runtime.hub import locate

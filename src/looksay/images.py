@@ -76,6 +76,7 @@ def read(source: ImageSource, max_pixels: int = MAX_PIXELS, least: int = 0) -> I
         if isinstance(source, np.ndarray):
             return _to_rgb(_from_array(source))
         if isinstance(source, Image.Image):
+            source.load()  # Pillow reads the file when the pixels are needed: its errors belong here
             return _to_rgb(_upright(source))
         if isinstance(source, str | os.PathLike):
             with open(source, "rb") as file:  # noqa: PTH123 (names of bytes, too)
@@ -88,6 +89,7 @@ def read(source: ImageSource, max_pixels: int = MAX_PIXELS, least: int = 0) -> I
             FileNotFoundError: "there is no such file",
             PermissionError: "permission denied",
             IsADirectoryError: "this is a folder, not an image",
+            AssertionError: "the image is closed: open it again",
             UnidentifiedImageError: "this is not an image in a format that looksay reads "
             f"({', '.join(name for name in _formats() if name != 'HEIF')}; HEIC with looksay[heic])",
         }

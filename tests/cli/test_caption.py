@@ -166,6 +166,7 @@ def test_existing_files_are_kept(album: Path) -> None:
     assert notes.read_text(encoding="utf-8") == "my notes"
     assert run(photo, "--write", "txt", "--overwrite").exit_code == 0
     assert notes.read_text(encoding="utf-8") != "my notes"
+    assert "another image" not in run(album, photo, "--write", "txt", "--overwrite").stderr  # named twice, it is one
     shutil.copy(photo, album / "boats.png")
     assert "and another image: rename" in run(album, "--write", "txt", "--overwrite").stderr
 

@@ -13,6 +13,7 @@ from toy_model import A, B, C, decode, decode_tokens, log_prob, random_table, se
 import looksay
 from looksay import DecodingOptions, OptionError
 from looksay.decoding import logits_processors
+from looksay.decoding.logits_processors import DANGLING
 from looksay.text.vocabulary import SPECIAL, Vocabulary
 
 PHOTO = EXAMPLES / "boats.jpg"
@@ -100,6 +101,28 @@ def test_bad_words_are_avoided_and_a_prefix_is_kept(captioner: looksay.Captioner
     with_prefix = captioner(PHOTO, prefix="Two dogs")
     assert with_prefix.text.startswith("two dogs ")
     assert with_prefix.log_prob < best.log_prob
+
+
+def test_of_a_phrase_only_the_whole_is_avoided(captioner: looksay.Captioner) -> None:
+    """Who forbids hot dogs still wants dogs."""
+    own = captioner(PHOTO)
+    assert own.text.startswith("a couple of boats")
+    other = captioner(PHOTO, bad_words=["couple of boats"])
+    assert "couple of boats" not in other.text
+    assert {"couple", "boats"} & set(other.tokens)
+    assert captioner(PHOTO, bad_words=["boats of couple", "boats xylophone"]) == own
+    forced = captioner(PHOTO, bad_words=["blue boats"], force_words=["boats", "blue"])
+    assert {"boats", "blue"} <= set(forced.tokens)
+    assert "blue boats" not in forced.text
+
+
+@pytest.mark.parametrize("length", range(3, 11))
+def test_no_caption_of_the_maximum_length_dangles(captioner: looksay.Captioner, length: int) -> None:
+    for photo in ("boats.jpg", "cat.jpg", "alps.jpg"):
+        options = [{}, {"num_beams": 1}, *[{"prefix": "a picture of"}] * (length > 3)]
+        for more in options:
+            caption = captioner(EXAMPLES / photo, no_dangling=True, max_length=length, **more)
+            assert caption.tokens[-1] not in DANGLING, caption.text
 
 
 def test_no_caption_dangles_or_repeats_a_word(captioner: looksay.Captioner) -> None:

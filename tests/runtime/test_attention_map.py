@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import matplotlib
 import numpy as np
 import pytest
 from conftest import EXAMPLES
+from PIL import Image
 
 import looksay
 from looksay.runtime import attention_map
@@ -52,6 +54,14 @@ def test_the_label_is_under_its_tile(caption: Caption) -> None:
     tile_height = round(180 * 213 / 320)  # only the rows of the label differ
     assert changed[:, 0].max() - changed[:, 0].min() < 26
     assert changed[:, 0].min() > tile_height / 2
+
+
+def test_the_sheet_of_a_very_tall_image_is_of_a_size_to_look_at(caption: Caption) -> None:
+    sheet = attention_map.draw(Image.new("RGB", (2, 6000)), caption, tile=50)
+    rows = math.ceil((1 + len(caption.tokens)) / 6)
+    assert sheet.height <= rows * (4 * 50 + 40) + 10
+    with pytest.raises(looksay.OptionError, match="tile 0 is out of range"):
+        attention_map.draw(PHOTO, caption, tile=0)
 
 
 def test_a_caption_without_maps_is_an_error_with_the_next_step(caption: Caption) -> None:

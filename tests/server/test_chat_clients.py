@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,18 @@ def test_openai_receives_the_name_of_a_wrong_option(chat: Any) -> None:
         chat.create(model="looksay", messages=[message(BOATS)], temperature=-1.0)
 
 
+def test_openai_reads_errors_of_paths_that_looksay_does_not_have(server: Server) -> None:
+    client = openai.OpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0)
+    with client, pytest.raises(openai.NotFoundError) as caught:
+        client.models.retrieve("gpt-4o")
+    assert caught.value.body["message"] == "Not Found"  # type: ignore[index]
+
+
+def test_openai_takes_any_seed(chat: Any) -> None:
+    answer = chat.create(model="looksay", messages=[message(BOATS)], seed=-1, top_p=0)
+    assert answer.choices[0].message.content == looksay.caption(BOATS)
+
+
 def test_a_token_protects_all_dialects(tmp_path: Path) -> None:
     with serving(tmp_path, "--token", "secret") as server:
         with openai.OpenAI(base_url=f"{server.url}/v1", api_key="wrong", max_retries=0) as client:
@@ -134,6 +147,8 @@ def test_ollama_options_work_as_those_of_the_library(local: ollama.Client) -> No
     short = local.generate("llava", "", images=[str(BOATS)], options={"num_predict": 3, "num_ctx": 4096})
     assert short.response == looksay.caption(BOATS, max_length=3)
     assert short.done_reason == "length"
+    odd = {"seed": -1, "top_k": -1, "top_p": 0.0, "temperature": 1.0}  # top_p leaves the most probable word
+    assert local.generate("llava", "", images=[str(BOATS)], options=odd).response == looksay.caption(BOATS, num_beams=1)
     unlimited = local.generate("llava", "", images=[str(BOATS)], options={"num_predict": -1, "temperature": 0})
     assert unlimited.response == looksay.caption(BOATS)
 
@@ -144,6 +159,19 @@ def test_ollama_lists_the_model_and_the_version(local: ollama.Client, server: Se
     assert model.size is not None
     assert model.size > 1_000_000
     assert httpx.get(f"{server.url}/api/version").json() == {"version": looksay.__version__}
+
+
+def test_requests_as_curl_sends_them_are_read(server: Server) -> None:
+    """Ollama's own examples name no content type, and `base64 photo.jpg` breaks lines."""
+    lines = base64.encodebytes(BOATS.read_bytes()).decode()
+    body = {"model": "x", "stream": False, "images": [lines]}
+    for kind in ("application/x-www-form-urlencoded", "text/plain", ""):
+        headers = {"Content-Type": kind} if kind else {}
+        response = httpx.post(f"{server.url}/api/generate", content=json.dumps(body), headers=headers)
+        assert (response.status_code, response.json()["response"]) == (200, looksay.caption(BOATS))
+    chat = {"messages": [message(BOATS)]}
+    response = httpx.post(f"{server.url}/v1/chat/completions", content=json.dumps(chat))
+    assert response.json()["choices"][0]["message"]["content"] == looksay.caption(BOATS)
 
 
 def test_ollama_receives_errors_in_its_shape(local: ollama.Client, server: Server) -> None:

@@ -69,7 +69,8 @@ def forced_tokens(options: DecodingOptions, vocabulary: Vocabulary) -> list[int]
     words = options.force_words
     tokens = dict.fromkeys(token for text in words for token in encode_words("force_words", text, vocabulary))
     prefix = vocabulary.encode(options.prefix)
-    bad_words = {token for text in options.bad_words for token in vocabulary.encode(text)} - set(prefix)
+    encoded = (vocabulary.encode(text) for text in options.bad_words)
+    bad_words = {tokens[0] for tokens in encoded if len(tokens) == 1} - set(prefix)  # not phrases
     bad = ", ".join(vocabulary.to_tokens(token for token in tokens if token in bad_words))
     require(not bad, f"force_words and bad_words both have {bad}: leave it out of one of them")
     require(len(tokens) <= MAX_FORCE_WORDS, f"force_words has {len(tokens)} words: use at most {MAX_FORCE_WORDS}")

@@ -81,18 +81,23 @@ def from_options(options: DecodingOptions, vocabulary: Vocabulary) -> list[Logit
     prefix = encode_words("prefix", options.prefix, vocabulary)
     if len(prefix) > options.max_length:
         raise OptionError(f"prefix {options.prefix!r} is too long: use at most max_length ({options.max_length}) words")
-    bad_words = [token for text in options.bad_words for token in vocabulary.encode(text)]
-    processors: list[LogitsProcessor] = [forbid([vocabulary.start, vocabulary.unk, *bad_words])]
+    bad_words = [vocabulary.encode(text) for text in options.bad_words]
+    single = [tokens[0] for tokens in bad_words if len(tokens) == 1]
+    processors: list[LogitsProcessor] = [forbid([vocabulary.start, vocabulary.unk, *single])]
+    processors += [partial(forbid_phrase, np.array(tokens)) for tokens in bad_words if len(tokens) > 1]
     if options.no_repeat_ngram_size:
         processors.append(partial(no_repeat_ngram, options.no_repeat_ngram_size))
     if options.no_repeat_words:
         processors.append(no_repeat_words(vocabulary))
     if options.agreement:
         processors.append(agreeing_article(vocabulary))
+    dangling = sorted(vocabulary.known_ids(DANGLING)) if options.no_dangling else []
+    if dangling:
+        processors.append(partial(no_last_word, dangling, options.max_length))
     if prefix:
         processors = [partial(force_prefix, prefix), *(partial(skip_steps, len(prefix), one) for one in processors)]
-    if options.no_dangling:
-        processors.append(partial(no_end_after, sorted(vocabulary.known_ids(DANGLING))))
+    if dangling:
+        processors.append(partial(no_end_after, dangling))
     if options.min_length:
         processors.append(partial(min_length, options.min_length))
     return processors
@@ -115,6 +120,19 @@ def forbid(ids: Iterable[int]) -> LogitsProcessor:
         log_probs[:, forbidden] = -np.inf
 
     return processor
+
+
+def forbid_phrase(ids: Tokens, log_probs: LogProbs, tokens: Tokens) -> None:
+    """Forbid the last token of a phrase (tokens,) after the others."""
+    begun = len(ids) - 1
+    if tokens.shape[1] >= begun:
+        log_probs[(tokens[:, tokens.shape[1] - begun :] == ids[:-1]).all(axis=1), ids[-1]] = -np.inf
+
+
+def no_last_word(ids: Sequence[int], max_length: int, log_probs: LogProbs, tokens: Tokens) -> None:
+    """Forbid certain tokens where only ``<end>`` could follow them."""
+    if tokens.shape[1] == max_length - 1:
+        log_probs[:, ids] = -np.inf
 
 
 def min_length(length: int, log_probs: LogProbs, tokens: Tokens) -> None:

@@ -45,7 +45,7 @@ class DecodingOptions:
         False, "Block articles before plurals or the wrong sound: a mountains, a umbrella (English)."
     )
     no_dangling: bool = option(False, "Block captions that end in an article, preposition or conjunction (English).")
-    bad_words: tuple[str, ...] = option((), "Words that captions must not contain.")
+    bad_words: tuple[str, ...] = option((), "Words and phrases that captions must not contain.")
     force_words: tuple[str, ...] = option((), "Words that captions must contain, by constrained beam search.")
     prefix: str = option("", "Text that every caption starts with.")
     num_beam_groups: int = option(1, "Groups of diverse beam search; num_beams must be a multiple.", ge=1, le=100)

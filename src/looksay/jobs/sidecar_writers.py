@@ -184,8 +184,10 @@ def check(writers: Sequence[SidecarWriter], images: Callable[[], Iterable[Path]]
         return
     sources = DiskSet(image.resolve() for image in images())
     for writer in writers:
-        written = DiskSet()
+        written, seen = DiskSet(), DiskSet()
         for image in images():
+            if not seen.add(os.path.abspath(image)):  # noqa: PTH100 (without dots): named twice, as itself and by its folder
+                continue
             for file in writer.files(image):
                 if file == image and isinstance(writer, MetadataWriter):
                     continue  # it keeps the rest of the image
@@ -194,4 +196,5 @@ def check(writers: Sequence[SidecarWriter], images: Callable[[], Iterable[Path]]
                 if file.resolve() in sources:
                     raise OptionError(f"{file} is one of the images; name another folder")
         written.close()
+        seen.close()
     sources.close()

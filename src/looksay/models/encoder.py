@@ -15,10 +15,7 @@ from timm.models import group_parameters
 from torch import Tensor, nn
 
 from looksay.errors import RecipeError
-from looksay.models import (
-    depthwise,
-    resnet_v1,  # noqa: F401  # timm learns of the network
-)
+from looksay.models import resnet_v1  # noqa: F401  # timm learns of the network
 from looksay.types import ImageSpec, ResizeRule
 
 HUB, RANDOM = "hub", "random"
@@ -71,7 +68,10 @@ class Encoder(nn.Module):
         pooled = features != "grid"
         cnn = _create(name, weights, dense=features == "pooled")
         self.cnn = cnn.to(memory_format=torch.channels_last).requires_grad_(trainable)
-        depthwise.in_fp32_on_cpu(self.cnn)
+        if trainable:
+            from looksay.models.depthwise import in_fp32_on_cpu
+
+            in_fp32_on_cpu(self.cnn)
         self.name, self.image, self.pooled, self.trainable = name, image, pooled, trainable
         mean, std = (torch.tensor(values, dtype=torch.float32)[:, None, None] for values in (image.mean, image.std))
         self.register_buffer("_scale", 1 / (255 * std), persistent=False)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from looksay import images
-from looksay.errors import OptionError
+from looksay.errors import OptionError, require
 from looksay.images import ImageSource
 from looksay.types import Caption
 
@@ -18,6 +18,7 @@ _COLUMNS = 6
 _LABEL_HEIGHT = 26  # pixels under a tile
 _FONT_SIZE = 16
 _GAP = 8
+_MOST_HEIGHT = 4  # of a tile, in its widths
 _COLOUR = (255, 110, 0)
 _MAX_OPACITY = 0.75  # of the colour, at the cell with the most attention
 
@@ -42,7 +43,8 @@ def draw(image: ImageSource, caption: Caption, *, tile: int = 180, font: str | P
     ImageError
         If the image cannot be read.
     OptionError
-        If the caption has no attention maps, if the model has no attention, or if the font cannot be read.
+        If the caption has no attention maps, if the model has no attention, if `tile` is less than 1, or if the font
+        cannot be read.
     """
     maps = caption.attention
     if maps is None:
@@ -50,8 +52,11 @@ def draw(image: ImageSource, caption: Caption, *, tile: int = 180, font: str | P
     if not maps.size or np.ptp(maps) == 0:
         raise OptionError("the model has no attention to draw: use one with an attention decoder, such as top-down.")
     label_font = _load_font(font)
+    require(tile >= 1, f"tile {tile} is out of range: use 1 or more")
     photo = images.read(image)
-    photo = photo.resize((tile, max(1, round(tile * photo.height / photo.width))), Image.Resampling.LANCZOS)
+    scale = min(tile / photo.width, _MOST_HEIGHT * tile / photo.height)
+    size = (max(1, round(scale * photo.width)), max(1, round(scale * photo.height)))
+    photo = photo.resize(size, Image.Resampling.LANCZOS)
     overlays = [(_overlay(photo, weights), word) for weights, word in zip(maps, caption.tokens, strict=True)]
     tiles = [(photo, ""), *overlays]
     width, height = tile + _GAP, photo.height + _LABEL_HEIGHT + _GAP
@@ -61,7 +66,7 @@ def draw(image: ImageSource, caption: Caption, *, tile: int = 180, font: str | P
     for number, (tile_image, word) in enumerate(tiles):
         row, column = divmod(number, columns)
         left, top = _GAP + column * width, _GAP + row * height
-        sheet.paste(tile_image, (left, top))
+        sheet.paste(tile_image, (left + (tile - photo.width) // 2, top))
         middle = (left + tile / 2, top + photo.height + _LABEL_HEIGHT / 2)
         canvas.text(middle, word, fill="black", font=label_font, anchor="mm")
     return sheet

@@ -19,6 +19,9 @@ Captions = Callable[[Request, Sequence[Upload], dict[str, Any]], Awaitable[list[
 """Caption uploads with decoding options in place of the model's own."""
 
 
+_TINY = 1e-9
+
+
 class Answer(NamedTuple):
     """A caption of each image of a request, one a line."""
 
@@ -35,14 +38,23 @@ def decode_image(text: str) -> bytes:
         if scheme.lower() != "data" or not kind.lower().endswith(";base64"):
             raise HTTPException(400, "no URL is fetched: send the image as data:image/jpeg;base64,…")
     try:
-        return base64.b64decode(text, validate=True)
+        return base64.b64decode("".join(text.split()), validate=True)  # base64 photo.jpg breaks lines
     except (binascii.Error, ValueError) as error:
         raise HTTPException(400, f"an image is not base64: {error}") from error
 
 
-def options_from(temperature: float | None, max_tokens: int | None, longest: int, **others: Any) -> dict[str, Any]:
-    """Return decoding options; `max_tokens` shortens captions to less than `longest` words and never lengthens them."""
-    options = {"temperature": temperature, **others}
+def options_from(
+    max_tokens: int | None, longest: int, *, seed: int | None, top_p: float | None, **others: Any
+) -> dict[str, Any]:
+    """Return decoding options; `max_tokens` shortens captions to less than `longest` words and never lengthens them.
+
+    Any `seed` is allowed in these dialects, and 0 as `top_p`, which leaves the most probable word.
+    """
+    options = {
+        **others,
+        "seed": None if seed is None else abs(seed),
+        "top_p": None if top_p is None else max(top_p, _TINY),
+    }
     if max_tokens is not None and 0 < max_tokens < longest:
         options |= {"max_length": max_tokens, "min_length": 0}
     return {name: value for name, value in options.items() if value is not None}

@@ -26,7 +26,8 @@ CAPTIONS = "/v1/captions"
 PUBLIC = ("/", "/docs", "/openapi.json", "/healthz", "/readyz")
 """Paths that need no token: the web page, which holds no user's data, and the health checks."""
 
-CAPTION_REQUESTS = (CAPTIONS, openai_api.PATH, ollama_api.GENERATE, ollama_api.CHAT)
+_DIALECTS = (openai_api.PATH, ollama_api.GENERATE, ollama_api.CHAT)
+CAPTION_REQUESTS = (CAPTIONS, *_DIALECTS)
 
 _PRIVATE = (*CAPTION_REQUESTS, "/v1/models", ollama_api.TAGS, ollama_api.VERSION, "/metrics")
 
@@ -49,6 +50,8 @@ def error_response(path: str, status: int, detail: str, headers: dict[str, str] 
     body: dict[str, Any] = {"detail": detail}
     if path == openai_api.PATH:
         body = openai_api.error_body(status, detail)
+    elif path.startswith("/v1/") and path != CAPTIONS:  # of both dialects
+        body |= openai_api.error_body(status, detail)
     elif path.startswith(ollama_api.PREFIX):
         body = {"error": detail}
     return JSONResponse(body, status, headers)
@@ -154,6 +157,10 @@ class _Exchange:
         self.headers, self.method = Headers(scope=scope), scope["method"]
         self.path = full_path.removeprefix(root) or "/"
         self.is_caption_request = self.path in CAPTION_REQUESTS and self.method == "POST"
+        if (
+            self.is_caption_request and self.path in _DIALECTS
+        ):  # other servers read JSON under any type, as curl sends it
+            MutableHeaders(scope=self.scope)["content-type"] = "application/json"
         self._receive, self._send, self._max_bytes = receive, send, settings.max_bytes
         self._start = time.perf_counter()
         self._awaits_continue = "expect" in self.headers
@@ -181,7 +188,8 @@ class _Exchange:
             headers = MutableHeaders(scope=message)
             headers.update(_SECURITY_HEADERS)
             headers.setdefault("Cache-Control", "no-cache" if "etag" in headers else "no-store")
-            if self._awaits_continue:  # the client may send its upload or not: nobody knows where a next request begins
+            # The client may go on with its upload or not: nobody knows where a next request begins.
+            if self._awaits_continue or self.status == 413:
                 headers["Connection"] = "close"
         await self._send(message)
 

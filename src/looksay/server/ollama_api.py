@@ -27,8 +27,8 @@ class Options(BaseModel):
     """The options that have an effect; others are ignored."""
 
     temperature: Annotated[float, Field(ge=0, le=10)] | None = None
-    top_k: Annotated[int, Field(ge=0)] | None = None
-    top_p: Annotated[float, Field(gt=0, le=1)] | None = None
+    top_k: int | None = None
+    top_p: Annotated[float, Field(ge=0, le=1)] | None = None
     seed: int | None = None
     num_predict: int | None = None
 
@@ -109,9 +109,9 @@ class OllamaApi:
             raise HTTPException(400, "there is no image: send images in base64; a prompt alone has no caption")
         start, own = time.perf_counter_ns(), self._captioner.bundle.spec.decoding.max_length
         chosen = body.options or Options()
-        seed = None if chosen.seed is None else abs(chosen.seed)
+        top_k = None if chosen.top_k is None else max(0, chosen.top_k)  # -1 is all words, too
         options = options_from(
-            chosen.temperature, chosen.num_predict, own, top_k=chosen.top_k, top_p=chosen.top_p, seed=seed
+            chosen.num_predict, own, temperature=chosen.temperature, top_k=top_k, top_p=chosen.top_p, seed=chosen.seed
         )
         uploads = [("", decode_image(image)) for image in images]
         results = await self._captions(request, uploads, options)

@@ -59,8 +59,8 @@ class ChatRequest(BaseModel):
     max_tokens: int | None = None
     max_completion_tokens: int | None = None
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
-    top_p: Annotated[float, Field(gt=0, le=1)] | None = None
-    seed: Annotated[int, Field(ge=0)] | None = None
+    top_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    seed: int | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
 
@@ -103,8 +103,9 @@ class ChatCompletions:
         own, count = self._captioner.bundle.spec.decoding.max_length, body.n or 1
         limit = body.max_completion_tokens or body.max_tokens
         options = options_from(
-            body.temperature, limit, own, top_p=body.top_p, seed=body.seed, num_captions=count if count > 1 else None
-        )
+            limit, own, temperature=body.temperature, seed=body.seed, top_p=body.top_p,
+            num_captions=count if count > 1 else None,
+        )  # fmt: skip
         images = await self._captions(request, uploads, options)
         texts = answers(images, count, options.get("max_length", own))
         head = {
