@@ -192,7 +192,7 @@ def test_options_are_checked_by_name(captioner: Captioner) -> None:
         captioner(photo, num_beam_groups=0)
     for batch in (0, "8", 1.5):
         with pytest.raises(OptionError, match=r"batch .* is out of range: use 1 or more"):
-            captioner.outcomes([photo], batch=batch)
+            captioner.outcomes([photo], batch=batch)  # type: ignore[arg-type]
     with pytest.raises(OptionError, match="force_words: 'xylophone' is not in the model's vocabulary"):
         captioner.outcomes([photo], force_words=["xylophone"])
 

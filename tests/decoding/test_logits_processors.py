@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
@@ -119,9 +120,10 @@ def test_of_a_phrase_only_the_whole_is_avoided(captioner: looksay.Captioner) -> 
 @pytest.mark.parametrize("length", range(3, 11))
 def test_no_caption_of_the_maximum_length_dangles(captioner: looksay.Captioner, length: int) -> None:
     for photo in ("boats.jpg", "cat.jpg", "alps.jpg"):
-        options = [{}, {"num_beams": 1}, *[{"prefix": "a picture of"}] * (length > 3)]
+        options: list[dict[str, Any]] = [{}, {"num_beams": 1}, *[{"prefix": "a picture of"}] * (length > 3)]
         for more in options:
-            caption = captioner(EXAMPLES / photo, no_dangling=True, max_length=length, **more)
+            (caption,) = captioner.captions([EXAMPLES / photo], no_dangling=True, max_length=length, **more)
+            assert isinstance(caption, looksay.Caption)
             assert caption.tokens[-1] not in DANGLING, caption.text
 
 
