@@ -155,7 +155,6 @@ def test_too_many_bytes_are_refused_with_and_without_a_content_length(strict_ser
     declared = post(strict_server, content=b"x" * (LIMIT + 1), headers=headers)
     assert declared.status_code == 413
     assert f"{LIMIT:,} bytes" in declared.json()["detail"]
-    assert declared.headers["connection"] == "close"  # the rest of the upload is no request
 
     def chunks() -> Iterator[bytes]:
         for _ in range(LIMIT // 1000 + 2):

@@ -124,9 +124,10 @@ def forbid(ids: Iterable[int]) -> LogitsProcessor:
 
 def forbid_phrase(ids: Tokens, log_probs: LogProbs, tokens: Tokens) -> None:
     """Forbid the last token of a phrase (tokens,) after the others."""
-    begun = len(ids) - 1
-    if tokens.shape[1] >= begun:
-        log_probs[(tokens[:, tokens.shape[1] - begun :] == ids[:-1]).all(axis=1), ids[-1]] = -np.inf
+    *others, last = ids.tolist()
+    if tokens.shape[1] >= len(others):
+        is_next = (tokens[:, -len(others) :] == others).all(axis=1)
+        log_probs[is_next, last] = -np.inf
 
 
 def no_last_word(ids: Sequence[int], max_length: int, log_probs: LogProbs, tokens: Tokens) -> None:

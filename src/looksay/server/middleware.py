@@ -188,8 +188,7 @@ class _Exchange:
             headers = MutableHeaders(scope=message)
             headers.update(_SECURITY_HEADERS)
             headers.setdefault("Cache-Control", "no-cache" if "etag" in headers else "no-store")
-            # The client may go on with its upload or not: nobody knows where a next request begins.
-            if self._awaits_continue or self.status == 413:
+            if self._awaits_continue:  # the client may send its upload or not: nobody knows where a next request begins
                 headers["Connection"] = "close"
         await self._send(message)
 
