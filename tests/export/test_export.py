@@ -7,6 +7,7 @@ import re
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
@@ -14,6 +15,7 @@ from conftest import EXAMPLES, PHOTOS, REFERENCES, ROOT, TINY, write_flickr8k
 from torch import nn
 
 import looksay
+from looksay import images
 from looksay.cli.export import export as command
 from looksay.export import export, onnx_graphs, quantize
 from looksay.models.caption_model import CaptionModel
@@ -64,7 +66,9 @@ def test_the_json_files_have_the_documented_keys(small_bundle: Path) -> None:
 def test_an_int8_bundle_is_smaller_and_generates_the_same_captions(small_bundle: Path, tmp_path: Path) -> None:
     folder = tmp_path / "int8"
     shutil.copytree(small_bundle, folder)
-    quantize.quantize(folder)
+    quantize.quantize(
+        folder, np.stack([images.prepare(EXAMPLES / photo, Bundle.open(folder).spec.image) for photo in PHOTOS])
+    )
     bundle.seal(folder, Bundle.open(small_bundle).spec)
     size, full_size = (sum(file.stat().st_size for file in path.iterdir()) for path in (folder, small_bundle))
     assert size < 0.65 * full_size

@@ -15,7 +15,9 @@ from looksay.errors import MissingExtra
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
 @click.argument("bundle", type=click.Path(path_type=Path))
-@click.option("--int8", is_flag=True, help="Quantise: matrix products in int8, other large weights in float16.")
+@click.option(
+    "--int8", is_flag=True, help="Quantise: convolutions and matrix products in int8, with ranges from train images."
+)
 @click.option(
     "--data", multiple=True, metavar="PATH|NAME=PATH",
     help="Data set to verify and score on; NAME=PATH for one of a mixture.  [default: the run's own]",

@@ -5,16 +5,20 @@ from __future__ import annotations
 import logging
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from looksay.captioner import Captioner
 from looksay.data import Dataset, Record
 from looksay.errors import DataError, ParityError, RunError
 from looksay.evaluation import Evaluation, evaluate
+from looksay.evaluation.evaluate import readable_batches
 from looksay.export import calibration, confidence, model_card, onnx_graphs, parity, quantize
 from looksay.models import encoder
 from looksay.runtime import bundle
@@ -27,6 +31,9 @@ from looksay.training.sections import UNSTATED
 from looksay.types import ModelSpec
 
 SPLIT = "val"
+
+_QUANTISATION_IMAGES = 128
+_BATCH = 8
 
 log = logging.getLogger(__name__)
 
@@ -49,8 +56,8 @@ def export(
     run_folder, folder : Path
         A folder that `train` wrote; a new folder for the bundle.
     int8 : bool
-        Whether to quantise the verified graphs (see `quantize.quantize`), which may change some captions; the number
-        of unchanged ones is logged and written into the model card.
+        Whether to quantise the verified graphs (see `quantize.quantize`) with images of the train split, which may
+        change some captions; the number of unchanged ones is logged and written into the model card.
     data_folder, mixture_folders : optional
         The data set to verify and score on, and by name the others of a mixture; the run's own by default.
 
@@ -75,7 +82,7 @@ def export(
             raise ParityError(f"{run_folder} was not exported: {result}; {result.first_difference}")
         report, curve = str(result), list[confidence.Point]()
         if int8:
-            quantize.quantize(building)
+            quantize.quantize(building, _train_images(captioner, dataset.split("train")))
             captioner = _open(building, spec)
             report += f"; then, in int8, {parity.compare(run.model, captioner, records)}"
         detector = run.model.detector
@@ -108,7 +115,7 @@ def plan(
     yield f"run: {run_folder}, {run.recipe.encoder.name}, {run.recipe.decoder.name}, {size:,} parameters"
     for source, count in Counter(record.source for record in records).items():
         yield f"scored on the {SPLIT} split: {count:,} images{f' of {source}' if source else ''}"
-    width = 2 if int8 else 4  # int8: one byte in matrix products, two in convolutions, three in tied embeddings
+    width = 2 if int8 else 4  # int8: one byte in convolutions and matrix products, three in tied embeddings
     yield f"would write {folder}, about {size * width / 1e6:.0f} MB"
 
 
@@ -162,6 +169,16 @@ def _training_data(dataset: Dataset, terms: str) -> str:
 def _open(folder: Path, spec: ModelSpec) -> Captioner:
     bundle.seal(folder, spec)
     return Captioner(Bundle.open(folder))
+
+
+def _train_images(captioner: Captioner, records: Sequence[Record]) -> NDArray[np.float32]:
+    """Return the encoder's input for some images of the train split, from all of its data sets."""
+    places = np.linspace(0, len(records) - 1, min(len(records), _QUANTISATION_IMAGES), dtype=int)
+    chosen = [records[place] for place in places]
+    batches = [prepared for prepared, _ in readable_batches(captioner, chosen, _BATCH, [])]
+    if not batches:
+        raise DataError("no image of the train split can be read, so the model cannot be quantised: check --data.")
+    return np.stack([pixels for prepared in batches for (pixels,) in prepared])
 
 
 def _evaluate(captioner: Captioner, dataset: Dataset) -> dict[str, Evaluation]:

@@ -1,4 +1,4 @@
-"""Quantisation of a bundle: matrix products in int8, other large weights in float16."""
+"""Quantisation of a bundle: convolutions and matrix products in int8, other large weights in float16."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from typing import cast
 
 import numpy as np
 import onnx
+from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
 from onnxruntime.quantization.onnx_model import ONNXModel
 
+from looksay.export.quantize_convolutions import quantize_convolutions
 from looksay.runtime.bundle import DECODER, ENCODER
 
 _BITS = 8
@@ -20,17 +22,23 @@ _INT8_ACCURACY = 4  # ONNX Runtime's "accuracy level" for products computed in i
 _MIN_VALUES = 1024  # smaller tensors stay in float32
 
 
-def quantize(folder: Path) -> None:
+def quantize(folder: Path, images: NDArray[np.float32]) -> None:
     """Quantise the graphs of a bundle in place.
 
-    Matrix products (all but the CNN's convolutions) become ONNX Runtime's ``MatMulNBits`` with 8-bit weights, a scale
-    for each block of 64, and activations quantised row by row; the decoder reads a quarter of the memory at each step.
-    (Dynamic quantisation is as fast, but scales the activations of a whole batch together: an image's caption would
-    depend on the other images of its batch.) Other large weights are stored as float16, which ONNX Runtime converts to
-    float32 when it loads the graph.
+    The CNN's convolutions are quantised with the ranges that their tensors have for `images` (images, 3, size, size) of
+    the train split, see `quantize_convolutions`.
+
+    Matrix products become ONNX Runtime's ``MatMulNBits`` with 8-bit weights, a scale for each block of 64, and
+    activations quantised row by row; the decoder reads a quarter of the memory at each step. (Dynamic quantisation is
+    as fast, but scales the activations of a whole batch together: an image's caption would depend on the other images
+    of its batch.) Other large weights are stored as float16, which ONNX Runtime converts to float32 when it loads the
+    graph.
     """
     for name in (ENCODER, DECODER):
-        model = _quantize_products(onnx.load(folder / name))
+        model = onnx.load(folder / name)
+        if name == ENCODER:
+            model = quantize_convolutions(model, images)
+        model = _quantize_products(model)
         _store_as_float16(model)
         onnx.save(model, folder / name)
 
@@ -65,7 +73,7 @@ def _store_as_float16(model: onnx.ModelProto) -> None:
     graph, casts = model.graph, []
     for weight in graph.initializer:
         name, is_large = weight.name, np.prod(weight.dims) >= _MIN_VALUES
-        if weight.data_type != TensorProto.FLOAT or not is_large or name.endswith("_scales"):
+        if weight.data_type != TensorProto.FLOAT or not is_large or name.endswith(("_scale", "_scales")):
             continue
         half = numpy_helper.from_array(numpy_helper.to_array(weight).astype(np.float16), f"{name}.half")
         weight.CopyFrom(half)
