@@ -19,7 +19,10 @@ IMAGES = RNG.uniform(-1, 1, size=(12, 3, 32, 32)).astype(np.float32)
 
 def graph(*, bias: bool = True) -> onnx.ModelProto:
     """Return a CNN: three convolutions, then a depthwise one, a sum with an earlier tensor, pooling, a last one."""
-    nodes, weights = [], [numpy_helper.from_array(np.float32(value), name) for name, value in (("zero", 0), ("six", 6))]
+    nodes, weights = (
+        [],
+        [numpy_helper.from_array(np.array(value, np.float32), name) for name, value in (("zero", 0), ("six", 6))],
+    )
 
     def convolution(source: str, name: str, shape: tuple[int, ...], **attributes: Any) -> str:
         weight = RNG.normal(0.3, 1, size=shape) * RNG.uniform(0.02, 0.4, size=(shape[0], 1, 1, 1))
