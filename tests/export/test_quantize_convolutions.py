@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from conftest import ROOT, TINY
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from looksay.export import onnx_graphs
 from looksay.export.quantize_convolutions import quantize_convolutions
+from looksay.runtime.bundle import ENCODER
+from looksay.text.vocabulary import SPECIAL, Vocabulary
+from looksay.training import build, recipe_file
 
-RNG = np.random.default_rng(0)
-IMAGES = RNG.uniform(-1, 1, size=(12, 3, 32, 32)).astype(np.float32)
+IMAGES = np.random.default_rng(0).uniform(-1, 1, size=(12, 3, 32, 32)).astype(np.float32)
 
 
 def graph(*, bias: bool = True) -> onnx.ModelProto:
@@ -25,11 +30,11 @@ def graph(*, bias: bool = True) -> onnx.ModelProto:
     )
 
     def convolution(source: str, name: str, shape: tuple[int, ...], **attributes: Any) -> str:
-        weight = RNG.normal(0.3, 1, size=shape) * RNG.uniform(0.02, 0.4, size=(shape[0], 1, 1, 1))
+        weight = rng.normal(0.3, 1, size=shape) * rng.uniform(0.02, 0.4, size=(shape[0], 1, 1, 1))
         weights.append(numpy_helper.from_array(weight.astype(np.float32), f"{name}.weight"))
         inputs = [source, f"{name}.weight"]
         if bias:
-            weights.append(numpy_helper.from_array(RNG.normal(size=shape[0]).astype(np.float32), f"{name}.bias"))
+            weights.append(numpy_helper.from_array(rng.normal(size=shape[0]).astype(np.float32), f"{name}.bias"))
             inputs.append(f"{name}.bias")
         nodes.append(helper.make_node("Conv", inputs, [name], name, **attributes))
         return name
@@ -56,10 +61,10 @@ def graph(*, bias: bool = True) -> onnx.ModelProto:
     return model
 
 
-def run(model: onnx.ModelProto) -> NDArray[np.float32]:
-    """Return the features of the images."""
+def run(model: onnx.ModelProto, images: NDArray[np.float32] = IMAGES) -> NDArray[np.float32]:
+    """Return the first output for images."""
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    features: NDArray[np.float32] = session.run(None, {"image": IMAGES})[0]
+    features: NDArray[np.float32] = session.run(None, {"image": images})[0]
     return features
 
 
@@ -118,7 +123,25 @@ def test_two_neighbouring_weights_do_not_overflow_16_bits() -> None:
     model = quantize_convolutions(graph(), IMAGES)
     for weight in model.graph.initializer:
         if weight.data_type == TensorProto.INT8 and len(weight.dims) == 4 and weight.dims[1] > 1:
-            rows = (
-                np.abs(numpy_helper.to_array(weight).astype(int)).transpose(0, 2, 3, 1).reshape(weight.dims[0], -1, 2)
-            )
+            values = np.abs(numpy_helper.to_array(weight).astype(int))
+            rows = values.transpose(0, 2, 3, 1).reshape(len(values), -1, 2)
             assert 100 < rows.sum(axis=2).max() <= 128  # times 255: below 32,768
+
+
+def test_the_encoder_of_a_trained_model_becomes_int8(tmp_path: Path) -> None:
+    changes = (*TINY, "encoder.name=test_resnet")
+    recipe = recipe_file.load(ROOT / "recipes" / "flickr8k.toml", changes)
+    model = build.caption_model(recipe, Vocabulary((*SPECIAL, "a", "dog"))).eval()
+    onnx_graphs.write(model, 64, tmp_path)
+    images = np.random.default_rng(1).uniform(-1, 1, size=(12, 3, 64, 64)).astype(np.float32)
+    encoder = onnx.load(tmp_path / ENCODER)
+    expected = run(encoder, images)
+    convolutions = sum(node.op_type == "Conv" for node in encoder.graph.node)
+    quantised = quantize_convolutions(encoder, images)
+    int8 = [
+        weight
+        for weight in quantised.graph.initializer
+        if weight.data_type == TensorProto.INT8 and len(weight.dims) == 4
+    ]
+    assert len(int8) == convolutions - 3 > 3
+    assert np.square(run(quantised, images) - expected).mean() < 0.1**2 * np.square(expected).mean()
