@@ -24,10 +24,8 @@ IMAGES = np.random.default_rng(0).uniform(-1, 1, size=(12, 3, 32, 32)).astype(np
 
 def graph(*, bias: bool = True) -> onnx.ModelProto:
     """Return a CNN: three convolutions, then a depthwise one, a sum with an earlier tensor, pooling, a last one."""
-    nodes, weights = (
-        [],
-        [numpy_helper.from_array(np.array(value, np.float32), name) for name, value in (("zero", 0), ("six", 6))],
-    )
+    rng, nodes = np.random.default_rng(0), list[onnx.NodeProto]()
+    weights = [numpy_helper.from_array(np.array(value, np.float32), name) for name, value in (("zero", 0), ("six", 6))]
 
     def convolution(source: str, name: str, shape: tuple[int, ...], **attributes: Any) -> str:
         weight = rng.normal(0.3, 1, size=shape) * rng.uniform(0.02, 0.4, size=(shape[0], 1, 1, 1))
