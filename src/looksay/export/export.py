@@ -115,7 +115,7 @@ def plan(
     yield f"run: {run_folder}, {run.recipe.encoder.name}, {run.recipe.decoder.name}, {size:,} parameters"
     for source, count in Counter(record.source for record in records).items():
         yield f"scored on the {SPLIT} split: {count:,} images{f' of {source}' if source else ''}"
-    width = 2 if int8 else 4  # int8: one byte in convolutions and matrix products, three in tied embeddings
+    width = 1.5 if int8 else 4  # int8: one byte in convolutions and matrix products, three in tied embeddings
     yield f"would write {folder}, about {size * width / 1e6:.0f} MB"
 
 
