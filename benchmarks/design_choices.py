@@ -1,4 +1,4 @@
-"""The measurements behind two design choices: layer normalisation before the output layer, and MatMulNBits for int8.
+"""The measurements behind two design choices: layer normalisation before the output layer, and fixed ranges for int8.
 
 python benchmarks/design_choices.py --data FLICKR8K --weights ENCODER.safetensors --run RUN
 """
@@ -67,7 +67,7 @@ def changes_by_batch(run: run_loader.Run) -> dict[str, float]:
     photos = sorted(path for path in EXAMPLES.iterdir() if path.suffix in (".jpg", ".png"))
     pixels = np.stack([images.prepare(photo, spec.image) for photo in photos])
     changes = {}
-    for name in ("fp32", "dynamic int8", "MatMulNBits int8"):
+    for name in ("fp32", "dynamic int8", "static int8"):
         with tempfile.TemporaryDirectory() as temporary:
             folder = Path(temporary)
             onnx_graphs.write(run.model, spec.image.size, folder)
@@ -76,8 +76,8 @@ def changes_by_batch(run: run_loader.Run) -> dict[str, float]:
                 decoder = onnx.load(folder / DECODER)
                 del decoder.graph.value_info[:]
                 quantize_dynamic(decoder, folder / DECODER, per_channel=True, weight_type=QuantType.QUInt8)
-            elif name == "MatMulNBits int8":
-                quantize.quantize(folder)
+            elif name == "static int8":
+                quantize.quantize(folder, pixels)
             seal(folder, spec)
             captioner = Captioner(Bundle.open(folder))
             start = np.zeros(len(photos), dtype=np.int64)

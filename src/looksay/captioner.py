@@ -241,7 +241,8 @@ class Captioner:
         """Return the log-probabilities of the next token, (rows, vocab), and the new state; see `decoding.state`."""
         outputs, _, hidden = zip(*(model.step(tokens, state) for model in self._models), strict=True)
         log_probs = outputs[0] if len(outputs) == 1 else np.logaddexp.reduce(outputs) - math.log(len(outputs))
-        return log_probs, replace(state, hidden={name: rows for arrays in hidden for name, rows in arrays.items()})
+        arrays = {name: rows for one in hidden for name, rows in one.items()}
+        return log_probs, DecoderState(state.memory, state.memory_of, arrays)
 
     def decode(self, state: DecoderState, options: DecodingOptions) -> list[list[Hypothesis]]:
         """Decode the captions of encoded images; with the option ``tags``, so that they mention recognised objects."""

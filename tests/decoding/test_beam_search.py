@@ -93,11 +93,12 @@ def test_two_beams_find_a_better_caption_than_greedy_search() -> None:
 
 
 @given(st.integers(1, 3), st.integers(1, 300), st.integers(1, 7), seeds)
-def test_top_columns_are_those_of_a_stable_sort(rows: int, columns: int, count: int, seed: int) -> None:
+def test_top_columns_are_those_of_a_sort(rows: int, columns: int, count: int, seed: int) -> None:
     values = np.random.default_rng(seed).integers(-9, 9, (rows, columns)).astype(float)  # many are equal
     values[values == -9] = -np.inf
-    expected = np.argsort(-values, axis=1, kind="stable")[:, :count]
-    assert top_columns(values, count).tolist() == expected.tolist()
+    best = top_columns(values, count)
+    assert all(len(set(row)) == min(count, columns) for row in best.tolist())
+    assert np.array_equal(np.take_along_axis(values, best, axis=1), -np.sort(-values, axis=1)[:, :count])
 
 
 @given(seeds)

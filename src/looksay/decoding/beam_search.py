@@ -13,7 +13,7 @@ from looksay.decoding.options import DecodingOptions
 from looksay.decoding.state import Hypothesis, S, Tokens, finish, rank
 from looksay.text.vocabulary import Vocabulary
 
-_BLOCK = 64  # columns
+_BLOCK = 16  # columns
 
 
 @dataclass
@@ -61,12 +61,14 @@ def _advance(
 ) -> None:
     """Add one token to every row of a group."""
     images, rows_per_image = group.log_prob.shape
-    total = (group.log_prob.reshape(-1, 1) + log_probs).reshape(images, -1)
-    order = total if penalty is None else total - np.tile(penalty, rows_per_image)
-    best = best_continuations(total, order, log_probs.shape[1], width)
+    image = np.arange(images)[:, None]
+    ranked = log_probs if penalty is None else log_probs - np.repeat(penalty, rows_per_image, axis=0)
+    token = top_columns(ranked, 2 * width)
+    of = continuations(group.log_prob, token, np.take_along_axis(log_probs, token, axis=1))
+    order = of.log_prob if penalty is None else of.log_prob - penalty[image, of.token]
+    best = best_continuations(of, order, width)
     for row, parent, log_prob in best.ended:
         group.finished[group.active[row]].append(finish(group.tokens[row, parent], log_prob, options))
-    image = np.arange(images)[:, None]
     tokens = np.concatenate([group.tokens[image, best.parent], best.token[:, :, None]], axis=2)
 
     is_active = np.array([len(group.finished[i]) < width for i in group.active]) & np.isfinite(best.log_prob[:, 0])
@@ -77,7 +79,26 @@ def _advance(
 
 
 class Continuations(NamedTuple):
-    """The best continuations of the hypotheses of each image by one token, the best first."""
+    """Continuations of the hypotheses of each image by one token, all (images, continuations)."""
+
+    parent: NDArray[np.intp]  # the row of the image that is continued
+    token: Tokens
+    log_prob: NDArray[np.float64]  # of the whole hypothesis
+
+
+def continuations(log_prob: NDArray[np.float64], token: Tokens, token_log_prob: LogProbs) -> Continuations:
+    """Return the continuations of all hypotheses, whose `log_prob` is (images, rows).
+
+    Each hypothesis has its own tokens (images * rows, tokens), with their log-probabilities.
+    """
+    images, rows = log_prob.shape
+    parent = np.tile(np.repeat(np.arange(rows), token.shape[1]), (images, 1))
+    total = log_prob.reshape(-1, 1) + token_log_prob
+    return Continuations(parent, token.reshape(images, -1), total.reshape(images, -1))
+
+
+class Best(NamedTuple):
+    """The best continuations of the hypotheses of each image, the best first."""
 
     ended: list[tuple[int, int, float]]  # image, row and log-probability of those that end
     parent: NDArray[np.intp]  # the row that each of the others continues, (images, width)
@@ -85,34 +106,37 @@ class Continuations(NamedTuple):
     log_prob: NDArray[np.float64]  # (images, width); minus infinity where there are fewer than `width`
 
 
-def best_continuations(total: NDArray[np.float64], order: NDArray[np.float64], vocab: int, width: int) -> Continuations:
+def best_continuations(of: Continuations, order: NDArray[np.float64], width: int) -> Best:
     """Return the `width` best continuations of each image, and those that end and are among the `width` best of all.
 
-    `total` (images, rows * vocab) are log-probabilities of captions; `order` are the values to choose by.
+    `order` (images, continuations) are the values to choose by.
     """
     # At most `width` of the best 2 * width continuations end, so `width` others are left.
-    best = top_columns(order, 2 * width)
-    image = np.arange(len(total))[:, None]
-    value = total[image, best]
-    parent, token = np.divmod(best, vocab)
+    best = np.argsort(-order, axis=1, kind="stable")[:, : 2 * width]
+    image = np.arange(len(best))[:, None]
+    parent, token, log_prob = of.parent[image, best], of.token[image, best], of.log_prob[image, best]
     is_end = token == Vocabulary.end
-    places = np.argwhere(is_end[:, :width] & np.isfinite(value[:, :width]))
-    ended = [(int(row), int(parent[row, place]), float(value[row, place])) for row, place in places]
+    places = np.argwhere(is_end[:, :width] & np.isfinite(log_prob[:, :width]))
+    ended = [(int(row), int(parent[row, place]), float(log_prob[row, place])) for row, place in places]
     # A stable sort moves endings behind continuations, and keeps both in order of probability.
     kept = np.argsort(is_end, axis=1, kind="stable")[:, :width]
-    return Continuations(ended, parent[image, kept], token[image, kept], np.where(is_end, -np.inf, value)[image, kept])
+    return Best(ended, parent[image, kept], token[image, kept], np.where(is_end, -np.inf, log_prob)[image, kept])
 
 
-def top_columns(values: NDArray[np.float64], count: int) -> NDArray[np.intp]:
-    """Return the columns of the `count` largest values of each row, the largest first; of equal ones the first.
+def top_columns(values: NDArray[np.floating], count: int) -> NDArray[np.intp]:
+    """Return the columns of the `count` largest values of each row, the largest first; which of equal ones is open.
 
-    They are in the `count` blocks of columns with the largest maxima, so only these are sorted.
+    They are in the `count` blocks of columns with the largest maxima, so only these are sorted. A block has every n-th
+    column: numpy finds the maxima of all blocks at once, with vector instructions.
     """
-    columns = values.shape[1]
-    maxima = np.maximum.reduceat(values, np.arange(0, columns, _BLOCK), axis=1)
-    blocks = np.sort(np.argsort(-maxima, axis=1, kind="stable")[:, :count], axis=1)
-    candidates = (blocks[:, :, None] * _BLOCK + np.arange(_BLOCK)).reshape(len(values), -1)
-    rows = np.arange(len(values))[:, None]
-    candidate_values = np.where(candidates < columns, values[rows, np.minimum(candidates, columns - 1)], -np.inf)
-    order = np.argsort(-candidate_values, axis=1, kind="stable")[:, : min(count, columns)]
-    return candidates[rows, order]
+    rows, columns = values.shape
+    blocks = columns // _BLOCK
+    in_blocks = blocks * _BLOCK
+    maxima = values[:, :in_blocks].reshape(rows, _BLOCK, blocks).max(axis=1)
+    best = np.argpartition(maxima, -count, axis=1)[:, -count:] if count < blocks else np.arange(blocks)[None]
+    candidates = (best[:, None, :] + np.arange(0, in_blocks, max(1, blocks))[:, None]).reshape(len(best), -1)
+    rest = np.arange(in_blocks, columns)[None]
+    candidates = np.concatenate([np.broadcast_to(part, (rows, part.shape[1])) for part in (candidates, rest)], axis=1)
+    row = np.arange(rows)[:, None]
+    order = np.argsort(-values[row, candidates], axis=1, kind="stable")[:, :count]
+    return candidates[row, order]

@@ -8,10 +8,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from looksay.decoding.beam_search import best_continuations
-from looksay.decoding.logits_processors import ProcessedStep
+from looksay.decoding.beam_search import best_continuations, continuations, top_columns
+from looksay.decoding.logits_processors import LogProbs, ProcessedStep
 from looksay.decoding.options import DecodingOptions
-from looksay.decoding.state import Hypothesis, S, finish, rank
+from looksay.decoding.state import Hypothesis, S, Tokens, finish, rank
 from looksay.text.vocabulary import Vocabulary
 
 
@@ -36,39 +36,61 @@ def constrained_beam_search(
     width, goal = options.num_beams, 2 ** len(constraints[0].required) - 1
     active = np.arange(len(state))  # images that are not finished
     last, tokens = np.full(len(state), Vocabulary.start), np.zeros((len(state), 1, 0), dtype=np.int64)
-    log_prob, contained = np.zeros((len(state), 1)), np.zeros((len(state), 1), dtype=np.uint8)
+    log_prob, contained = np.zeros((len(state), 1)), np.zeros((len(state), 1), dtype=np.int64)
     finished: list[list[Hypothesis]] = [[] for _ in active]
-    bits = forbidden = None
+    required, bits = _required_tokens(constraints)
+    masks: LogProbs | None = None
     while active.size:
-        rows = log_prob.shape[1]
+        rows, image = log_prob.shape[1], np.arange(len(active))[:, None]
         log_probs, state = step(last, state, tokens.reshape(len(last), -1))
-        vocab = log_probs.shape[1]
-        if bits is None or forbidden is None:
-            bits, forbidden = _masks(constraints, vocab)
-        total = log_prob[:, :, None] + log_probs.reshape(len(active), rows, vocab)
-        total[np.broadcast_to(forbidden[active, None], total.shape)] = -np.inf
-        total[contained != goal, Vocabulary.end] = -np.inf
-        reached, image = contained[:, :, None] | bits[active, None], np.arange(len(active))[:, None]
+        log_probs[(contained != goal).ravel(), Vocabulary.end] = -np.inf
+        masks = _masks(constraints, required, log_probs.shape[1]) if masks is None else masks
+        # Other tokens leave a hypothesis in its state, where only the best of them matter.
+        other_log_probs = log_probs + np.repeat(masks[active], rows, axis=0)
+        others = top_columns(other_log_probs, 2 * width)
+        needed, new = np.repeat(required[active], rows, axis=0), np.repeat(bits[active], rows, axis=0)
+        needed_log_probs = np.where(new, np.take_along_axis(log_probs, needed, axis=1), -np.inf)
+        values = [np.take_along_axis(other_log_probs, others, axis=1), needed_log_probs]
+        of = continuations(log_prob, np.concatenate([others, needed], axis=1), np.concatenate(values, axis=1))
+        new = np.concatenate([np.zeros_like(others), new], axis=1).reshape(len(active), -1)
+        reached = contained[image, of.parent] | new
         beams = []
         for beam in range(goal + 1):
-            values = np.where(reached == beam, total, -np.inf).reshape(len(active), -1)
-            beams.append(best_continuations(values, values, vocab, width))
+            order = np.where(reached == beam, of.log_prob, -np.inf)
+            beams.append(best_continuations(of._replace(log_prob=order), order, width))
             for row, parent, value in beams[-1].ended:
                 finished[active[row]].append(finish(tokens[row, parent], value, options))
         parents, last, log_prob = (np.concatenate(columns, axis=1) for columns in list(zip(*beams, strict=True))[1:])
         tokens = np.concatenate([tokens[image, parents], last[:, :, None]], axis=2)
-        contained = reached[image, parents, last]
+        contained = np.concatenate([np.full_like(best.parent, beam) for beam, best in enumerate(beams)], axis=1)
         going = np.array([len(finished[i]) < width for i in active]) & np.isfinite(log_prob).any(axis=1)
         active, tokens, log_prob, contained = active[going], tokens[going], log_prob[going], contained[going]
         last, state = last[going].ravel(), state.take((image * rows + parents)[going].ravel())
     return [rank(captions, options.num_captions) for captions in finished]
 
 
-def _masks(constraints: Sequence[Constraints], vocab: int) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """Return the requirements that each token meets, as bits, and whether it is forbidden: (images, vocab)."""
-    bits, forbidden = np.zeros((len(constraints), vocab), dtype=np.uint8), np.zeros((len(constraints), vocab), bool)
+def _required_tokens(constraints: Sequence[Constraints]) -> tuple[Tokens, NDArray[np.int64]]:
+    """Return the tokens that meet a requirement and, as bits, those that each meets: (images, tokens), 0 to fill up."""
+    bits = [
+        {
+            token: sum(1 << index for index, ids in enumerate(constraint.required) if token in ids)
+            for ids in constraint.required
+            for token in ids
+            if token not in constraint.forbidden
+        }
+        for constraint in constraints
+    ]
+    shape = len(bits), max(map(len, bits))
+    tokens, meets = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
+    for image, own in enumerate(bits):
+        tokens[image, : len(own)], meets[image, : len(own)] = list(own), list(own.values())
+    return tokens, meets
+
+
+def _masks(constraints: Sequence[Constraints], required: Tokens, vocab: int) -> LogProbs:
+    """Return 0 for tokens that are neither required nor forbidden, minus infinity for the others: (images, vocab)."""
+    masks = np.zeros((len(constraints), vocab), dtype=np.float32)
+    np.put_along_axis(masks, required, -np.inf, axis=1)
     for image, constraint in enumerate(constraints):
-        for index, ids in enumerate(constraint.required):
-            bits[image, list(ids)] |= 1 << index
-        forbidden[image, list(constraint.forbidden)] = True
-    return bits, forbidden
+        masks[image, list(constraint.forbidden)] = -np.inf
+    return masks

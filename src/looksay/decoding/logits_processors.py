@@ -20,7 +20,7 @@ from looksay.errors import OptionError
 from looksay.text.tokenizer import tokenize
 from looksay.text.vocabulary import SPECIAL, Vocabulary
 
-LogProbs = NDArray[np.float64]
+LogProbs = NDArray[np.float32]
 LogitsProcessor = Callable[[LogProbs, Tokens], None]
 ProcessedStep = Callable[[Tokens, S, Tokens], tuple[LogProbs, S]]
 """A `Step` that also receives the tokens decoded so far (rows, steps), and applies logits processors."""
@@ -60,12 +60,12 @@ def process(step: Step[S], processors: Sequence[LogitsProcessor], options: Decod
 
     def processed_step(last: Tokens, state: S, tokens: Tokens) -> tuple[LogProbs, S]:
         raw, state = step(last, state)
-        log_probs = raw.astype(np.float64)
+        log_probs = raw.copy()
         end_log_probs = log_probs[:, Vocabulary.end].copy()
         for processor in processors:
             processor(log_probs, tokens)
         # At the maximum length, or where all tokens are forbidden, a caption can only end.
-        must_end = ~np.isfinite(log_probs).any(axis=1) | (tokens.shape[1] == options.max_length)
+        must_end = (log_probs.max(axis=1) == -np.inf) | (tokens.shape[1] == options.max_length)
         log_probs[must_end] = -np.inf
         log_probs[must_end, Vocabulary.end] = end_log_probs[must_end]
         return log_probs, state
@@ -150,12 +150,14 @@ def no_end_after(ids: Sequence[int], log_probs: LogProbs, tokens: Tokens) -> Non
 
 def no_repeat_ngram(size: int, log_probs: LogProbs, tokens: Tokens) -> None:
     """Forbid repeated n-grams of a size (Paulus et al. 2018)."""
-    steps = tokens.shape[1]
-    if steps >= size:
-        ngrams = tokens[:, np.arange(steps - size + 1)[:, None] + np.arange(size)]  # (rows, ngrams, size)
-        tail = tokens[:, steps - size + 1 :]
-        row, ngram = np.nonzero((ngrams[:, :, :-1] == tail[:, None, :]).all(axis=2))
-        log_probs[row, ngrams[row, ngram, -1]] = -np.inf
+    known = size - 1  # tokens of an n-gram that are decoded
+    starts = tokens.shape[1] - known
+    if starts > 0:
+        is_repeated = np.ones((len(tokens), starts), dtype=bool)
+        for place in range(known):
+            is_repeated &= tokens[:, place : place + starts] == tokens[:, starts + place, None]
+        row, start = np.nonzero(is_repeated)
+        log_probs[row, tokens[row, start + known]] = -np.inf
 
 
 @cache

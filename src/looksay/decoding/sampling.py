@@ -60,7 +60,8 @@ def sample_tokens(log_probs: LogProbs, uniforms: NDArray[np.float64], options: D
 
     `uniforms` (rows,) are random numbers in [0, 1); the temperature, top_k and top_p of the options are used.
     """
-    probabilities = np.exp((log_probs - log_probs.max(axis=1, keepdims=True)) / options.temperature)
+    scores = log_probs.astype(np.float64)
+    probabilities = np.exp((scores - scores.max(axis=1, keepdims=True)) / options.temperature)
     probabilities /= probabilities.sum(axis=1, keepdims=True)
     order = np.argsort(-probabilities, axis=1, kind="stable")
     ranked = np.take_along_axis(probabilities, order, axis=1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Protocol, Self, TypeVar
 
 import numpy as np
@@ -57,14 +57,14 @@ class DecoderState:
         hidden = {name: array[rows] for name, array in self.hidden.items()}
         memory, memory_of = self.memory, self.memory_of[rows]
         if np.array_equal(memory_of, self.memory_of):
-            return replace(self, hidden=hidden)
+            return type(self)(memory, memory_of, hidden)
         images = memory_of[np.flatnonzero(np.diff(memory_of, prepend=-1))]
         width = len(rows) // max(1, len(images))
         if not np.array_equal(memory_of, np.repeat(images, width)):  # images with different numbers of rows
             images, width = memory_of, 1
         if not np.array_equal(images, np.arange(len(next(iter(memory.values()))))):
             memory = {name: array[images] for name, array in memory.items()}
-        return replace(self, memory=memory, memory_of=np.repeat(np.arange(len(images)), width), hidden=hidden)
+        return type(self)(memory, np.repeat(np.arange(len(images)), width), hidden)
 
 
 @dataclass(frozen=True)
