@@ -64,7 +64,7 @@ def test_a_caption_without_an_allowed_token_ends(seed: int, options: DecodingOpt
 
 def test_function_words_may_be_repeated() -> None:
     vocabulary = Vocabulary((*SPECIAL, "a", "white", "cat", "and"))
-    log_probs = np.zeros((2, len(vocabulary)))
+    log_probs = np.zeros((2, len(vocabulary)), dtype=np.float32)
     tokens = np.array([vocabulary.encode("a white cat and"), vocabulary.encode("a white white and")])
     for processor in logits_processors.from_options(DecodingOptions(no_repeat_words=True), vocabulary):
         processor(log_probs, tokens)
@@ -74,7 +74,7 @@ def test_function_words_may_be_repeated() -> None:
 
 def test_a_noun_is_not_said_of_itself_in_the_other_number() -> None:
     vocabulary = Vocabulary((*SPECIAL, "mountain", "mountains", "man", "men", "cities", "city", "bus"))
-    log_probs = np.zeros((1, len(vocabulary)))
+    log_probs = np.zeros((1, len(vocabulary)), dtype=np.float32)
     logits_processors.no_repeat_words(vocabulary)(log_probs, np.array([vocabulary.encode("mountain men city bus")]))
     assert [vocabulary.tokens[token] for token in np.flatnonzero(log_probs[0] == 0)] == list(SPECIAL)
 
@@ -82,7 +82,7 @@ def test_a_noun_is_not_said_of_itself_in_the_other_number() -> None:
 def test_an_article_fits_the_sound_and_the_number_of_the_next_word() -> None:
     words = ("owl", "unicorn", "dog", "dogs", "man", "men", "bus", "city", "cities", "foxes", "fox")
     vocabulary = Vocabulary((*SPECIAL, "a", "an", *words))
-    log_probs = np.zeros((2, len(vocabulary)))
+    log_probs = np.zeros((2, len(vocabulary)), dtype=np.float32)
     logits_processors.agreeing_article(vocabulary)(log_probs, np.array([vocabulary.encode("a"), [4]]))
     forbidden = [[vocabulary.tokens[token] for token in np.flatnonzero(np.isinf(row))] for row in log_probs]
     plurals = ["dogs", "men", "cities", "foxes"]

@@ -62,9 +62,12 @@ def test_all_products_with_weights_are_int8_and_the_embedding_is_not(
     graphs: dict[str, tuple[onnx.ModelProto, ...]],
 ) -> None:
     before, after = graphs[DECODER]
-    expected = [node.name for node in products(before)]
-    assert len(expected) == 4  # two LSTMs, the attention's query, the output layer
-    assert {weight.name for weight in int8_weights(after)} == {f"{name}.weight_quantized" for name in expected}
+    weights = {weight.name.removesuffix("_quantized"): sorted(weight.dims) for weight in int8_weights(after)}
+    sizes = {weight.name: sorted(weight.dims) for weight in before.graph.initializer}
+    nodes = products(before)  # with a copy of the output layer's weight, which the embedding reads too
+    assert len(nodes) == 4  # two LSTMs, the attention's query, the output layer
+    assert weights.keys() == {node.input[1] for node in nodes}
+    assert sum(weights[name] == size for name, size in sizes.items() if name in weights) == 3
     halves = [weight for weight in after.graph.initializer if weight.data_type == TensorProto.FLOAT16]
     assert [list(weight.dims) for weight in halves] == [[len(SPECIAL) + len(WORDS), 64]]
 

@@ -88,8 +88,8 @@ def test_two_neighbouring_weights_do_not_overflow_16_bits() -> None:
     rows = {
         "narrow.weight": weights["narrow.weight"].transpose(0, 2, 3, 1),
         "last.weight": weights["last.weight"].transpose(0, 2, 3, 1),
-        "linear.weight": weights["linear.weight"],
-        "product.weight": weights["product.weight"].T,
+        "a": weights["a"],
+        "b": weights["b"].T,
     }
     assert weights.keys() - rows.keys() == {"deep.weight"}  # depthwise
     for name, row in rows.items():

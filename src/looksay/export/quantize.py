@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -61,21 +62,23 @@ def convolutions(model: onnx.ModelProto) -> list[onnx.NodeProto]:
 
 
 def products(model: onnx.ModelProto) -> list[onnx.NodeProto]:
-    """Return the matrix products of activations and weights, each with its own copy of the weights.
+    """Return the matrix products of activations and weights; weights that other nodes read too are copied for them.
 
     An embedding that shares them with the output layer looks up rows of the original.
     """
     weights = {weight.name: weight for weight in model.graph.initializer}
+    uses = Counter(name for node in model.graph.node for name in node.input)
     nodes = [
         node
         for node in model.graph.node
         if node.op_type in _PRODUCTS and node.input[1] in weights and _values(weights[node.input[1]]) >= _MIN_VALUES
     ]
     for node in nodes:
-        copy = onnx.TensorProto()
-        copy.CopyFrom(weights[node.input[1]])
-        copy.name = node.input[1] = f"{node.name}.weight"
-        model.graph.initializer.append(copy)
+        if uses[node.input[1]] > 1:
+            copy = onnx.TensorProto()
+            copy.CopyFrom(weights[node.input[1]])
+            copy.name = node.input[1] = f"{node.name}.weight"
+            model.graph.initializer.append(copy)
     return nodes
 
 
