@@ -77,6 +77,15 @@ def test_products_stay_the_same_but_for_rounding_and_do_not_depend_on_the_batch(
     assert np.array_equal(together, np.concatenate([run(after, row[None]) for row in rows]))
 
 
+def test_an_output_that_a_product_reads_stays_in_float32() -> None:
+    model = product_graph()
+    hidden = helper.make_tensor_value_info("hidden", TensorProto.FLOAT, ["rows", 48])
+    model.graph.output.insert(0, hidden)
+    rows = np.random.default_rng(1).normal(size=(300, 40)).astype(np.float32)
+    after = run(quantize_nodes(model, products(model), [{"image": rows}]), rows)
+    assert len(np.unique(after)) > 10_000  # not 256 values
+
+
 def test_two_neighbouring_weights_do_not_overflow_16_bits() -> None:
     model = product_graph()
     weights = {

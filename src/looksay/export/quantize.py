@@ -62,10 +62,12 @@ def convolutions(model: onnx.ModelProto) -> list[onnx.NodeProto]:
 
 
 def products(model: onnx.ModelProto) -> list[onnx.NodeProto]:
-    """Return the matrix products of activations and weights; weights that other nodes read too are copied for them.
+    """Return the matrix products of activations and weights, with operands of their own.
 
-    An embedding that shares them with the output layer looks up rows of the original.
+    Weights that another node reads too are copied: an embedding that shares them with the output layer looks up rows
+    of the original. An output of the graph is copied as well, so that it stays in float32.
     """
+    outputs = {output.name for output in model.graph.output}
     weights = {weight.name: weight for weight in model.graph.initializer}
     uses = Counter(name for node in model.graph.node for name in node.input)
     nodes = [
@@ -79,6 +81,10 @@ def products(model: onnx.ModelProto) -> list[onnx.NodeProto]:
             copy.CopyFrom(weights[node.input[1]])
             copy.name = node.input[1] = f"{node.name}.weight"
             model.graph.initializer.append(copy)
+        if node.input[0] in outputs:
+            own = helper.make_node("Identity", [node.input[0]], [f"{node.name}.input"], f"{node.name}.copy")
+            node.input[0] = own.output[0]
+            model.graph.node.append(own)  # the quantiser sorts the nodes
     return nodes
 
 
