@@ -13,7 +13,7 @@ from looksay.decoding.options import DecodingOptions
 from looksay.decoding.state import Hypothesis, S, Tokens, finish, rank
 from looksay.text.vocabulary import Vocabulary
 
-_BLOCK = 16  # columns
+_BLOCK = 24  # columns
 
 
 @dataclass
@@ -133,10 +133,10 @@ def top_columns(values: NDArray[np.floating], count: int) -> NDArray[np.intp]:
     blocks = columns // _BLOCK
     in_blocks = blocks * _BLOCK
     maxima = values[:, :in_blocks].reshape(rows, _BLOCK, blocks).max(axis=1)
-    best = np.argpartition(maxima, -count, axis=1)[:, -count:] if count < blocks else np.arange(blocks)[None]
-    candidates = (best[:, None, :] + np.arange(0, in_blocks, max(1, blocks))[:, None]).reshape(len(best), -1)
+    best = np.argsort(-maxima, axis=1, kind="stable")[:, :count]  # argpartition failed on an emulated AVX2 CPU
+    candidates = (best[:, None, :] + np.arange(0, in_blocks, max(1, blocks))[:, None]).reshape(rows, -1)
     rest = np.arange(in_blocks, columns)[None]
-    candidates = np.concatenate([np.broadcast_to(part, (rows, part.shape[1])) for part in (candidates, rest)], axis=1)
+    candidates = np.concatenate([candidates, np.broadcast_to(rest, (rows, rest.shape[1]))], axis=1)
     row = np.arange(rows)[:, None]
     order = np.argsort(-values[row, candidates], axis=1, kind="stable")[:, :count]
     return candidates[row, order]
