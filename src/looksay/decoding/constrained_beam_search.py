@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from looksay.decoding.beam_search import best_continuations, continuations, top_columns
+from looksay.decoding.beam_search import Continuations, best_continuations, continuations, top_columns
 from looksay.decoding.logits_processors import LogProbs, ProcessedStep
 from looksay.decoding.options import DecodingOptions
 from looksay.decoding.state import Hypothesis, S, Tokens, finish, rank
@@ -45,15 +45,8 @@ def constrained_beam_search(
         log_probs, state = step(last, state, tokens.reshape(len(last), -1))
         log_probs[(contained != goal).ravel(), Vocabulary.end] = -np.inf
         masks = _masks(constraints, required, log_probs.shape[1]) if masks is None else masks
-        # Other tokens leave a hypothesis in its state, where only the best of them matter.
-        other_log_probs = log_probs + np.repeat(masks[active], rows, axis=0)
-        others = top_columns(other_log_probs, 2 * width)
-        needed, new = np.repeat(required[active], rows, axis=0), np.repeat(bits[active], rows, axis=0)
-        needed_log_probs = np.where(new, np.take_along_axis(log_probs, needed, axis=1), -np.inf)
-        values = [np.take_along_axis(other_log_probs, others, axis=1), needed_log_probs]
-        of = continuations(log_prob, np.concatenate([others, needed], axis=1), np.concatenate(values, axis=1))
-        new = np.concatenate([np.zeros_like(others), new], axis=1).reshape(len(active), -1)
-        reached = contained[image, of.parent] | new
+        of, met = _continuations(log_prob, log_probs, masks[active], required[active], bits[active], 2 * width)
+        reached = contained[image, of.parent] | met
         beams = []
         for beam in range(goal + 1):
             order = np.where(reached == beam, of.log_prob, -np.inf)
@@ -67,6 +60,29 @@ def constrained_beam_search(
         active, tokens, log_prob, contained = active[going], tokens[going], log_prob[going], contained[going]
         last, state = last[going].ravel(), state.take((image * rows + parents)[going].ravel())
     return [rank(captions, options.num_captions) for captions in finished]
+
+
+def _continuations(
+    log_prob: NDArray[np.float64],
+    log_probs: LogProbs,
+    masks: LogProbs,
+    required: Tokens,
+    bits: NDArray[np.int64],
+    count: int,
+) -> tuple[Continuations, NDArray[np.int64]]:
+    """Return continuations of all hypotheses, and the requirements that their tokens meet, (images, continuations).
+
+    They are those by each required token and the `count` best of each hypothesis by other tokens: the latter leave a
+    hypothesis in its state, where only the best of them matter.
+    """
+    rows = log_prob.shape[1]
+    other_log_probs = log_probs + np.repeat(masks, rows, axis=0)
+    others = top_columns(other_log_probs, count)
+    needed, met = (np.repeat(array, rows, axis=0) for array in (required, bits))
+    needed_log_probs = np.where(met, np.take_along_axis(log_probs, needed, axis=1), -np.inf)
+    values = [np.take_along_axis(other_log_probs, others, axis=1), needed_log_probs]
+    of = continuations(log_prob, np.concatenate([others, needed], axis=1), np.concatenate(values, axis=1))
+    return of, np.concatenate([np.zeros_like(others), met], axis=1).reshape(len(log_prob), -1)
 
 
 def _required_tokens(constraints: Sequence[Constraints]) -> tuple[Tokens, NDArray[np.int64]]:
