@@ -46,7 +46,7 @@ def test_the_distributions_hold_the_package_and_the_recipes_and_nothing_else(dis
     names = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     assert names == expected
     assert {Path(name).suffix for name in names} <= SUFFIXES
-    assert 22e6 < wheel.stat().st_size < 28e6
+    assert 20e6 < wheel.stat().st_size < 26e6
     with tarfile.open(source) as archive:
         top = {Path(name).parts[1] for name in archive.getnames() if len(Path(name).parts) > 1}
     assert top == {"src", "recipes", "README.md", "LICENSE", "CHANGELOG.md", "PKG-INFO", "pyproject.toml", ".gitignore"}
