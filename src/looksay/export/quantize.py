@@ -10,12 +10,11 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from looksay.export.activations import Array, decoder_inputs, encoder_inputs
-from looksay.export.static_quantization import quantize_nodes
+from looksay.export.static_quantization import PRODUCTS, quantize_nodes
 from looksay.runtime.bundle import DECODER, ENCODER
 
 _FLOAT_CONVOLUTIONS = 3  # the first ones
 _CNN_OPERATORS = {"Conv", "Clip", "Relu", "Add", "Concat", "MaxPool", "AveragePool"}  # ONNX Runtime has them in int8
-_PRODUCTS = ("Gemm", "MatMul")
 _MIN_VALUES = 1024  # smaller tensors stay in float32
 
 
@@ -73,7 +72,7 @@ def products(model: onnx.ModelProto) -> list[onnx.NodeProto]:
     nodes = [
         node
         for node in model.graph.node
-        if node.op_type in _PRODUCTS and node.input[1] in weights and _values(weights[node.input[1]]) >= _MIN_VALUES
+        if node.op_type in PRODUCTS and node.input[1] in weights and _values(weights[node.input[1]]) >= _MIN_VALUES
     ]
     for node in nodes:
         if uses[node.input[1]] > 1:

@@ -15,7 +15,8 @@ from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 from looksay.export.activations import Array, Inputs, observe
 
 _SHARES = np.linspace(0.5, 1, 11)  # candidates for a tensor's range, as shares of the range of its values
-_FLOAT_OUTPUT = ["Gemm", "MatMul"]  # products of int8 whose results stay in float32
+PRODUCTS = ("Gemm", "MatMul")
+"""The operators of matrix products: their inputs become int8, and their results stay in float32."""
 
 
 def quantize_nodes(
@@ -34,7 +35,7 @@ def quantize_nodes(
         return model
     weights = {weight.name: weight for weight in model.graph.initializer}
     inputs_of_nodes = {name for node in nodes for name in node.input if name and name not in weights}
-    tensors = inputs_of_nodes | {node.output[0] for node in nodes if node.op_type not in _FLOAT_OUTPUT}
+    tensors = inputs_of_nodes | {node.output[0] for node in nodes if node.op_type not in PRODUCTS}
     observations = observe(model, sorted(tensors), inputs)
     for node in nodes:
         if node.op_type == "Conv":
@@ -45,13 +46,13 @@ def quantize_nodes(
             {"axis": _output_axis(node), "scale": scale, "zero_point": 0} for scale in _scales(node, weights)
         ]
         for node in nodes
-        if node.op_type in ("Conv", *_FLOAT_OUTPUT)
+        if node.op_type in ("Conv", *PRODUCTS)
     }
     quantizer = QDQQuantizer(
         model, per_channel=True, reduce_range=False, weight_qType=QuantType.QInt8, activation_qType=QuantType.QUInt8,
         tensors_range=TensorsData(CalibrationMethod.MinMax, ranges), nodes_to_quantize=[node.name for node in nodes],
         nodes_to_exclude=[], op_types_to_quantize=list({node.op_type for node in nodes}),
-        extra_options={"TensorQuantOverrides": scales, "OpTypesToExcludeOutputQuantization": _FLOAT_OUTPUT},
+        extra_options={"TensorQuantOverrides": scales, "OpTypesToExcludeOutputQuantization": list(PRODUCTS)},
     )  # fmt: skip
     quantizer.quantize_model()
     quantizer.model.topological_sort()
