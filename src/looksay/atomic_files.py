@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
@@ -36,11 +37,23 @@ def replacing(file: Path, *, durable: bool = False) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def copy_attributes(source: Path, target: Path, *, times: bool) -> None:
-    """Give a file the owner, group, mode, extended attributes and, if wanted, the times of another one.
+def rewrite(file: Path, content: bytes, *, keep_times: bool = False) -> None:
+    """Write a file, which keeps its owner, group, mode, extended attributes and, if wanted, times.
 
-    Raises `PermissionError` if the owner or group cannot be kept.
+    The times of a photo are often its date; those of other files tell of the change. Raises `PermissionError` if the
+    file is read-only, or if its owner or group cannot be kept.
     """
+    is_new = not file.exists()
+    is_writable = is_new or os.access(file, os.W_OK, effective_ids=os.access in os.supports_effective_ids)
+    if not is_writable:  # it could be replaced all the same, which is not what its owner wants
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    with replacing(file, durable=not is_new) as new:
+        new.write_bytes(content)
+        if not is_new:
+            _copy_attributes(file, new, times=keep_times)
+
+
+def _copy_attributes(source: Path, target: Path, *, times: bool) -> None:
     old, new = source.stat(), target.stat()
     if (old.st_uid, old.st_gid) != (new.st_uid, new.st_gid):
         try:

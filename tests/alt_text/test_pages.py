@@ -47,6 +47,8 @@ def test_other_html_is_left_alone(text: str) -> None:
     ("<img alt='' src=a.jpg>", '<img alt="A dog" src=a.jpg>'),
     ("<img src=a.jpg alt>", '<img src=a.jpg alt="A dog">'),
     ('<img src="a.jpg" ALT = "" />', '<img src="a.jpg" alt="A dog" />'),
+    ('<img title="no alt here" alt="" src="a.jpg">', '<img title="no alt here" alt="A dog" src="a.jpg">'),
+    ("<img src=a.jpg alt=>", '<img src=a.jpg alt="A dog">'),
 ])  # fmt: skip
 def test_empty_alt_is_filled_on_request(before: str, after: str) -> None:
     assert filled(before, empty=True) == after

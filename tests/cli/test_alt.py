@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from click.testing import CliRunner, Result
 from conftest import EXAMPLES
 
 import looksay
+from looksay.alt_text.pages import MARK
 from looksay.cli.main import main
 
 PAGE = (
@@ -67,6 +69,24 @@ def test_a_dry_run_prints_a_diff_and_changes_nothing(site: Path) -> None:
     assert f"+![{alt_text('cat.jpg')}](../img/cat.jpg) and `![](../img/cat.jpg)`" in result.stdout.splitlines()
     assert "--- a/site/blog/post.md" in result.stdout
     assert (site / "blog/post.md").read_bytes() == POST.encode()
+    Path("page.html").write_text('<img src="site/img/cat.jpg">')  # without an end of the line
+    lines = run("page.html", "--dry-run").stdout.splitlines()
+    assert lines[3:] == [
+        '-<img src="site/img/cat.jpg">', mark := "\\ No newline at end of file",
+        f'+<img alt="{alt_text("cat.jpg")}"{MARK} src="site/img/cat.jpg">', mark,
+    ]  # fmt: skip
+
+
+def test_a_page_keeps_its_mode_and_a_read_only_one_its_content(site: Path) -> None:
+    (site / "index.html").chmod(0o640)
+    assert run(site / "index.html").exit_code == 0
+    assert (site / "index.html").stat().st_mode & 0o777 == 0o640
+    (site / "blog/post.md").chmod(0o444)
+    if os.access(site / "blog/post.md", os.W_OK):
+        pytest.skip("root may write to any file")
+    result = run(site / "blog/post.md")
+    assert result.exit_code == 2
+    assert "post.md cannot be written: Permission denied" in result.stderr
 
 
 def test_check_reports_and_fails(site: Path) -> None:

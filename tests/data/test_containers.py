@@ -133,3 +133,15 @@ def test_broken_containers_are_refused_by_their_name(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(b"no such thing")
         with pytest.raises(DataError, match=problem):
             data.read(tmp_path / name)
+
+
+@pytest.mark.parametrize("columns", [{"image": [BOATS] * 9}, {"image": ["a.jpg"] * 900}])
+def test_a_damaged_page_is_no_error_of_the_cache(tmp_path: Path, columns: dict[str, Sequence[object]]) -> None:
+    file = write_parquet(
+        tmp_path / "a.parquet", **columns, caption=[f"{number} dogs" for number in range(len(columns["image"]))]
+    )
+    content = bytearray(file.read_bytes())
+    content[4:60] = b"\xff" * 56
+    file.write_bytes(content)
+    with pytest.raises(DataError, match=r"a\.parquet is broken"):
+        data.read(file)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import subprocess
 import sys
 import time
@@ -39,6 +40,15 @@ def test_rows_are_stored_in_several_files(tmp_path: Path) -> None:
     assert [row.tolist() for row in map(rows.__getitem__, range(10))] == [[index] * 3 for index in range(10)]
     assert sorted(file.name for file in (tmp_path / "rows").glob("*.npy")) == ["00000.npy", "00001.npy", "00002.npy"]
     assert rows.problems == {9: "odd"} == Shards(tmp_path / "rows", 10, (3,), np.uint8, fill, "").problems
+
+
+def test_rows_are_sent_to_a_worker_as_the_names_of_their_files(tmp_path: Path) -> None:
+    rows = Shards(tmp_path / "rows", 10, (3,), np.uint8, fill, "")
+    size = len(pickle.dumps(rows))
+    assert rows[9].tolist() == [9, 9, 9]
+    sent = pickle.dumps(rows)
+    assert len(sent) == size
+    assert pickle.loads(sent)[9].tolist() == [9, 9, 9]  # noqa: S301 (made here)
 
 
 def test_an_interrupted_build_resumes(tmp_path: Path) -> None:

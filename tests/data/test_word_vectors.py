@@ -21,7 +21,7 @@ def write(folder: Path, text: str | bytes) -> Path:
 
 @pytest.mark.parametrize("head", ["", "2 3\n"])
 def test_words_of_the_file_get_its_vectors_and_others_are_drawn(tmp_path: Path, head: str) -> None:
-    file = write(tmp_path, f"{head}the 0 0 0\ndog 1 2 3\nn't -1 -2 -3.5\n")
+    file = write(tmp_path, f"{head}the 0 0 0\ndog 1 2 3\ndog at name@domain.com 7 8 9\nn't -1 -2 -3.5\n")
     vectors, count = word_vectors.read(file, WORDS)
     assert (vectors.shape, count) == ((4, 3), 2)
     assert vectors.dtype == np.float32
@@ -36,6 +36,7 @@ def test_words_of_the_file_get_its_vectors_and_others_are_drawn(tmp_path: Path, 
     [
         ("dog 1 2\nn't 1 2 3\n", "line 2: 3 numbers where the others have 2"),
         ("dog 1 x\n", "line 1: expected a word and numbers"),
+        ("dog 1 2\nn't\n", "line 2: 0 numbers where the others have 2"),
         ("cat 1 2\n", "has none of the 4 words"),
         (b"dog \xff\n", "is not UTF-8"),
     ],

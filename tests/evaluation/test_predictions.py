@@ -111,6 +111,7 @@ def test_unmatched_captions_and_images_are_counted(tmp_path: Path) -> None:
         ("r.json", '{"annotations": [{"image_id": 42, "caption": "x"}]}', r"expected a caption"),
         ("r.json", "3", r"r\.json: expected a list"),
         ("r.json", "[", r"r\.json is not JSON"),
+        ("r.csv", "image,caption\n,x\n", r"no caption is of an image"),
         ("r.json", '[{"image_id": 1, "caption": "x"}]', r"no caption is of an image .*r\.json, \[0\]: 1"),
         ("r.jsonl", '{"image": "42", "captions": ["x", "y"]}', r"r\.jsonl, line 1: 2 captions; keep one caption"),
         ("r.xlsx", "x", r"r\.xlsx is an Excel workbook"),

@@ -129,13 +129,27 @@ def test_a_file_that_is_cut_anywhere_is_repaired(name: str, album: Path) -> None
         assert Path(name).read_bytes() == complete, cut
 
 
-def test_an_invalid_row_is_an_error_with_its_line(album: Path) -> None:
-    run(album / "b", "--output", "captions.jsonl")
-    lines = Path("captions.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
-    Path("captions.jsonl").write_text("".join([*lines[:3], "{}\n", *lines[3:]]), encoding="utf-8")
-    result = run(album / "b", "--output", "captions.jsonl")
+@pytest.mark.parametrize(("name", "row"), [
+    ("captions.jsonl", "{}"), ("captions.jsonl", "[1]"), ("captions.jsonl", '{"image": "a", "tags": []}'),
+    ("captions.csv", ""), ("captions.csv", "a\rb"), ("captions.csv", "x" * 200_000),
+])  # fmt: skip
+@pytest.mark.parametrize("place", [1, 3])
+def test_an_invalid_row_is_an_error_with_its_line(name: str, row: str, place: int, album: Path) -> None:
+    run(album / "b", "--output", name)
+    lines = Path(name).read_text(encoding="utf-8").splitlines(keepends=True)
+    Path(name).write_text("".join([*lines[:place], f"{row}\n", *lines[place:]]), encoding="utf-8")
+    result = run(album / "b", "--output", name)
     assert result.exit_code == 2
-    assert "captions.jsonl, line 4: this is not a row of looksay" in result.stderr
+    is_format = name.endswith("csv") and place == 1  # the first row of a table has its provenance
+    problem = " holds no captions" if is_format else f", line {place + 1}: this is not a row"
+    assert f"{name}{problem} of looksay" in result.stderr
+
+
+@pytest.mark.parametrize("name", OUTPUTS)
+def test_of_several_captions_of_an_image_the_best_is_its_entry(name: str, album: Path) -> None:
+    """Others must not be reviewed or corrected in its place."""
+    result = run(album / "b", "--output", name, "--num-captions", 2, "--review", "review.html")
+    assert "3 captions to review in review.html" in result.stderr
 
 
 @pytest.mark.parametrize("name", OUTPUTS)

@@ -54,3 +54,6 @@ def test_parquet_columns_of_hugging_face_and_others_are_recognised(tmp_path: Pat
     image = list(list(blocks([str(tmp_path)]))[-1].images())[-1]
     assert image.name == str(tmp_path / "b.parquet")
     assert re.match("has no column of images .*; it has words", str(image.data))
+    (tmp_path / "b.parquet").write_bytes(b"no Parquet")
+    image = list(list(blocks([str(tmp_path)]))[-1].images())[-1]
+    assert (image.name, type(image.data)) == (str(tmp_path / "b.parquet"), ValueError)

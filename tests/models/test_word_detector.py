@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
 from conftest import ROOT, TINY
+from safetensors.torch import load_file, save_file
 
 import looksay
 from looksay.errors import LowConfidence, RecipeError
@@ -78,6 +80,20 @@ def test_a_mean_of_runs_with_and_without_a_detector_is_refused(
     starts = f'training.start=["{small_run}", "{small_run}"]'
     recipe = recipe_file.load(RECIPE, changes(small_data, tmp_path / "run", starts, "detector.words=20"))
     with pytest.raises(RecipeError, match="has no word detector: a mean needs one in all runs or none"):
+        run.train(recipe)
+
+
+def test_a_mean_of_detectors_of_other_words_is_refused(small_data: Path, small_run: Path, tmp_path: Path) -> None:
+    """The words of another mixture are others; their mean would be a third list."""
+    one, other = tmp_path / "one", tmp_path / "other"
+    options = (f'training.start=["{small_run}"]', "training.epochs=1", "detector.words=20")
+    run.train(recipe_file.load(RECIPE, changes(small_data, one, *options)))
+    shutil.copytree(one, other)
+    weights = load_file(one / checkpoint.BEST)
+    save_file(weights | {"detector.tokens": weights["detector.tokens"].flip(0)}, other / checkpoint.BEST)
+    starts = f'training.start=["{one}", "{other}"]'
+    recipe = recipe_file.load(RECIPE, changes(small_data, tmp_path / "mean", starts, "detector.words=20"))
+    with pytest.raises(RecipeError, match="detects other words than"):
         run.train(recipe)
 
 

@@ -50,7 +50,17 @@ def test_plain_names_come_back_as_they_are(server: Server) -> None:
     ) == ["café €.jpg", "100%25*.jpg", 'a "b".jpg', "a.jpg"]
 
 
-@pytest.mark.parametrize("name", ["*=x", "*=undefined''a.jpg", "*=UTF-8''%ff%zz", "*0=a; filename*1=b", "*=''"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "*=x",
+        "*=undefined''a.jpg",
+        "*=UTF-8''%ff%zz",
+        "*0=a; filename*1=b",
+        "*=''",
+        "*=abc; filename*0*=utf-8''x; filename*1=y",
+    ],
+)
 def test_a_malformed_name_is_no_reason_to_refuse_the_image(server: Server, name: str) -> None:
     assert len(names(server, f'name="images"; filename{name}')) == 1
 

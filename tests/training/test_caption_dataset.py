@@ -138,6 +138,17 @@ def test_sampled_captions_of_mirrored_images_are_mirrored_back(small_data: Path)
     assert unmirrored.tolist() == [[right, PADDING], [right, left], [right, left]]
 
 
+def test_the_detector_learns_the_mirrored_side_of_a_mirrored_image(small_data: Path) -> None:
+    flipped = setup(small_data, caption="the man on the left")
+    sides = [*flipped.vocabulary.encode("left right"), *flipped.vocabulary.encode("man")]
+    batch = flipped.dataset.batch(range(16), 1, np.random.default_rng(0))
+    has_left, has_right, has_man = flipped.dataset.word_frequencies(batch, sides).T > 0
+    assert 0 < batch.mirrored.sum() < 16
+    assert (has_right == batch.mirrored).all()
+    assert (has_left == ~batch.mirrored).all()
+    assert has_man.all()
+
+
 def test_a_side_without_a_known_partner_is_unknown_in_a_mirrored_caption(small_data: Path) -> None:
     flipped = setup(small_data, caption="on the left")
     last = {flipped.vocabulary.tokens[row[2]] for row in targets_of(flipped, 0)}

@@ -84,6 +84,8 @@ def test_a_recipe_survives_being_written_down(recipe: Path, tmp_path: Path) -> N
         ("decoding.num_beams=x", "decoding.num_beams 'x' is not a whole number"),
         ("training.batch_size=0", "training.batch_size 0 is out of range: use a value at least 1"),
         ("training.seed=-1", "training.seed -1 is out of range"),
+        (f"training.seed={2**64}", "training.seed 18446744073709551616 is out of range"),
+        ("data.folder=caf\udce9", "is not UTF-8, as a recipe is"),
         ("training.learning_rate=nan", "training.learning_rate nan is out of range"),
         ("training.warmup=5", "training.warmup 5 is out of range: use a value at least 0 and below 1"),
         ("decoder.heads=0", "decoder.heads 0 is out of range"),

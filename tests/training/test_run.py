@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT, TINY
+from conftest import EXAMPLES, ROOT, TINY
 from PIL import Image
 from safetensors.torch import load_file
 
@@ -334,6 +335,26 @@ def test_a_run_stopped_in_its_first_epoch_resumes_from_the_start(
         run.train(recipe)
     run.train(recipe, resume=True)
     assert len(checkpoint.read(tmp_path / "run")) == 1
+
+
+def test_a_word_that_no_caption_can_have_is_an_error_before_the_training(small_data: Path, tmp_path: Path) -> None:
+    recipe = recipe_file.load(RECIPE, changes(small_data, tmp_path / "run", "decoding.prefix=a zyzzyva"))
+    with pytest.raises(looksay.OptionError, match="zyzzyva"):
+        run.train(recipe)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_set_of_a_mixture_with_one_val_image_is_refused(small_data: Path, tmp_path: Path) -> None:
+    """It has no CIDEr-D, so that no epoch would be the best one."""
+    lines = [json.dumps({"image": f"{split}.jpg", "caption": "a dog", "split": split}) for split in ("train", "val")]
+    mixed = tmp_path / "mixed"
+    mixed.mkdir()
+    for split in ("train", "val"):
+        shutil.copy(EXAMPLES / "boats.jpg", mixed / f"{split}.jpg")
+    (mixed / "captions.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    recipe = recipe_file.load(RECIPE, changes(small_data, tmp_path / "run", f"mixture.mixed.folder={mixed}"))
+    with pytest.raises(looksay.DataError, match=r"mixture\.mixed has one val image that can be read"):
+        run.train(recipe)
 
 
 def test_an_unreadable_image_is_named_and_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -20,7 +20,7 @@ HTML, MARKDOWN = (".html", ".htm", ".xhtml"), (".md", ".markdown")
 MARK = ' data-alt-source="looksay"'
 """The attribute that marks an alt text as machine-made."""
 
-_ALT = re.compile(r"""(?<=[\s"'/])alt(?:\s*=\s*(?:""|''))?(?=[\s/>])""", re.IGNORECASE)
+_ATTRIBUTE = re.compile(r"""[\s/]*([^\s=/>"']+)(?:\s*=\s*("[^"]*"|'[^']*'|[^\s>]*))?""")
 _MARKDOWN_IMAGE = re.compile(
     r"""
     (?<!\\) !\[ (?P<alt>[ \t]*) \]
@@ -95,7 +95,7 @@ class _HtmlImages(HTMLParser):
     def __init__(self, text: str, *, empty: bool) -> None:
         super().__init__()
         self._empty = empty
-        self._line_starts = [0, *accumulate(len(line) for line in text.split("\n"))]
+        self._line_starts = list(accumulate((len(line) + 1 for line in text.split("\n")), initial=0))
         self.missing: list[MissingAlt] = []
         self.feed(text)
         self.close()
@@ -107,14 +107,14 @@ class _HtmlImages(HTMLParser):
         if tag != "img" or not source or _is_decorative(names):
             return
         line, column = self.getpos()
-        start = self._line_starts[line - 1] + (line - 1) + column
+        start = self._line_starts[line - 1] + column
         if "alt" not in names:
             place = start + len("<img")
             self.missing.append(MissingAlt(source, line, place, place, is_html=True))
         elif not names["alt"] and self._empty:
-            match = _ALT.search(self.get_starttag_text() or "")
-            if match:
-                self.missing.append(MissingAlt(source, line, start + match.start(), start + match.end(), is_html=True))
+            attributes = _ATTRIBUTE.finditer(self.get_starttag_text() or "", len("<img"))
+            match = next(attribute for attribute in attributes if attribute[1].lower() == "alt")
+            self.missing.append(MissingAlt(source, line, start + match.start(1), start + match.end(), is_html=True))
 
 
 def _html_images(text: str, *, empty: bool) -> Iterator[MissingAlt]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import os
-import shutil
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -15,10 +14,12 @@ from typing import NoReturn
 import click
 
 from looksay.alt_text.pages import HTML, MARKDOWN, MissingAlt, image_file, missing_alts, with_alts
-from looksay.atomic_files import replacing
+from looksay.atomic_files import rewrite
 from looksay.cli.caption_io import plural, warn, write_errors
 from looksay.cli.options import model_option
 from looksay.errors import ImageError
+
+_NO_NEWLINE = "\\ No newline at end of file"  # as in a patch
 
 
 @dataclass
@@ -77,13 +78,13 @@ def alt(
         text = with_alts(page.text, alts, mark=mark)
         if dry_run:
             lines = (page.text.splitlines(keepends=True), text.splitlines(keepends=True))
-            click.echo("".join(difflib.unified_diff(*lines, f"a/{page.path}", f"b/{page.path}")), nl=False)
+            diff = difflib.unified_diff(*lines, f"a/{page.path}", f"b/{page.path}")
+            click.echo("".join(line if line.endswith("\n") else f"{line}\n{_NO_NEWLINE}\n" for line in diff), nl=False)
             continue
         for image, alt_text in alts:
             click.echo(f"{page.path}:{image.line}: {image.source}: {alt_text}")
-        with write_errors(page.path), replacing(page.path) as temporary:
-            temporary.write_bytes(text.encode("utf-8"))
-            shutil.copymode(page.path, temporary)
+        with write_errors(page.path):
+            rewrite(page.path, text.encode("utf-8"))
     verb = "would be written" if dry_run else "written"
     warn(f"{plural(written, 'alt text')} {verb} into {plural(changed, 'page')}; {count - written:,} left out")
 

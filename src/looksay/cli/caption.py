@@ -95,6 +95,8 @@ def caption(paths: Sequence[str], engine: str, workers: int | None, **options: A
 
         caption_ray.run(paths, overrides, workers=workers, **options)
         return
+    if workers:
+        raise click.UsageError("--workers needs --engine ray")
     if _is_plain(paths, **options):
         _print_captions(paths, overrides, **options)
     else:
@@ -107,7 +109,17 @@ def _is_plain(paths: Sequence[str], batch: int, **options: Any) -> bool:
     """Return whether the images are one batch of files whose captions are only printed as text."""
     needs_job = options["layout"] not in (None, "text") or any(
         options[name]
-        for name in ("output", "write", "keywords", "attention_folder", "explain", "review", "corrections", "dry_run")
+        for name in (
+            "output",
+            "write",
+            "keywords",
+            "attention_folder",
+            "explain",
+            "review",
+            "corrections",
+            "dry_run",
+            "only_missing",
+        )
     )
     are_files = all(path == STDIN or os.path.isfile(path) for path in paths)  # noqa: PTH113 (any text)
     return not needs_job and are_files and len(paths) <= batch and paths.count(STDIN) <= 1

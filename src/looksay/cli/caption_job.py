@@ -49,21 +49,21 @@ def run(
     options = JobOptions(layout, file, is_resumable, attention_folder=attention_folder, **more)
     captioner = load(*models, threads=threads, device=device)
     options.check(captioner)
+    decoding = captioner.options(overrides)
     sidecars = caption_sidecars.writers(
         paths, find, options.write, attention_folder, keywords=options.keywords, overwrite=options.overwrite
     )
     ignored = Counter[str]()
     if options.dry_run:
-        provenance = Provenance.of(captioner, captioner.options(overrides.copy()))
-        print_plan(find(ignored), sidecars, options, provenance)
-        _report(Counter(), ignored, overrides)
+        print_plan(find(ignored), sidecars, options, Provenance.of(captioner, decoding))
+        _report(Counter(), ignored, decoding.min_confidence)
         return
     caption_sidecars.make_folder(attention_folder)
     with ExitStack() as stack:
         add: Callable[[Row], None]
         known, pending, writer, failed_before, unwritten = DiskSet(), find(ignored), None, 0, 0
         if file and is_resumable:
-            provenance = Provenance.of(captioner, captioner.options(overrides.copy()))
+            provenance = Provenance.of(captioner, decoding)
             opened = folder_job.open_writer(file, layout, provenance, overwrite=options.overwrite)
             writer, is_locked = stack.enter_context(opened)
             if not is_locked:
@@ -90,7 +90,7 @@ def run(
             writer.flush()
             shown = review_page.write(options.review, writer.entries(), writer.file.parent)
             warn(f"{plural(shown, 'caption')} to review in {options.review}")
-    _report(counts, ignored, overrides)
+    _report(counts, ignored, decoding.min_confidence)
     if failed_before:
         warn(f"{plural(failed_before, 'image')} failed in an earlier run; see {output}")
     if failed_before or unwritten or counts["failed"] or counts["interrupted"]:
@@ -121,14 +121,14 @@ def _progress(rows: Iterable[Row], total: Callable[[], int] | None, started: flo
     return bar
 
 
-def _report(counts: Counter[str], ignored: Counter[str], overrides: Overrides) -> None:
+def _report(counts: Counter[str], ignored: Counter[str], min_confidence: float) -> None:
     """Print what was not captioned or written, and why."""
     if ignored:
         warn(_describe_ignored(ignored))
     if kept := counts["kept"]:
         warn(f"{plural(kept, 'existing file')} kept; use --overwrite to replace")
     if left_out := counts["left out"]:
-        warn(f"{plural(left_out, 'caption')} left out: their confidence is below {overrides['min_confidence']:g}")
+        warn(f"{plural(left_out, 'caption')} left out: their confidence is below {min_confidence:g}")
     if counts["failed"]:
         report_failures(counts["failed"], counts["images"])
 

@@ -44,6 +44,7 @@ class JobOptions:
             "--explain prints to the screen: leave out --output and --format": (
                 self.explain and (self.output or self.layout != "text")
             ),
+            "--only-missing needs --output FILE, as JSONL, CSV or SQLite": self.only_missing and not self.is_resumable,
             "--review needs --output FILE, as JSONL, CSV or SQLite": self.review and not self.is_resumable,
             "--corrections needs the --output of a finished job, without --overwrite": self.corrections and not is_done,
             f"{tagged}: {model} does not recognise objects; it has no tags.json": tagged and not bundle.tags,

@@ -6,7 +6,6 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from itertools import groupby
 from pathlib import Path
 
 import click
@@ -97,8 +96,8 @@ def _write_entries(writer: CaptionWriter, entries: Iterable[Entry], sidecars: Se
     """Write the captions of rows to sidecar files; return how many images failed."""
     changed, counts = DiskSet(), Counter[str]()
     try:
-        for name, (entry, *_) in groupby(entries, lambda entry: entry.image):
-            image, before = writer.file.parent / name, counts["written"]
+        for entry in entries:
+            image, before = writer.file.parent / entry.image, counts["written"]
             if not entry.caption or not os.path.isfile(image):  # noqa: PTH113 (any name)
                 continue
             errors = write(image, _from_entry(entry), sidecars, counts)
@@ -107,7 +106,7 @@ def _write_entries(writer: CaptionWriter, entries: Iterable[Entry], sidecars: Se
             counts["failed"] += bool(errors)
             counts["images"] += counts["written"] > before
             if counts["written"] > before and any(image in sidecar.files(image) for sidecar in sidecars):
-                changed.add(name)
+                changed.add(entry.image)
     finally:
         if changed:
             writer.rehash(changed, folder_job.file_digest)

@@ -113,15 +113,24 @@ def _tar_rows(file: Path) -> Iterator[_Packed]:
 
 def _parquet_rows(file: Path) -> Iterator[_Packed]:
     """Yield the rows."""
-    parquet = open_parquet(file)
-    column = image_column(parquet)
-    batches = (batch.to_pylist() for batch in parquet.iter_batches(_BATCH))
-    for number, row in enumerate(chain.from_iterable(batches), 1):
+    column = image_column(open_parquet(file))
+    for place, row in parquet_rows(file):
         image = row.pop(column)
         content = image if isinstance(image, dict) else {"bytes": image}
         names = (content.get("path"), *(row.get(key) for key in ("file_name", "filename", "__key__")))
         name = next((name for name in names if isinstance(name, str)), "")
-        yield f"{file.name}, row {number}", name, content["bytes"], row
+        yield place, name, content["bytes"], row
+
+
+def parquet_rows(file: Path) -> Iterator[Row]:
+    """Yield the rows of a Parquet file; a `DataError` if it is broken."""
+    parquet = open_parquet(file)
+    try:
+        rows = chain.from_iterable(batch.to_pylist() for batch in parquet.iter_batches(_BATCH))
+        for number, row in enumerate(rows, 1):
+            yield f"{file.name}, row {number}", row
+    except OSError as error:
+        raise DataError(f"{file} is broken: {error}") from error
 
 
 def open_parquet(file: Path) -> Any:

@@ -61,6 +61,9 @@ class Shards:
     def __len__(self) -> int:
         return self._count
 
+    def __getstate__(self) -> dict[str, Any]:
+        return vars(self) | {"_memmaps": [None] * len(self._files)}  # a process opens its own, and gets no copies
+
     def __getitem__(self, index: int) -> Rows:
         """Return a row; it is read from disk when it is used."""
         shard, row = divmod(index, self._rows_per_file)

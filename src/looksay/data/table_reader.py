@@ -87,7 +87,7 @@ def read(file: Path, options: ReadOptions, captions: CaptionNames = REFERENCES, 
     rows are a `DataError`.
     """
     mended_rows: list[str] = []
-    readers = {".json": _json_rows, ".jsonl": _json_lines, ".ndjson": _json_lines, ".parquet": _parquet_rows}
+    readers = {".json": _json_rows, ".jsonl": _json_lines, ".ndjson": _json_lines, ".parquet": containers.parquet_rows}
     if reader := containers.read_table if unpacked else readers.get(file.suffix.lower()):
         objects = list(reader(unpacked or file))
         header: Sequence[str] = list(dict.fromkeys(name for _, row in objects for name in row))
@@ -188,11 +188,6 @@ def _json_lines(file: Path) -> Iterator[Row]:
             yield f"{file.name}, line {number}", row
 
 
-def _parquet_rows(file: Path) -> Iterator[Row]:
-    for number, row in enumerate(containers.open_parquet(file).read().to_pylist(), 1):
-        yield f"{file.name}, row {number}", row
-
-
 def _require_object(row: Any, place: str) -> dict[str, Any]:
     if not isinstance(row, dict):
         value = json.dumps(row, ensure_ascii=False)[:80]
@@ -245,7 +240,7 @@ def _find_columns(header: Sequence[str], options: ReadOptions, captions: Caption
         options.caption_column or _guess_captions(header, captions.names),
         options.split_column or _guess(header, _SPLIT),
     )
-    existing = ", ".join(header) or "none"
+    existing = ", ".join(filter(None, header)) or "none"
     if repeated := next((name for name in header if name and header.count(name) > 1), None):
         return columns, f" has two columns {repeated!r}; rename one"
     for name in filter(None, (options.image_column, *options.caption_column, options.split_column)):
@@ -270,6 +265,8 @@ def _guess(header: Sequence[str], names: str) -> str:
 def _guess_captions(header: Sequence[str], names: str) -> tuple[str, ...]:
     """Return the column of captions and those of the same name with a number: caption, caption_2."""
     first = _guess(header, names)
+    if not first:
+        return ()
     return tuple(
         name for name in header if name == first or (re.search(r"\d$", name) and _letters(name) == _letters(first))
     )

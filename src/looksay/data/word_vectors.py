@@ -40,7 +40,12 @@ def known(file: Path, words: Sequence[str]) -> dict[int, NDArray[np.float32]]:
                 word, *numbers = line.rstrip().split(" ")
                 if word not in indices or (number == 1 and len(numbers) == 1):
                     continue
-                vector = np.array(numbers, dtype=np.float32)
+                try:
+                    vector = np.array(numbers, dtype=np.float32)
+                except ValueError:
+                    if 0 < size < len(numbers):  # glove.840B has words with spaces, whose first part may be a word
+                        continue
+                    raise
                 size = size or len(vector)
                 if len(vector) != size:
                     raise DataError(f"{file}, line {number}: {len(vector)} numbers where the others have {size}")

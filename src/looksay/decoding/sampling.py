@@ -65,10 +65,10 @@ def sample_tokens(log_probs: LogProbs, uniforms: NDArray[np.float64], options: D
     probabilities /= probabilities.sum(axis=1, keepdims=True)
     order = np.argsort(-probabilities, axis=1, kind="stable")
     ranked = np.take_along_axis(probabilities, order, axis=1)
-    preceding = np.cumsum(ranked, axis=1) - ranked
-    ranked[preceding >= options.top_p] = 0
     if options.top_k:
         ranked[:, options.top_k :] = 0
+    preceding = np.cumsum(ranked, axis=1) - ranked
+    ranked[preceding >= options.top_p * ranked.sum(axis=1, keepdims=True)] = 0
     cumulative = np.cumsum(ranked, axis=1)
     choice = (cumulative < uniforms[:, None] * cumulative[:, -1:]).sum(axis=1)
     return np.take_along_axis(order, choice[:, None], axis=1)[:, 0]

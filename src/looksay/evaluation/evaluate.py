@@ -53,6 +53,7 @@ def evaluate(
     MissingExtra, MetricError
         If METEOR or SPICE cannot run; raised before any image is captioned.
     """
+    require("min_confidence" not in options, "min_confidence cannot be used: all captions are scored")
     decoding = captioner.options(options)
     require(type(batch) is int and batch >= 1, f"batch {batch!r} is out of range: use 1 or more")
     java.check(meteor=meteor, spice=spice)

@@ -87,7 +87,8 @@ class _ImageMatcher:
             relative = PurePosixPath(path.relative_to(folder) if path.is_relative_to(folder) else path)
             keys = {("path", name) for name in (str(path), str(path.absolute()), str(relative))}
             keys |= {("id", record.id), ("name", path.name), ("stem", path.stem)}
-            keys |= {("number", number_of(record.id or path.stem))} - {("number", "")}
+            keys.add(("number", number_of(record.id or path.stem)))
+            keys -= {("id", ""), ("number", "")}
             for key in map(_normalise, keys):
                 self._records[key] = record if self._records.get(key, record) is record else None
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from looksay.captioner import Captioner
 from looksay.data import Record
+from looksay.data.records import VAL_IMAGES
 from looksay.decoding.options import DecodingOptions
 from looksay.decoding.state import DecoderState, Hypothesis
 from looksay.errors import DataError
@@ -127,6 +128,9 @@ def _tuned(captioner: Captioner, table: ConceptTable, val: Sequence[Record]) -> 
     """Return the table with its threshold and its margin."""
     batches = list(_encode_batches(captioner, val))
     records = [record for _, batch in batches for record in batch]
+    for source, count in Counter(record.source for record in records).items():
+        if count < VAL_IMAGES:
+            raise DataError(f"{source or 'the val split'} has one readable image: CIDEr-D needs 2 or more.")
     options, vocabulary = captioner.bundle.spec.decoding, captioner.bundle.vocabulary
 
     def decode(options: DecodingOptions, threshold: float = 1.0) -> list[Hypothesis]:

@@ -66,7 +66,7 @@ def caption(
     output has captions of another provenance.
     """
     captioner = load(*models, threads=1)
-    provenance = Provenance.of(captioner, captioner.options(overrides.copy()))
+    provenance = Provenance.of(captioner, captioner.options(overrides))
     parts = {_part(block): block for block in blocks(sources, exclude=output)}
     if not parts:
         raise JobError(f"no images, Parquet files or tars in {', '.join(sources)}")

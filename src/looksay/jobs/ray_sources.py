@@ -133,7 +133,10 @@ def _parts(source: str, exclude: str) -> Iterator[tuple[list[str], int]]:
                 images = []
         elif suffix == ".parquet":
             with resolve(source)[0].open_input_file(path) as file:
-                count = ParquetFile(file).num_row_groups
+                try:
+                    count = ParquetFile(file).num_row_groups
+                except ArrowInvalid:
+                    count = 1  # its block holds the error
             yield from (([path], row_group) for row_group in range(count))
         elif suffix == ".tar":
             yield [path], 0

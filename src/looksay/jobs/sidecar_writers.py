@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import io
 import os
 import struct
@@ -13,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from looksay.atomic_files import copy_attributes, replacing
+from looksay.atomic_files import rewrite
 from looksay.errors import ImageError, OptionError
 from looksay.image_files import EXTENSIONS, HEIC_EXTENSIONS
 from looksay.jobs import existing_captions, image_containers, iptc, xmp
@@ -49,25 +48,10 @@ class SidecarWriter(ABC):
         contents = self.contents(image, caption)
         for file, content in contents.items():
             try:
-                _replace(file, content, keep_times=file == image)
+                rewrite(file, content, keep_times=file == image)
             except OSError as error:
                 raise OSError(error.errno, error.strerror, str(file)) from error
         return bool(contents)
-
-
-def _replace(file: Path, content: bytes, *, keep_times: bool) -> None:
-    """Write a file, which keeps its owner, group, mode and extended attributes.
-
-    A photo also keeps its times, which are often its date; of a sidecar file, they tell photo managers of the change.
-    """
-    is_new = not file.exists()
-    is_writable = is_new or os.access(file, os.W_OK, effective_ids=os.access in os.supports_effective_ids)
-    if not is_writable:  # it could be replaced all the same, which is not what its owner wants
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-    with replacing(file, durable=not is_new) as new:
-        new.write_bytes(content)
-        if not is_new:
-            copy_attributes(file, new, times=keep_times)
 
 
 class TextWriter(SidecarWriter):
@@ -129,7 +113,7 @@ class MetadataWriter(SidecarWriter):
 
     def contents(self, image: Path, caption: Caption) -> dict[Path, bytes]:
         """See `SidecarWriter`."""
-        text = None if not self.captions or self.keeps(image) else caption.text
+        text = None if not self.captions or self._keeps_caption(image) else caption.text
         words = caption.keywords if self.keywords else ()
         changed = {}
         with _readable(image):
@@ -141,7 +125,10 @@ class MetadataWriter(SidecarWriter):
         return changed
 
     def keeps(self, image: Path) -> bool:
-        """Return whether an image has a caption, and keeps it."""
+        """Return whether an image has a caption and keeps it, and gets no keywords."""
+        return not self.keywords and self._keeps_caption(image)
+
+    def _keeps_caption(self, image: Path) -> bool:
         if self.overwrite:
             return False
         with _readable(image):

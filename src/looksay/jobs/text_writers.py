@@ -8,6 +8,7 @@ import json
 import os
 from abc import abstractmethod
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,9 @@ from looksay.data.table_reader import MADE_BY
 from looksay.errors import ImageError, JobError, LowConfidence
 from looksay.jobs.writers import LEFT_OUT, CaptionWriter, Entry, Outcome, Row, escaped
 from looksay.types import KEYWORD_PROBABILITY, Caption
+
+_BROKEN = (ValueError, KeyError, TypeError, AttributeError, IndexError, StopIteration, csv.Error)
+"""What parsing a line raises that looksay did not write."""
 
 COLUMNS = ("image", "caption", "confidence", "log_prob", "keywords", "error")
 KEYWORD_SEPARATOR = ";"
@@ -118,7 +122,7 @@ class _LineWriter(CaptionWriter):
                 try:
                     is_row = number and line.endswith(b"\n")
                     yield line, self._parse(line.decode("utf-8", "surrogateescape")) if is_row else None
-                except (ValueError, KeyError, TypeError, StopIteration) as error:
+                except _BROKEN as error:
                     raise JobError(
                         f"{self.file}, line {number + 1}: this is not a row of looksay; remove it, or --overwrite the "
                         "file"
@@ -126,7 +130,8 @@ class _LineWriter(CaptionWriter):
 
     def entries(self) -> Iterator[Entry]:
         """See `CaptionWriter.entries`."""
-        return (entry for _, entry in self._lines() if entry)
+        rows = (entry for _, entry in self._lines() if entry)
+        return (next(captions) for _, captions in groupby(rows, lambda entry: entry.image))
 
     def remove(self, images: Container[str]) -> None:
         """See `CaptionWriter.remove`."""
@@ -222,7 +227,10 @@ class CsvWriter(_LineWriter):
     def _provenance_id(self, header: str, row: str) -> str | None:
         if header != self._header():
             return None
-        return next(csv.reader([row]))[-1] if row.endswith("\n") else self.provenance.id
+        try:
+            return next(csv.reader([row]))[-1] if row.endswith("\n") else self.provenance.id
+        except _BROKEN:
+            return None
 
     def _parse(self, line: str) -> Entry:
         image, caption, confidence, log_prob, keywords, error, digest, _ = next(csv.reader([line]))

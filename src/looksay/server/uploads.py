@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from email.message import Message
-from typing import Any
+import re
+from urllib.parse import unquote_to_bytes
 
 from fastapi import HTTPException, Request
 from python_multipart.multipart import parse_options_header
@@ -17,6 +17,7 @@ Upload = tuple[str, bytes]  # file name and content
 
 FIELD = b"images"
 _NOT_STATED = ("", "application/octet-stream")
+_EXTENDED_NAME = re.compile(rb""";\s*filename\*\s*=\s*"?[\w-]*'[^']*'([^;\s"]*)""", re.IGNORECASE)
 
 
 async def read_uploads(request: Request, max_images: int) -> list[Upload]:
@@ -91,12 +92,8 @@ class _FormParser(MultiPartParser):
 
 def _extended_name(disposition: bytes) -> str | None:
     """Return the bytes of ``filename*``, each as a character: those of UTF-8, as its percent-encoding usually says."""
-    if b"*" not in disposition:
-        return None
-    header = Message()
-    header["content-disposition"] = disposition.decode("latin-1")
-    parameters: list[tuple[str, Any]] = header.get_params([], "content-disposition")
-    return next((value[2] for key, value in parameters if key == "filename" and isinstance(value, tuple)), None)
+    match = _EXTENDED_NAME.search(disposition)
+    return unquote_to_bytes(match[1]).decode("latin-1") if match else None
 
 
 def _media_type(header: str) -> str:

@@ -93,9 +93,9 @@ def build_model(recipe: Recipe, vocabulary: Vocabulary, records: Sequence[Record
         tokens = detected_tokens(records, vocabulary, recipe.detector.words)
         model.detector.tokens = torch.tensor(tokens, dtype=torch.int64)
     untrained = {name: value for name, value in model.state_dict().items() if name.startswith("detector.")}
-    weights = []
+    weights: list[dict[str, Tensor]] = []
     for run in starts:
-        known = Vocabulary.load(run / VOCABULARY)
+        known = Vocabulary.load(trained_run("training.start", str(run)) / VOCABULARY)
         if known != vocabulary and not (recipe.vocabulary.extend and known.tokens == vocabulary.tokens[: len(known)]):
             raise RecipeError(
                 f"training.start: {run} has another vocabulary than {starts[0]}: start from runs on the same captions, "
@@ -117,6 +117,10 @@ def build_model(recipe: Recipe, vocabulary: Vocabulary, records: Sequence[Record
                 f"training.start: {run} is another model: use [encoder], [embedding] and [decoder] of its {RECIPE}, "
                 "and a run of this version of looksay"
             ) from error
+        if weights and untrained and not torch.equal(own["detector.tokens"], weights[0]["detector.tokens"]):
+            raise RecipeError(
+                f"training.start: {run} detects other words than {starts[0]}: a mean needs the same words"
+            )
         weights.append(own)
     if weights:
         model.load_state_dict(mean_weights(weights))

@@ -126,12 +126,12 @@ class CaptionDataset:
         """Return the token ids of each image's captions, uncut and without ``<end>``."""
         return [[self.vocabulary.encode(text) for text in record.references] for record in self.records]
 
-    def word_frequencies(self, indices: Sequence[int], tokens: Sequence[int]) -> NDArray[np.float32]:
+    def word_frequencies(self, batch: Batch, tokens: Sequence[int]) -> NDArray[np.float32]:
         """Return the part of each image's captions that have a token: (images, tokens)."""
         column = {token: place for place, token in enumerate(tokens)}
-        frequencies = np.zeros((len(indices), len(tokens)), dtype=np.float32)
-        for row, image in enumerate(indices):
-            captions = self.captions[image]
+        frequencies = np.zeros((len(batch.indices), len(tokens)), dtype=np.float32)
+        for row, (image, flip) in enumerate(zip(batch.indices, batch.mirrored, strict=True)):
+            captions = [self._mirrored_ids[caption].tolist() if flip else caption for caption in self.captions[image]]
             for caption in captions:
                 places = [column[token] for token in set(caption) if token in column]
                 frequencies[row, places] += 1 / len(captions)

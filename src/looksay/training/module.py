@@ -174,7 +174,7 @@ class CaptionModule(lightning.LightningModule):
         """Return the mean loss over words, and log their accuracy."""
         logits, targets = self.model.decoder.output_head(batch.words_of(outputs)), batch.words_of(batch.targets)
         self._log(split, batch, word_accuracy=losses.word_accuracy(logits, targets))
-        loss = losses.cross_entropy(logits, targets, self.recipe.training.label_smoothing)
+        loss = losses.cross_entropy(logits, targets, self.recipe.training.label_smoothing if split == "train" else 0.0)
         if batch.soft_targets is None:
             return loss
         weight = self.recipe.distillation.weight
@@ -184,7 +184,7 @@ class CaptionModule(lightning.LightningModule):
         """Return the loss of the word detector, and log it."""
         data = self.data.train_data if split == "train" else self.data.val_data
         detector = cast("WordDetector", self.model.detector)
-        frequencies = data.word_frequencies(batch.indices, detector.tokens.tolist())
+        frequencies = data.word_frequencies(batch, detector.tokens.tolist())
         loss = losses.detection(logits, torch.from_numpy(frequencies).to(logits.device))
         self._log(split, batch, detection_loss=loss)
         return loss

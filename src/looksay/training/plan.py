@@ -47,8 +47,10 @@ def _plan(recipe: Recipe) -> Iterator[str]:
     unfrozen = recipe.encoder.unfrozen_stages(max(0, options.epochs - 1))
     model.encoder.unfreeze(unfrozen)
     encoder, decoder = (sum(map(torch.numel, part.parameters())) for part in (model.encoder, model.decoder))
+    total = sum(map(torch.numel, model.parameters()))
     trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
-    yield f"parameters: encoder {encoder:,}, decoder {decoder:,}; trained: {trained:,}"
+    detector = f", word detector {total - encoder - decoder:,}" if model.detector else ""
+    yield f"parameters: encoder {encoder:,}, decoder {decoder:,}{detector}; trained: {trained:,}"
 
     size, frozen = model.encoder.image.size, not recipe.encoder.unfrozen_stages(0)
     grid = math.prod(model.encoder.grid) * model.encoder.channels
@@ -68,7 +70,7 @@ def _plan(recipe: Recipe) -> Iterator[str]:
     rows = options.batch_size * options.captions_per_image
     inputs = options.batch_size * (3 * size**2 if unfrozen else 2 * grid)
     logits = 3 * 4 * rows * words * len(vocabulary)
-    memory = 4 * (encoder + decoder) * (2 if options.ema_decay else 1) + 12 * trained + inputs + logits
+    memory = 4 * total * (2 if options.ema_decay else 1) + 12 * trained + inputs + logits
     yield f"memory: {_bytes(memory)} or more (weights, gradients, optimiser, and the logits of a batch)"
 
     images = len(epoch_order(train, recipe, 0))
@@ -80,7 +82,11 @@ def _plan(recipe: Recipe) -> Iterator[str]:
     passes = (views * count + len(val)) if frozen else options.epochs * (3 * images + len(val))
     seconds = passes * encode + steps * options.accumulate * step + max(1, options.epochs) * len(val) * decode
     device = "GPU" if torch.cuda.is_available() else "CPU"
-    yield f"time on this {device}: about {max(1, round(seconds / 60)):,} minutes"
+    left_out = (
+        "sampled captions" if recipe.self_critical.samples else "the teachers" if recipe.distillation.teachers else ""
+    )
+    note = f", and more for {left_out}" if left_out else ""
+    yield f"time on this {device}: about {max(1, round(seconds / 60)):,} minutes{note}"
 
 
 @torch.no_grad()

@@ -116,7 +116,9 @@ class Recipe:
 
 def toml_value(value: Any) -> str:
     """Return a value as written in TOML."""
-    return str(value) if isinstance(value, float) else json.dumps(value, ensure_ascii=False)
+    if isinstance(value, float):
+        return str(value)
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")  # JSON allows it in a text, TOML does not
 
 
 def _differs(options: Any, *names: str) -> bool:
@@ -126,4 +128,4 @@ def _differs(options: Any, *names: str) -> bool:
 
 def _key(name: str) -> str:
     """Return a name as a key in TOML, quoted where it must be."""
-    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else json.dumps(name, ensure_ascii=False)
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else toml_value(name)

@@ -161,6 +161,8 @@ def _build(table: dict[str, Any], changes: Sequence[str]) -> Recipe:
             within = within.setdefault(parent, {}) if isinstance(within, dict) else within
         if not (equals and parents and isinstance(within, dict)):
             raise RecipeError(f"{change!r} is not an override: write section.key=value")
+        if any("\ud800" <= character <= "\udfff" for character in change):
+            raise RecipeError(f"{change!r} is not UTF-8, as a recipe is: rename the file or folder")
         within[key] = _parse(text, is_text=_is_text(parents[0], key))
     table = {name: _convert_section(name, values) for name, values in table.items()}
     try:

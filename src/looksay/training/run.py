@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
@@ -10,6 +11,8 @@ from pathlib import Path
 from looksay.atomic_files import lock, replacing, sweep
 from looksay.data import Dataset
 from looksay.data.records import VAL_IMAGES
+from looksay.decoding.decode import forced_tokens
+from looksay.decoding.logits_processors import from_options
 from looksay.errors import DataError, JobError, RunError
 from looksay.models.caption_model import CaptionModel
 from looksay.models.encoder import check_weights
@@ -92,6 +95,7 @@ def _train(recipe: Recipe, folder: Path, *, resume: bool) -> None:
         recipe = _saved_recipe(folder, recipe)
         if is_first():
             sweep(folder)
+            sweep((folder / checkpoint.LAST).parent)
         if _is_finished(folder, recipe) and _has_last_epoch(folder):
             return
     elif is_first():
@@ -105,6 +109,8 @@ def _train(recipe: Recipe, folder: Path, *, resume: bool) -> None:
     for warning in filter(None, (*recipe.idle(), advice)):
         log.warning("%s", warning)
     vocabulary = Vocabulary.load(folder / VOCABULARY) if resume else build_vocabulary(dataset.split("train"), recipe)
+    from_options(recipe.decoding, vocabulary)  # these two raise now what decoding would raise
+    forced_tokens(recipe.decoding, vocabulary)
     model = build_model(recipe, vocabulary, dataset.split("train"))
     data = _data_module(dataset, recipe, vocabulary, model)
     module = CaptionModule(model, recipe, vocabulary)
@@ -125,8 +131,10 @@ def _data_module(dataset: Dataset, recipe: Recipe, vocabulary: Vocabulary, model
             from looksay.training.distillation import SoftTargets
 
             train.soft_targets = SoftTargets(recipe.distillation.teachers, train, recipe)
-    if len(val) < VAL_IMAGES:
-        raise DataError(f"{dataset.folder} has one val image that can be read: looksay data --check lists the others")
+    for source, count in Counter(record.source for record in val.records).items():
+        if count < VAL_IMAGES:
+            name = f"mixture.{source}" if source in recipe.mixture else dataset.folder
+            raise DataError(f"{name} has one val image that can be read: looksay data --check lists the others")
     data = CaptionDataModule(train, val, recipe)
     share = Share(0, device_count(options) * options.nodes)
     data.train_batches(0, share)  # raises now if the devices cannot share a batch

@@ -205,7 +205,7 @@ class TrainingOptions:
     devices: int = key(1, "GPUs, or processes on CPU, on each machine; 0 for all GPUs.", ge=0)
     nodes: int = key(1, "Machines.", ge=1)
     strategy: Literal["auto", "ddp"] = key("auto", "Lightning's strategy; several devices use ddp.")
-    seed: int = key(0, "Seed of initial weights and of the order of the data.", ge=0)
+    seed: int = key(0, "Seed of initial weights and of the order of the data.", ge=0, le=2**63 - 1)
     accumulate: int = key(1, "Batches whose gradients are accumulated before a step.", ge=1)
     patience: int = key(0, "Stop after this many epochs without a better val CIDEr-D; 0 never stops.", ge=0)
     ema_decay: float = key(
@@ -249,7 +249,7 @@ class SelfCriticalOptions:
     samples: int = key(
         0, "Captions sampled for each image, 2 or more, each other's baseline; 0 for cross-entropy only.", ge=0
     )
-    cross_entropy: float = key(0.2, "Weight of the cross-entropy in the loss.", ge=0, le=1)
+    cross_entropy: float = key(0.2, "Weight of the cross-entropy, with the terms added to it, in the loss.", ge=0, le=1)
 
     @model_validator(mode="after")
     def _check_samples(self) -> Self:

@@ -241,6 +241,7 @@ def test_omissions_are_counted_with_their_row(tmp_path: Path, text: str, problem
         ("", r"c\.csv is empty"),
         ("image,caption\n", r"c\.csv has no rows"),
         ("a,b\n1,2\n", r"c\.csv: no column of images among a, b; .*name it: --image-column NAME"),
+        (",image,txt\n0,a.jpg,x\n", r"c\.csv: no column of captions among image, txt;"),  # a row number by pandas
         ("image,b\n1,2\n", r"c\.csv: no column of captions among image, b; .*--caption-column NAME"),
         (
             "image,caption\na.jpg,x,y\n",
