@@ -131,11 +131,11 @@ def _read_file(file: IO[bytes], max_pixels: int, least: int) -> Image.Image:
         except Exception:
             with _Lenient():
                 image = _decode(file, max_pixels, least)
-            pixels = np.asarray(image)
+            pixels = np.asarray(image)  # decoders fill what is missing with one colour
             rows = np.flatnonzero((pixels != pixels[-1, -1]).any(axis=(1, 2)))
-            if rows.size == 0 or rows[-1] < image.height // 2:  # decoders fill what is missing with one colour
+            if rows.size == 0 or rows[-1] < image.height // 2:
                 raise
-            return image
+            return image.crop((0, 0, image.width, int(rows[-1]) + 1))
 
 
 def _without_metadata(file: IO[bytes]) -> IO[bytes]:

@@ -166,9 +166,9 @@ def test_existing_files_are_kept(album: Path) -> None:
     assert notes.read_text(encoding="utf-8") == "my notes"
     assert run(photo, "--write", "txt", "--overwrite").exit_code == 0
     assert notes.read_text(encoding="utf-8") != "my notes"
-    assert "another image" not in run(album, photo, "--write", "txt", "--overwrite").stderr  # named twice, it is one
+    assert "rename one" not in run(album, photo, "--write", "txt", "--overwrite").stderr  # named twice, it is one
     shutil.copy(photo, album / "boats.png")
-    assert "and another image: rename" in run(album, "--write", "txt", "--overwrite").stderr
+    assert "boats.jpg: rename one of them" in run(album, "--write", "txt", "--overwrite").stderr
 
 
 def test_a_sidecar_file_that_cannot_be_written_is_reported(album: Path) -> None:

@@ -203,7 +203,7 @@ def test_data_prints_statistics(small_data: Path) -> None:
     assert result.stdout.startswith(f"{small_data}: Flickr8k, original layout\n")
     assert re.search(r"train +16 +32\nval +4 +8\nall +20 +40\n", result.stdout)
     assert "captions per image: 2 (20)" in result.stdout
-    assert re.search(r"vocabulary: \d+ words; \d+ occur 2 times or more", result.stdout)
+    assert re.search(r"vocabulary of the train split: \d+ words; \d+ occur 2 times or more", result.stdout)
     assert "duplicate captions of an image, kept: 20" in result.stdout
 
 

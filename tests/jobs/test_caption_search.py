@@ -99,12 +99,23 @@ def test_any_script_is_searched(query: str, found: str, folder: Path) -> None:
 @pytest.mark.parametrize(
     "query",
     [
-        '"or" NOT', "a OR (", "sign*", "that's", "or not", "NEAR(sign)", "caption:sign", "-sign", "^sign", "sign + {",
+        '"or" NOT', "a OR (", "sign*", "that's", "or not", "NEAR(sign)", "caption:sign", "- sign", "^sign", "sign + {",
         "\udcff",
     ],
 )  # fmt: skip
 def test_query_syntax_of_fts5_is_not_interpreted(query: str, database: Path) -> None:
     assert "5.jpg" in images(f"{query} sign", database)
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ('"dog on a beach"', {"4.jpg"}), ('"on a beach"', {"3.jpg", "4.jpg"}), ("beach -dogs", {"3.jpg"}),
+        ('dog -"on a beach"', {"1.jpg", "2.jpg"}), ('beach -"" -!', {"1.jpg", "3.jpg", "4.jpg"}),
+    ],
+)  # fmt: skip
+def test_phrases_and_excluded_words(query: str, expected: set[str], database: Path) -> None:
+    assert set(images(query, database)) == expected
 
 
 def test_related_words_stand_in_for_words_that_no_caption_contains(database: Path) -> None:
@@ -125,6 +136,21 @@ def test_files_and_queries_that_cannot_be_searched_are_errors(database: Path) ->
             search("dog", Path(file), 1)
     with pytest.raises(JobError, match="has no word"):
         search("?!", database, 1)
+    with pytest.raises(JobError, match="has no word"):
+        search("-dog", database, 1)
+    Path("captions.jsonl").touch()
+    with pytest.raises(JobError, match=r"captions\.jsonl cannot be searched: use a database"):
+        search("dog", Path("captions.jsonl"), 1)
+
+
+def test_find_says_what_else_there_is_and_what_is_wrong(database: Path) -> None:
+    def stderr(*arguments: str) -> str:
+        return CliRunner().invoke(main, ["find", *arguments]).stderr
+
+    assert stderr("dog", "captions.db", "--limit", "2") == "looksay: more than 2 images match; --limit shows more\n"
+    assert stderr("dog", "captions.db", "--limit", "4") == ""
+    assert "the database comes last: looksay find dog captions.db" in stderr("captions.db", "dog")
+    assert "no image in captions.db has the tag dogg\n" in stderr("captions.db", "--tag", "dogg", "--tag", "dog")
 
 
 def test_find_prints_matches_and_writes_a_page(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -170,6 +170,7 @@ def test_an_interrupted_job_is_resumed_with_the_same_result(
     assert first.exit_code == 130
     assert "looksay: stopped after 4 images; run the same command again to resume" in first.stderr
     assert len(rows(Path(name))) == 4
+    assert "run the same command without --overwrite" in run(album, "--output", name, "--overwrite").stderr
     monkeypatch.setattr(Captioner, "outcomes", outcomes)
     assert "4 images done" in run(album, "--output", name).stderr
     assert rows(Path(name)) == rows(Path(f"complete-{name}"))

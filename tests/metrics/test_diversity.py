@@ -44,7 +44,7 @@ def test_captions_that_end_abruptly_repeat_or_hardly_differ_are_named_with_what_
     broken = [["a", "man", "in", "a"], ["a", "red", "red"]]
     dangling, repeated, unique = weaknesses(broken * 10)
     assert dangling.startswith("50 % of the captions end abruptly: decode with no_dangling, or train with more images")
-    assert repeated.startswith("50 % of the captions repeat a word: decode with no_repeat_ngram_size=2, or train")
+    assert repeated.startswith("50 % of the captions repeat a word, as those of an untrained model do: train")
     assert unique.startswith("only 10 % of the captions are different: train with more images")
 
 

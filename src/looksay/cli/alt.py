@@ -63,6 +63,8 @@ def alt(
     looksay alt README.md docs/ --check
     """
     pages = list(_read(paths, empty))
+    if not pages:
+        raise click.UsageError(f"no readable HTML or Markdown file in {', '.join(map(str, paths))}")
     if check:
         _report(pages)
     _find_images(pages, root or next((path for path in paths if path.is_dir()), Path()))

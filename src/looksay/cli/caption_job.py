@@ -31,6 +31,8 @@ from looksay.jobs.writers import CaptionWriter, Outcome, Provenance, Row
 from looksay.types import Caption, Device
 
 _TEXT = (".txt", ".tsv")
+_RESUME = ("; run the same command again to resume", "; run the same command without --overwrite to resume")
+_REPORT_SECONDS = 60
 _INTERRUPTED = 130  # the exit code that shells expect after Ctrl-C
 
 
@@ -56,7 +58,7 @@ def run(
     ignored = Counter[str]()
     if options.dry_run:
         print_plan(find(ignored), sidecars, options, Provenance.of(captioner, decoding))
-        _report(Counter(), ignored, decoding.min_confidence)
+        _report(Counter(), ignored, decoding.min_confidence, is_resumable=is_resumable)
         return
     caption_sidecars.make_folder(attention_folder)
     with ExitStack() as stack:
@@ -79,10 +81,10 @@ def run(
         )  # fmt: skip
         total = partial(_count, find, len(known))
         # Captions on a terminal show the progress themselves.
-        has_bar = has_several and sys.stderr.isatty() and (file or not sys.stdout.isatty())
+        has_progress = has_several and (file or not sys.stdout.isatty())
         started = time.monotonic()
-        with _progress(rows, total if has_bar else None, started) as bar:
-            counts = _write_all(bar, add, sidecars, is_resumable=bool(writer))
+        with _progress(rows, total if has_progress else None, started) as bar:
+            counts = _write_all(bar, add, sidecars, _RESUME[options.overwrite] if writer else "")
         if has_several and file and counts["images"]:
             seconds = time.monotonic() - started
             warn(f"{plural(counts['images'], 'image')} in {seconds:.1f} s, {counts['images'] / seconds:.0f} a second")
@@ -90,7 +92,7 @@ def run(
             writer.flush()
             shown = review_page.write(options.review, writer.entries(), writer.file.parent)
             warn(f"{plural(shown, 'caption')} to review in {options.review}")
-    _report(counts, ignored, decoding.min_confidence)
+    _report(counts, ignored, decoding.min_confidence, is_resumable=bool(writer))
     if failed_before:
         warn(f"{plural(failed_before, 'image')} failed in an earlier run; see {output}")
     if failed_before or unwritten or counts["failed"] or counts["interrupted"]:
@@ -113,7 +115,9 @@ def _count(find: FindImages, done: int) -> int:
 
 
 def _progress(rows: Iterable[Row], total: Callable[[], int] | None, started: float) -> Any:
-    """Return a progress bar over the rows, with their rate; it is hidden without a total."""
+    """Return a progress bar over the rows, with their rate; without a terminal a log, and without a total nothing."""
+    if total and not sys.stderr.isatty():
+        rows, total = _with_reports(rows, total), None
     bar: Any = click.progressbar(
         rows, length=total() if total else 0, label="captioning", show_pos=True, file=sys.stderr, hidden=not total,
         item_show_func=lambda _: f"{bar.pos / max(time.monotonic() - started, 1e-3):.0f} images/s",
@@ -121,12 +125,27 @@ def _progress(rows: Iterable[Row], total: Callable[[], int] | None, started: flo
     return bar
 
 
-def _report(counts: Counter[str], ignored: Counter[str], min_confidence: float) -> None:
+def _with_reports(rows: Iterable[Row], total: Callable[[], int]) -> Iterator[Row]:
+    """Yield the rows, and print every minute how many there were."""
+    start = due = time.monotonic()
+    count = 0
+    for number, row in enumerate(rows, 1):
+        yield row
+        if (now := time.monotonic()) >= due + _REPORT_SECONDS:
+            due, count = now, count or total()
+            rate = number / (now - start)
+            left = max(0, count - number) / rate / 60
+            warn(f"{number:,} of {plural(count, 'image')}, {rate:.0f} a second, {left:.0f} minutes left")
+
+
+def _report(counts: Counter[str], ignored: Counter[str], min_confidence: float, *, is_resumable: bool) -> None:
     """Print what was not captioned or written, and why."""
     if ignored:
         warn(_describe_ignored(ignored))
     if kept := counts["kept"]:
-        warn(f"{plural(kept, 'existing file')} kept; use --overwrite to replace")
+        is_repeated = counts["images"] > 1 and not is_resumable
+        hint = "; with --output FILE.db, the next run captions only new images" if is_repeated else ""
+        warn(f"{plural(kept, 'existing file')} kept; use --overwrite to replace{hint}")
     if left_out := counts["left out"]:
         warn(f"{plural(left_out, 'caption')} left out: their confidence is below {min_confidence:g}")
     if counts["failed"]:
@@ -172,7 +191,8 @@ def _resume(
     unwritten = caption_sidecars.correct(writer, options.corrections, sidecars) if options.corrections else 0
     changed, again = (0, 0) if options.only_missing else folder_job.remove_changed(writer)
     if changed:
-        warn(f"{plural(changed, 'image')} changed since {writer.file} was written")
+        kept = "; existing sidecar files are kept, and may describe the image before" if sidecars else ""
+        warn(f"{plural(changed, 'image')} changed since {writer.file} was written{kept}")
     if again:
         warn(f"sidecar files of {plural(again, 'image')} could not be written in an earlier run; trying again")
     failed = 0
@@ -186,9 +206,12 @@ def _resume(
 
 
 def _write_all(
-    rows: Iterable[Row], add: Callable[[Row], None], sidecars: Sequence[SidecarWriter], *, is_resumable: bool
+    rows: Iterable[Row], add: Callable[[Row], None], sidecars: Sequence[SidecarWriter], advice: str
 ) -> Counter[str]:
-    """Write all rows and sidecar files; count images, failed images and existing files that were kept."""
+    """Write all rows and sidecar files; count images, failed images and existing files that were kept.
+
+    `advice` ends the message after Ctrl-C.
+    """
     counts = Counter[str]()
     try:
         for row in rows:
@@ -205,7 +228,6 @@ def _write_all(
             counts["failed"] += bool(errors) and not isinstance(row.outcome, LowConfidence)
     except KeyboardInterrupt:
         counts["interrupted"] = 1
-        advice = "; run the same command again to resume" if is_resumable else ""
         warn(f"stopped after {plural(counts['images'], 'image')}{advice}")
     return counts
 

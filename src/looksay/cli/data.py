@@ -57,8 +57,10 @@ def _statistics(dataset: Dataset, *, check: bool) -> Iterator[str]:
     yield f"words per caption: {mean:.1f} on average, {min(summary.lengths)} to {max(summary.lengths)}"
     yield from _histogram(summary.lengths)
     counts = list(summary.words.values())
-    frequent = ", ".join(f"{sum(count >= least for count in counts):,} occur {least} times or more" for least in (2, 5))
-    yield f"vocabulary: {len(counts):,} words; {frequent}"
+    frequent = ", ".join(
+        f"{sum(count >= least for count in counts):,} occur {least} times or more" for least in (2, 3, 5)
+    )
+    yield f"vocabulary of the train split: {len(counts):,} words; {frequent}"
     yield f"most frequent: {', '.join(list(summary.words)[:15])}"
     yield ""
     problems = [*dataset.problems, *(find_broken_images(dataset) if check else ()), dataset.val_problem()]

@@ -23,12 +23,14 @@ def find(query: Sequence[str], database: Path, tags: Sequence[str], limit: int, 
 
     DATABASE is a file that looksay caption --output FILE.db wrote. A word matches in any form (dog, dogs; man, men), in
     scripts without spaces also within a text; function words do not count, and captions with all words come first. In
-    place of a word that no caption contains, related words are searched for (puppy: dog).
+    place of a word that no caption contains, related words are searched for (puppy: dog). Words in double quotes are a
+    phrase, and a minus excludes a word.
 
     \b
     looksay caption photos/ --output captions.db
     looksay find "dog on a beach" captions.db
     looksay find "dog on a beach" captions.db --html dogs.html
+    looksay find '"black dog" -people' captions.db
     looksay find captions.db --tag dog --tag beach
 
     A tag is what the CNN recognises, whether the caption mentions it or not. The exit code is 1 if no image matches.
@@ -38,14 +40,21 @@ def find(query: Sequence[str], database: Path, tags: Sequence[str], limit: int, 
     text = " ".join(query)
     if not text and not tags:
         raise click.UsageError("name what to search for: words, or --tag")
-    result = caption_search.search(text, database, limit, tags)
-    for image, caption in result.matches:
+    if query and not database.is_file() and Path(query[0]).is_file():
+        raise click.UsageError(
+            f"the database comes last: looksay find {' '.join((*query[1:], str(database)))} {query[0]}"
+        )
+    result = caption_search.search(text, database, limit + 1, tags)
+    matches, has_more = result.matches[:limit], len(result.matches) > limit
+    for image, caption in matches:
         click.echo(as_text(image, [caption]), nl=False)
     if page:
         with write_errors(page):
-            image_page.write_found(page, " ".join([text, *tags]).strip(), result.matches)
+            image_page.write_found(page, " ".join([text, *tags]).strip(), matches)
         warn(f"the images are shown in {page}")
+    if has_more:
+        warn(f"more than {limit} images match; --limit shows more")
     for line in result.advice:
         warn(line)
-    if not result.matches:
+    if not matches:
         raise SystemExit(1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import io
 import os
@@ -41,7 +42,8 @@ class _LazyGroup(click.Group):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if args and args[0] not in ("--help", "-h", "--version", *COMMANDS):
             if args[0].isidentifier() and not os.path.exists(args[0]):  # noqa: PTH110 (any text)
-                _fail(f"there is no command and no image {args[0]!r}; see looksay --help")
+                near = "".join(f"; did you mean {name}" for name in difflib.get_close_matches(args[0], COMMANDS, 1))
+                _fail(f"there is no command and no image {args[0]!r}{near}; see looksay --help")
             args = ["caption", *args]
         ctx.obj = tuple(args)
         return super().parse_args(ctx, args)
@@ -65,7 +67,9 @@ class _LazyGroup(click.Group):
             _fail(error)
         except BrokenPipeError:
             raise  # the reader has closed the pipe (as in `| head`): click exits without a message
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, ImportError) as error:
+            if isinstance(error, ImportError) and not isinstance(error.__cause__, KeyboardInterrupt):
+                raise
             click.echo("looksay: interrupted", err=True)
             sys.exit(130)  # as shells expect after Ctrl-C
         except OSError as error:

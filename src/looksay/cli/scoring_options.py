@@ -93,10 +93,9 @@ def _write_files(evaluation: Evaluation, report: Path | None, output: Path | Non
         _write(report / CAPTIONS, "".join(f"{row}\n" for row in rows))
         _write(report / PAGE, reports.page(evaluation, captioner))
         warn(f"report written to {report / PAGE}")
-        output = output or report / SCORES
-    if output:
-        _write(output, json.dumps(evaluation.to_json(), indent=2, ensure_ascii=False) + "\n")
-        warn(f"scores written to {output}")
+    for file in filter(None, (report and report / SCORES, output)):
+        _write(file, json.dumps(evaluation.to_json(), indent=2, ensure_ascii=False) + "\n")
+        warn(f"scores written to {file}")
 
 
 def _write(file: Path, text: str) -> None:

@@ -21,17 +21,17 @@ class Summary:
     captions: dict[str, int]  # by split
     references: dict[int, int]  # number of images by their number of captions
     lengths: dict[int, int]  # number of captions by their number of words
-    words: dict[str, int]  # occurrences of each word, the most frequent first
+    words: dict[str, int]  # occurrences of each word in the train split, the most frequent first
 
 
 def summarise(dataset: Dataset) -> Summary:
     """Count images, captions and words."""
     records = {split: dataset.split(split) for split in SPLITS if any(r.split == split for r in dataset.records)}
     lengths, words = Counter[int](), Counter[str]()
-    for caption in (caption for record in dataset.records for caption in record.references):
-        tokens = tokenize(caption)
-        lengths[len(tokens)] += 1
-        words.update(tokens)
+    for record in dataset.records:
+        for tokens in map(tokenize, record.references):
+            lengths[len(tokens)] += 1
+            words.update(tokens if record.split == "train" else ())
     return Summary(
         images={split: len(members) for split, members in records.items()},
         captions={split: sum(len(record.references) for record in members) for split, members in records.items()},

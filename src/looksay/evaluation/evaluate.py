@@ -56,9 +56,9 @@ def evaluate(
     require("min_confidence" not in options, "min_confidence cannot be used: all captions are scored")
     decoding = captioner.options(options)
     require(type(batch) is int and batch >= 1, f"batch {batch!r} is out of range: use 1 or more")
+    split_records = dataset.split(split)
     java.check(meteor=meteor, spice=spice)
     records, captions, forcing, problems = [], [], _TeacherForcing(), list(dataset.problems)
-    split_records = dataset.split(split)
     with progress(split_records, len(split_records), "captioning") as bar:
         for prepared, readable in readable_batches(captioner, bar, batch, problems):
             state = captioner.encode(prepared)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from looksay.errors import JobError
-from looksay.jobs.search_terms import STOPWORDS, expression, forms, related, tag_names, words
+from looksay.jobs.search_terms import STOPWORDS, expression, forms, parse, related, tag_names, words
 from looksay.jobs.sqlite_writer import read_provenance_id
 from looksay.jobs.writers import writing
 from looksay.types import KEYWORD_PROBABILITY
@@ -46,16 +46,19 @@ def search(query: str, file: Path, limit: int, tags: Sequence[str] = ()) -> Sear
     """Search images by their captions, by tags that all of them have, or by both.
 
     Words match in any form (*dog* finds *dogs*, *man* finds *men*), in scripts without spaces also within a text, and
-    stop words are ignored. A word that no caption contains finds those with related words. Captions with all words come
-    first, then captions with some of them, both ranked by BM25; without a query, the images whose first tag is most
-    probable. A tag counts from `KEYWORD_PROBABILITY` on. At most `limit` images are returned, by their paths. Raises
-    `JobError` if there is neither a word nor a tag, or if the file is not a database that `SqliteWriter` wrote.
+    stop words are ignored. Words in double quotes are a phrase, and a minus excludes a word or phrase. A word that no
+    caption contains finds those with related words. Captions with all words come first, then captions with some of
+    them, both ranked by BM25; without a query, the images whose first tag is most probable. A tag counts from
+    `KEYWORD_PROBABILITY` on. At most `limit` images are returned, by their paths. Raises `JobError` if there is neither
+    a word nor a tag, or if the file is not a database that `SqliteWriter` wrote.
     """
-    terms = words(query)
+    terms, excluded = parse(query)
     if not terms and not tags:
         raise JobError(f"the query {query!r} has no word")
     if not file.is_file():
         raise JobError(f"there is no {file}; make it with: looksay caption PHOTOS --output {file}")
+    if file.suffix in (".jsonl", ".csv"):
+        raise JobError(f"{file} cannot be searched: use a database, of looksay caption PHOTOS --output captions.db")
     with writing(file), closing(sqlite3.connect(file, timeout=30)) as database:
         if read_provenance_id(database) is None:
             raise JobError(f"{file} holds no captions of looksay")
@@ -70,12 +73,15 @@ def search(query: str, file: Path, limit: int, tags: Sequence[str] = ()) -> Sear
                 advice[-1] += f"; searched for {', '.join(near)}" if near else ""
             expressions.append(match)
         if terms:
-            matches = [row for way in (" AND ", " OR ") for row in index.by_words(way.join(expressions), limit)]
+            without = "".join(f" NOT {expression(forms(word))}" for word in excluded)
+            ways = (way.join(expressions) for way in (" AND ", " OR "))
+            matches = [row for way in ways for row in index.by_words(f"({way}){without}", limit)]
         else:
             matches = index.by_tag(limit)
         if not matches and terms:
             advice.append(f"frequent words: {', '.join(_frequent_words(database)) or 'none, it has no captions'}")
         if not matches and tags:
+            advice += [f"no image in {file} has the tag {tag}" for tag in tags if not _has_tag(database, tag)]
             advice.append(f"frequent tags: {', '.join(index.frequent_tags()) or 'none'}")
         return SearchResult(list(dict.fromkeys(matches))[:limit], advice)
 
@@ -110,6 +116,11 @@ class _Index:
     def frequent_tags(self) -> list[str]:
         """Return the tags of most images."""
         return [name for (name,) in self._database.execute(_FREQUENT_TAGS, (KEYWORD_PROBABILITY,))]
+
+
+def _has_tag(database: sqlite3.Connection, tag: str) -> bool:
+    index = _Index(database, Path(), [tag_names(tag)])
+    return bool(index.by_tag(1))
 
 
 def _marks(values: Sequence[str]) -> str:

@@ -24,19 +24,39 @@ _WITHOUT_SPACES = re.compile(
 )
 
 
+_PART = re.compile(r"""(?<!\S)(-?)(?:"([^"]+)"|(\S+))""")  # of a query: a phrase or a word, perhaps excluded
+
+
 def index_text(text: str) -> str:
     """Return a text for the full-text index: in scripts without spaces, each character is a word."""
     return _WITHOUT_SPACES.sub(r" \1 ", unicodedata.normalize("NFKC", text))
 
 
+def parse(query: str) -> tuple[list[str], list[str]]:
+    """Return what captions should contain, and what they must not: words, and phrases from double quotes.
+
+    A minus excludes what follows it. A phrase has spaces, and keeps its stop words.
+    """
+    parts: dict[str, tuple[list[str], list[str]]] = {"": ([], []), "-": ([], [])}  # words, phrases
+    for minus, phrase, word in _PART.findall(query):
+        parts[minus][bool(phrase)].append(phrase or word)
+    wanted, excluded = (
+        [*words(" ".join(plain)), *filter(None, (" ".join(_split(phrase)) for phrase in phrases))]
+        for plain, phrases in parts.values()
+    )
+    return wanted, excluded
+
+
 def words(query: str) -> list[str]:
     """Return the different words of a query without stop words, or with them if there are no others."""
-    text = unicodedata.normalize("NFKC", query).lower()
-    text = re.sub(r"['’]s\b", "", text)
-    # Marks belong to the letters of Hindi or Thai; the rest is no syntax, neither here nor of FTS5.
-    letters = (character if unicodedata.category(character)[0] in "LMN" else " " for character in text)
-    distinct = list(dict.fromkeys("".join(letters).split()))
+    distinct = list(dict.fromkeys(_split(query)))
     return [word for word in distinct if word not in STOPWORDS] or distinct
+
+
+def _split(text: str) -> list[str]:
+    text = re.sub(r"['’]s\b", "", unicodedata.normalize("NFKC", text).lower())
+    # Marks belong to the letters of Hindi or Thai; the rest is no syntax of FTS5.
+    return "".join(character if unicodedata.category(character)[0] in "LMN" else " " for character in text).split()
 
 
 def forms(word: str) -> set[str]:

@@ -179,7 +179,8 @@ def check(writers: Sequence[SidecarWriter], images: Callable[[], Iterable[Path]]
                 if file == image and isinstance(writer, MetadataWriter):
                     continue  # it keeps the rest of the image
                 if not written.add(file):
-                    raise OptionError(f"{file} would be written for {image} and another image: rename one of them")
+                    others = (other for other in images() if other != image and file in writer.files(other))
+                    raise OptionError(f"{file} would be written for {image} and {next(others)}: rename one of them")
                 if file.resolve() in sources:
                     raise OptionError(f"{file} is one of the images; name another folder")
         written.close()

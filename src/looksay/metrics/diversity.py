@@ -73,11 +73,11 @@ def weaknesses(captions: Sequence[_Tokens]) -> Iterator[str]:
     dangling, repeated, unique = (
         measures[f"{name} %"] for name in ("dangling endings", "repeated words", "unique captions")
     )
-    training = "train with more images, more epochs or a larger vocabulary.min_count"
+    training = "train with more images or more epochs"
     if dangling > 10:
         yield f"{dangling:.0f} % of the captions end abruptly: decode with no_dangling, or {training}"
     if repeated > 5:
-        yield f"{repeated:.0f} % of the captions repeat a word: decode with no_repeat_ngram_size=2, or {training}"
+        yield f"{repeated:.0f} % of the captions repeat a word, as those of an untrained model do: {training}"
     if unique < 20:
         yield f"only {unique:.0f} % of the captions are different: {training}"
 

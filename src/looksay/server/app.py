@@ -231,11 +231,14 @@ def _method_not_allowed(request: Request, error: Any) -> Response:
 
 def _invalid(request: Request, error: Any) -> JSONResponse:
     """Name each field of a query or a body that is wrong."""
-    problems = [
-        f"{'.'.join(map(str, item['loc'][1:])) or 'body'} {str(item['input'])[:40]!r}: {item['msg']}"
-        for item in error.errors()
-    ]
-    return error_response(_path(request), 422, "; ".join(problems))
+
+    def problem(item: dict[str, Any]) -> str:
+        name = ".".join(map(str, item["loc"][1:])) or "body"
+        if item["type"] == "extra_forbidden":
+            return f"there is no option {name}: use {', '.join(schemas.CaptionQuery.model_fields)}"
+        return f"{name} {str(item['input'])[:40]!r}: {item['msg']}"
+
+    return error_response(_path(request), 422, "; ".join(map(problem, error.errors())))
 
 
 async def _unless_disconnected(request: Request, results: asyncio.Future[list[T]]) -> list[T]:

@@ -28,7 +28,11 @@ def plans(recipes: Sequence[Recipe]) -> Iterator[str]:
     The times are measured on a few images of noise and exclude reading the images; validation lasts longer while the
     captions of an untrained model are long.
     """
+    earlier: set[str] = set()
     for number, recipe in enumerate(recipes, 1):
+        for run in set(recipe.training.start) - earlier:
+            build.trained_run("training.start", run)
+        earlier.add(recipe.training.run)
         if len(recipes) > 1:
             yield f"phase {number} of {len(recipes)}: {recipe.training.run}"
         yield from _plan(recipe)
