@@ -310,9 +310,10 @@ def test_a_file_without_its_end_is_read_and_a_stump_is_refused(kind: str) -> Non
         assert np.abs(np.asarray(images.read(data[:-missing])) - whole).mean() < 1
     with pytest.raises(ImageError, match=r"truncated|not an image"):
         images.read(data[:700])
-    part = np.asarray(images.read(data[: len(data) * 3 // 4])).astype(int)  # without what decoders fill the rest with
-    assert len(whole) // 2 < len(part) < len(whole)
-    assert np.abs(part[:-16] - whole[: len(part) - 16]).mean() < 1
+    if kind in ("JPEG", "PNG"):  # without what decoders fill the rest with
+        part = np.asarray(images.read(data[: len(data) * 3 // 4])).astype(int)
+        assert len(whole) // 2 < len(part) < len(whole)
+        assert np.abs(part[:-16] - whole[: len(part) - 16]).mean() < 1
     assert not ImageFile.LOAD_TRUNCATED_IMAGES  # other users of Pillow in the process keep its checks
 
 

@@ -31,8 +31,8 @@ from looksay.types import Caption, Device
 
 _MAX_WORKERS = 8  # each needs memory for a batch, and more would wait for Python's lock
 
-# Outputs of the first encoder in the memory of a state: (images, classes) and (images, words).
-_CLASS_SCORES, _DETECTED_WORDS = f"0.{SCORES}", f"0.{WORDS}"
+CLASS_SCORES, DETECTED_WORDS = f"0.{SCORES}", f"0.{WORDS}"
+"""Outputs of the first encoder in the memory of a state: (images, classes) and (images, words)."""
 
 Prepared = tuple[NDArray[np.float32], ...]
 """The input of each model's encoder: (3, size, size)."""
@@ -249,7 +249,7 @@ class Captioner:
         vocabulary, table = self.bundle.vocabulary, self.bundle.tags
         if table is None:
             return decode(self.step, state, options, vocabulary)
-        probabilities = table.class_probabilities(state.memory[_CLASS_SCORES])
+        probabilities = table.class_probabilities(state.memory[CLASS_SCORES])
         return decode_with_mentions(self.step, state, options, vocabulary, table, probabilities)
 
     def generate(
@@ -270,12 +270,12 @@ class Captioner:
         maps = iter(self._attention_maps(state, hypotheses)) if attention else repeat(None)
         table, vocabulary, trust = self.bundle.tags, self.bundle.vocabulary, self.bundle.confidence
         memory = state.memory
-        probabilities = table.probabilities(memory[_CLASS_SCORES], memory.get(_DETECTED_WORDS)) if table else None
+        probabilities = table.probabilities(memory[CLASS_SCORES], memory.get(DETECTED_WORDS)) if table else None
 
         def describe(hypothesis: Hypothesis, image: int) -> Caption:
             tokens = vocabulary.to_tokens(hypothesis.tokens)
             tags = table.tags(probabilities[image], tokens) if table and probabilities is not None else ()
-            confidence = trust(tokens, hypothesis.log_prob, memory[_DETECTED_WORDS][image]) if trust else None
+            confidence = trust(tokens, hypothesis.log_prob, memory[DETECTED_WORDS][image]) if trust else None
             return Caption(
                 vocabulary.decode(hypothesis.tokens), tokens, hypothesis.log_prob, next(maps), tags,
                 confidence=confidence,

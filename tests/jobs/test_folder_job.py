@@ -221,7 +221,6 @@ def test_memory_does_not_grow_with_the_number_of_known_images() -> None:
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 1_000_000
-    names.close()
 
 
 @pytest.mark.parametrize("name", OUTPUTS)

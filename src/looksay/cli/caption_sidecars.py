@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from looksay.cli.caption_io import STDIN, plural, warn
+from looksay.cli.caption_io import STDIN, plural, warn, write_errors
 from looksay.data.memmap_store import progress
 from looksay.errors import ImageError
 from looksay.jobs import folder_job, review_page, sidecar_writers
@@ -45,10 +45,8 @@ def writers(
 def make_folder(attention_folder: Path | None) -> None:
     """Create the folder of attention maps, if there is to be one."""
     if attention_folder:
-        try:
+        with write_errors(attention_folder):
             attention_folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise click.UsageError(f"--attention {attention_folder} cannot be created: {error.strerror}") from error
 
 
 def write(image: Path, caption: Caption, sidecars: Sequence[SidecarWriter], counts: Counter[str]) -> list[str]:

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, get_origin
 
-from looksay.cli.options import option_from
+from looksay.cli.options import options_from
 from looksay.data import ReadOptions
-from looksay.option_fields import declared
+from looksay.option_fields import Option, declared
 
 
-def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that `read_options` collects to a command."""
-    for field in reversed(list(declared(ReadOptions))):
-        command = option_from(
-            field, show_default=field.type is int, metavar={int: "N", bool: None}.get(field.type, "NAME"),
-            help=field.help + " Repeatable." * (get_origin(field.type) is tuple),
-        )(command)  # fmt: skip
-    return command
+def _attributes(option: Option) -> dict[str, Any]:
+    return {
+        "show_default": option.type is int,
+        "metavar": {int: "N", bool: None}.get(option.type, "NAME"),
+        "help": option.help + " Repeatable." * (get_origin(option.type) is tuple),
+    }
+
+
+data_options = options_from(ReadOptions, _attributes)
+"""Adds the options that `read_options` collects to a command."""
 
 
 def read_options(values: dict[str, Any]) -> ReadOptions:

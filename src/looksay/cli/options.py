@@ -30,15 +30,9 @@ batch_option = click.option(
 
 
 def option_from(option: Option, flag: str = "", **attributes: Any) -> Callable[..., Any]:
-    """Return the click option of a declared option.
+    """Return the click option of a declared option, perhaps under another `flag`.
 
-    Parameters
-    ----------
-    option : Option
-    flag : str
-        Name on the command line, if it is not that of the option.
-    **attributes
-        Attributes of `click.Option`, in place of those that follow from the declaration.
+    `attributes` are those of `click.Option`, in place of those that follow from the declaration.
     """
     flag = "--" + (flag or option.name).replace("_", "-")
     if option.type is bool:
@@ -58,14 +52,23 @@ def option_from(option: Option, flag: str = "", **attributes: Any) -> Callable[.
     return click.option(flag, option.name, **derived | attributes)
 
 
-def decoding_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add an option to a command for each field of `DecodingOptions`."""
-    for option in reversed(list(declared(DecodingOptions))):
-        attributes: dict[str, Any] = {"default": None, "show_default": "the model's own"}
-        if get_origin(option.type) is tuple:
-            attributes |= {"metavar": "WORD", "help": f"{option.help} Repeat it for several."}
-        command = option_from(option, **attributes)(command)
-    return command
+def options_from(kind: type, attributes: Callable[[Option], dict[str, Any]]) -> Callable[..., Any]:
+    """Return a decorator that adds an option to a command for each declared option; see `option_from`."""
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(declared(kind)):
+            command = option_from(option, **attributes(option))(command)
+        return command
+
+    return decorate
+
+
+def _decoding_attributes(option: Option) -> dict[str, Any]:
+    words = {"metavar": "WORD", "help": f"{option.help} Repeat it for several."}
+    return {"default": None, "show_default": "the model's own"} | (words if get_origin(option.type) is tuple else {})
+
+
+decoding_options = options_from(DecodingOptions, _decoding_attributes)
 
 
 def decoding_overrides(values: dict[str, Any]) -> Overrides:

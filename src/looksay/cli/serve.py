@@ -2,33 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, get_origin
 
 import click
 
-from looksay.cli.options import device_option, model_option, option_from, threads_option
+from looksay.cli.options import device_option, model_option, options_from, threads_option
 from looksay.errors import MissingExtra
-from looksay.option_fields import declared
+from looksay.option_fields import Option
 from looksay.server.settings import ENVIRONMENT, ServerSettings
 from looksay.types import Device
 
 
-def _server_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    for setting in reversed(list(declared(ServerSettings))):
-        is_list = get_origin(setting.type) is tuple
-        command = option_from(
-            setting, setting.name.removesuffix("s") if is_list else "", metavar="NAME" if is_list else None,
-            show_default=bool(setting.default), envvar=ENVIRONMENT.get(setting.name), show_envvar=True,
-        )(command)  # fmt: skip
-    return command
+def _attributes(setting: Option) -> dict[str, Any]:
+    is_list = get_origin(setting.type) is tuple
+    return {
+        "flag": setting.name.removesuffix("s") if is_list else "",
+        "metavar": "NAME" if is_list else None,
+        "show_default": bool(setting.default),
+        "envvar": ENVIRONMENT.get(setting.name),
+        "show_envvar": True,
+    }
 
 
 @click.command()
 @model_option
 @threads_option
 @device_option
-@_server_options
+@options_from(ServerSettings, _attributes)
 def serve(models: Sequence[str], threads: int | None, device: Device, **settings: Any) -> None:
     """Serve captions on a web page and over HTTP.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -96,6 +97,14 @@ class ReadOptions:
         columns: Any = self.caption_column
         if isinstance(columns, str):
             object.__setattr__(self, "caption_column", (columns,) if columns else ())
+
+
+def by_source(records: Iterable[Record]) -> dict[str, list[int]]:
+    """Return the indices of the records of each data set of a mixture, by its name, in order."""
+    indices: dict[str, list[int]] = {}
+    for index, record in enumerate(records):
+        indices.setdefault(record.source, []).append(index)
+    return indices
 
 
 def number_of(image_id: str) -> str:

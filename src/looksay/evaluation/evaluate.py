@@ -76,9 +76,10 @@ def evaluate(
 
 
 def readable_batches(
-    captioner: Captioner, records: Iterable[Record], batch: int, problems: list[str]
+    captioner: Captioner, records: Iterable[Record], batch: int = 8, problems: list[str] | None = None
 ) -> Iterator[tuple[list[Prepared], list[Record]]]:
     """Yield prepared images with their records; append the errors of images that cannot be read to `problems`."""
+    problems = [] if problems is None else problems
     remaining = iter(records)
     while group := list(islice(remaining, batch)):
         prepared, readable = [], []

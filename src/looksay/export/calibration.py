@@ -12,17 +12,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from looksay.captioner import Captioner
+from looksay.captioner import CLASS_SCORES, DETECTED_WORDS, Captioner
 from looksay.data import Record
-from looksay.data.records import VAL_IMAGES
-from looksay.decoding.options import DecodingOptions
+from looksay.data.records import VAL_IMAGES, by_source
 from looksay.decoding.state import DecoderState, Hypothesis
 from looksay.errors import DataError
 from looksay.evaluation.evaluate import readable_batches
 from looksay.export import logistic_regression
 from looksay.metrics import Scorer
-from looksay.runtime.onnx_model import SCORES, WORDS
-from looksay.tagging.concepts import Calibration, ConceptTable
+from looksay.tagging.concepts import Calibration, ConceptTable, add_mentions, decode_freely
 from looksay.text.tokenizer import tokenize
 from looksay.training import vocabulary_expansion
 
@@ -31,7 +29,6 @@ THRESHOLDS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 MARGINS = (0.1, 0.2, 0.3, 0.5, 100.0)
 
 _MAX_IMAGES = 3000  # of a split
-_BATCH = 8
 _LEAST_ODDS = math.log(0.005 / 0.995)  # images where a concept is less probable do not count for its bias
 _BIAS_STD = 1.0  # standard deviation of a concept's bias around the mean bias
 _WEAK = 1e-3  # penalty of the scale and the mean bias, so that few images have a solution too
@@ -54,7 +51,7 @@ def calibrate(
     table = _table(set(captioner.bundle.vocabulary.tokens), counts, min_count, words)
     evidence, references = [], []
     for state, records in _encode_batches(captioner, train):
-        evidence.append(table.evidence(state.memory[f"0.{SCORES}"], state.memory.get(f"0.{WORDS}")))
+        evidence.append(table.evidence(state.memory[CLASS_SCORES], state.memory.get(DETECTED_WORDS)))
         references += [record.references for record in records]
     if not evidence:
         raise DataError("no image of the train split can be read, so concepts cannot be calibrated: check --data.")
@@ -128,19 +125,24 @@ def _tuned(captioner: Captioner, table: ConceptTable, val: Sequence[Record]) -> 
     """Return the table with its threshold and its margin."""
     batches = list(_encode_batches(captioner, val))
     records = [record for _, batch in batches for record in batch]
-    for source, count in Counter(record.source for record in records).items():
-        if count < VAL_IMAGES:
+    for source, rows in by_source(records).items():
+        if len(rows) < VAL_IMAGES:
             raise DataError(f"{source or 'the val split'} has one readable image: CIDEr-D needs 2 or more.")
     options, vocabulary = captioner.bundle.spec.decoding, captioner.bundle.vocabulary
 
-    def decode(options: DecodingOptions, threshold: float = 1.0) -> list[Hypothesis]:
-        tagger = Captioner(replace(captioner.bundle, tags=replace(table, threshold=threshold)))
-        return [candidates[0] for state, _ in batches for candidates in tagger.decode(state, options)]
+    captions = [decode_freely(captioner.step, state, options, vocabulary, table) for state, _ in batches]
 
-    plain = decode(replace(options, tags=False))
+    def best(threshold: float) -> Iterator[Hypothesis]:
+        own = replace(table, threshold=threshold)
+        for (state, _), hypotheses in zip(batches, captions, strict=True):
+            probabilities = table.class_probabilities(state.memory[CLASS_SCORES])
+            for first, *_ in add_mentions(captioner.step, state, options, vocabulary, own, probabilities, hypotheses):
+                yield first
+
+    plain = [first for hypotheses in captions for first, *_ in hypotheses]
     means: dict[tuple[float, float], float] = {}
     for threshold in THRESHOLDS:
-        mentions = decode(options, threshold)
+        mentions = list(best(threshold))
         for margin in MARGINS:
             pairs = zip(mentions, plain, strict=True)
             kept = [mention if mention.score >= free.score - margin else free for mention, free in pairs]
@@ -156,8 +158,7 @@ def _tuned(captioner: Captioner, table: ConceptTable, val: Sequence[Record]) -> 
 def _score_by_source(records: Sequence[Record], captions: Sequence[str]) -> dict[str, float]:
     """Return CIDEr-D for each data set of a mixture."""
     scores = {}
-    for source in dict.fromkeys(record.source for record in records):
-        rows = [row for row, record in enumerate(records) if record.source == source]
+    for source, rows in by_source(records).items():
         scorer = Scorer([records[row].references for row in rows])
         scores[source or "val"] = scorer.scores([captions[row] for row in rows])["CIDEr-D"]
     return scores
@@ -166,5 +167,5 @@ def _score_by_source(records: Sequence[Record], captions: Sequence[str]) -> dict
 def _encode_batches(captioner: Captioner, records: Sequence[Record]) -> Iterator[tuple[DecoderState, list[Record]]]:
     """Encode at most `_MAX_IMAGES` images, evenly spaced, in batches; leave out those that cannot be read."""
     rows = np.linspace(0, len(records) - 1, min(_MAX_IMAGES, len(records))).astype(int)
-    for prepared, readable in readable_batches(captioner, (records[row] for row in rows), _BATCH, []):
+    for prepared, readable in readable_batches(captioner, (records[row] for row in rows)):
         yield captioner.encode(prepared), readable

@@ -10,12 +10,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from looksay.captioner import Captioner
+from looksay.captioner import DETECTED_WORDS, Captioner
 from looksay.data import Record
+from looksay.data.records import by_source
 from looksay.evaluation.evaluate import readable_batches
 from looksay.export import logistic_regression
 from looksay.metrics import Scorer
-from looksay.runtime.onnx_model import WORDS
 from looksay.tagging.confidence import FEATURES, ConfidenceModel
 
 RIGHT = 0.6
@@ -23,7 +23,6 @@ RIGHT = 0.6
 
 CONFIDENCES = (0.0, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 
-_BATCH = 8
 _PENALTY = 1e-3  # of the weights, per caption
 
 log = logging.getLogger(__name__)
@@ -45,11 +44,11 @@ def fit(captioner: Captioner, words: Sequence[str], val: Sequence[Record]) -> tu
     blank = ConfidenceModel(tuple(words), (0.0,) * len(FEATURES), 0.0)
     options, vocabulary = captioner.bundle.spec.decoding, captioner.bundle.vocabulary
     features, captions, records = [], [], []
-    for prepared, readable in readable_batches(captioner, val, _BATCH, []):
+    for prepared, readable in readable_batches(captioner, val):
         state = captioner.encode(prepared)
         for image, (best, *_) in enumerate(captioner.decode(state, options)):
             tokens = vocabulary.to_tokens(best.tokens)
-            features.append(blank.features(tokens, best.log_prob, state.memory[f"0.{WORDS}"][image]))
+            features.append(blank.features(tokens, best.log_prob, state.memory[DETECTED_WORDS][image]))
             captions.append(vocabulary.decode(best.tokens))
         records += readable
     right = np.array(_cider(records, captions)) >= RIGHT
@@ -81,8 +80,7 @@ def _fitted(features: NDArray[np.float64], labels: NDArray[np.bool_]) -> tuple[l
 def _cider(records: Sequence[Record], captions: Sequence[str]) -> list[float]:
     """Return the CIDEr-D of each caption among those of its data set."""
     scores = np.zeros(len(captions))
-    for source in dict.fromkeys(record.source for record in records):
-        rows = [row for row, record in enumerate(records) if record.source == source]
+    for rows in by_source(records).values():
         scorer = Scorer([records[row].references for row in rows])
         scores[rows] = scorer.image_scores([captions[row] for row in rows])["CIDEr-D"]
     return scores.tolist()

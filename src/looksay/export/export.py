@@ -33,7 +33,6 @@ from looksay.types import ModelSpec
 SPLIT = "val"
 
 _QUANTISATION_IMAGES = 128
-_BATCH = 8
 
 log = logging.getLogger(__name__)
 
@@ -175,7 +174,7 @@ def _train_images(captioner: Captioner, records: Sequence[Record]) -> NDArray[np
     """Return the encoder's input for some images of the train split, from all of its data sets."""
     places = np.linspace(0, len(records) - 1, min(len(records), _QUANTISATION_IMAGES), dtype=int)
     chosen = [records[place] for place in places]
-    batches = [prepared for prepared, _ in readable_batches(captioner, chosen, _BATCH, [])]
+    batches = [prepared for prepared, _ in readable_batches(captioner, chosen)]
     if not batches:
         raise DataError("no image of the train split can be read, so the model cannot be quantised: check --data.")
     return np.stack([pixels for prepared in batches for (pixels,) in prepared])

@@ -17,7 +17,6 @@ from looksay.evaluation.evaluate import readable_batches
 from looksay.models.caption_model import CaptionModel
 
 IMAGES = 200
-_BATCH = 8
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +47,7 @@ def compare(model: CaptionModel, captioner: Captioner, records: Sequence[Record]
     """
     options, vocabulary = captioner.bundle.spec.decoding, captioner.bundle.vocabulary
     result = Parity()
-    for prepared, _ in readable_batches(captioner, records[:IMAGES], _BATCH, []):
+    for prepared, _ in readable_batches(captioner, records[:IMAGES]):
         state = captioner.encode(prepared)
         features, _ = model.detect(model.encoder(torch.from_numpy(np.stack([pixels for (pixels,) in prepared]))))
         tokens = np.full(len(prepared), vocabulary.start)

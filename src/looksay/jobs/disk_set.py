@@ -28,6 +28,5 @@ class DiskSet:
     def __len__(self) -> int:
         return int(self._table.execute("SELECT count(*) FROM names").fetchone()[0])
 
-    def close(self) -> None:
-        """Delete the file."""
+    def __del__(self) -> None:
         self._table.close()

@@ -57,7 +57,6 @@ def remove_changed(writer: CaptionWriter) -> tuple[int, int]:
             unwritten += changed.add(entry.image) and not (entry.sha256 or entry.has_failed)
     if count := len(changed):
         writer.remove(changed)
-    changed.close()
     return count - unwritten, unwritten
 
 

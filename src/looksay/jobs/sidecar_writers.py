@@ -183,6 +183,3 @@ def check(writers: Sequence[SidecarWriter], images: Callable[[], Iterable[Path]]
                     raise OptionError(f"{file} would be written for {image} and {next(others)}: rename one of them")
                 if file.resolve() in sources:
                     raise OptionError(f"{file} is one of the images; name another folder")
-        written.close()
-        seen.close()
-    sources.close()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from fastapi import HTTPException, Request
 
@@ -27,7 +27,7 @@ class Answer(NamedTuple):
 
     text: str
     tokens: int
-    is_cut: bool  # whether a caption has the maximum length
+    finish_reason: Literal["length", "stop"]  # length: a caption has the maximum length
 
 
 def decode_image(text: str) -> bytes:
@@ -70,7 +70,7 @@ def answers(images: Sequence[ImageResult], count: int, longest: int) -> list[Ans
         Answer(
             "\n".join(caption.text for caption in row),
             sum(len(caption.tokens) for caption in row),
-            any(len(caption.tokens) >= longest for caption in row),
+            "length" if any(len(caption.tokens) >= longest for caption in row) else "stop",
         )
         for row in rows
     ]

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -120,7 +119,7 @@ class OllamaApi:
         if body.stream is False:
             return JSONResponse(self._row(content(answer.text), **last))
         rows = [self._row(content(answer.text), done=False), self._row(content(""), **last)]
-        return StreamingResponse(_lines(rows), media_type="application/x-ndjson")
+        return StreamingResponse((f"{json.dumps(row)}\n" for row in rows), media_type="application/x-ndjson")
 
     def _row(self, content: dict[str, Any], **more: Any) -> dict[str, Any]:
         return {"model": self._captioner.name, "created_at": _now(), **content, **more}
@@ -129,7 +128,7 @@ class OllamaApi:
     def _last(answer: Answer, nanoseconds: int) -> dict[str, Any]:
         return {
             "done": True,
-            "done_reason": "length" if answer.is_cut else "stop",
+            "done_reason": answer.finish_reason,
             "total_duration": nanoseconds,
             "load_duration": 0,
             "prompt_eval_count": 0,
@@ -141,7 +140,3 @@ class OllamaApi:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat().replace("+00:00", "Z")
-
-
-def _lines(rows: list[dict[str, Any]]) -> Iterator[str]:
-    return (f"{json.dumps(row)}\n" for row in rows)

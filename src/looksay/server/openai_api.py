@@ -9,7 +9,7 @@ import json
 import secrets
 import time
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import HTTPException, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
@@ -124,7 +124,7 @@ class ChatCompletions:
                 "index": index,
                 "message": {"role": "assistant", "content": answer.text, "refusal": None},
                 "logprobs": None,
-                "finish_reason": _reason(answer),
+                "finish_reason": answer.finish_reason,
             }
             for index, answer in enumerate(texts)
         ]
@@ -140,10 +140,6 @@ def _image_urls(body: ChatRequest) -> list[str]:
     raise HTTPException(400, "no message has an image: send a part of type image_url with a data URI")
 
 
-def _reason(answer: Answer) -> Literal["length", "stop"]:
-    return "length" if answer.is_cut else "stop"
-
-
 def _events(head: dict[str, Any], texts: list[Answer], usage: dict[str, int] | None) -> Iterator[str]:
     def event(choices: list[dict[str, Any]], **more: Any) -> str:
         return f"data: {json.dumps({**head, 'choices': choices, **more})}\n\n"
@@ -151,7 +147,7 @@ def _events(head: dict[str, Any], texts: list[Answer], usage: dict[str, int] | N
     for index, answer in enumerate(texts):
         delta = {"role": "assistant", "content": answer.text}
         yield event([{"index": index, "delta": delta, "logprobs": None, "finish_reason": None}])
-        yield event([{"index": index, "delta": {}, "logprobs": None, "finish_reason": _reason(answer)}])
+        yield event([{"index": index, "delta": {}, "logprobs": None, "finish_reason": answer.finish_reason}])
     if usage:
         yield event([], usage=usage)
     yield "data: [DONE]\n\n"

@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader
 
 from looksay import data
 from looksay.data import SPLITS, Dataset, Record
+from looksay.data.records import by_source
 from looksay.errors import RecipeError
 from looksay.training.caption_dataset import ALL, Batch, CaptionDataset, Share
 from looksay.training.recipe import Recipe
@@ -156,8 +157,8 @@ def epoch_order(records: Sequence[Record], recipe: Recipe, epoch: int) -> NDArra
     rng = np.random.default_rng([recipe.training.seed, epoch])
     if not recipe.mixture:
         return rng.permutation(len(records))
-    sources, chosen = np.array([record.source for record in records]), []
-    for source in dict.fromkeys(sources.tolist()):
-        indices, weight = np.flatnonzero(sources == source), recipe.mixture.get(source, recipe.data).weight
+    chosen = []
+    for source, indices in by_source(records).items():
+        weight = recipe.mixture.get(source, recipe.data).weight
         chosen.append(np.resize(rng.permutation(indices), max(1, round(len(indices) * weight))))
     return rng.permutation(np.concatenate(chosen))

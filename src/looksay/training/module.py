@@ -15,6 +15,7 @@ from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from numpy.typing import NDArray
 from torch import Tensor, distributed
 
+from looksay.data.records import by_source
 from looksay.errors import RunError
 from looksay.metrics import Scorer
 from looksay.metrics.diversity import weaknesses
@@ -67,10 +68,10 @@ class CaptionModule(lightning.LightningModule):
     def _scorers(self) -> dict[str, tuple[list[int], Scorer]]:
         """The indices of the val images of each data set, and the scorer of their captions."""
         records = self.data.val_data.records
-        indices: dict[str, list[int]] = {}
-        for index, record in enumerate(records):
-            indices.setdefault(record.source, []).append(index)
-        return {name: (own, Scorer([records[index].references for index in own])) for name, own in indices.items()}
+        return {
+            name: (indices, Scorer([records[index].references for index in indices]))
+            for name, indices in by_source(records).items()
+        }
 
     @cached_property
     def _reward(self) -> Reward:

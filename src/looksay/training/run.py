@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from looksay.atomic_files import lock, replacing, sweep
 from looksay.data import Dataset
-from looksay.data.records import VAL_IMAGES
+from looksay.data.records import VAL_IMAGES, by_source
 from looksay.decoding.decode import forced_tokens
 from looksay.decoding.logits_processors import from_options
 from looksay.errors import DataError, JobError, RunError
@@ -131,8 +130,8 @@ def _data_module(dataset: Dataset, recipe: Recipe, vocabulary: Vocabulary, model
             from looksay.training.distillation import SoftTargets
 
             train.soft_targets = SoftTargets(recipe.distillation.teachers, train, recipe)
-    for source, count in Counter(record.source for record in val.records).items():
-        if count < VAL_IMAGES:
+    for source, indices in by_source(val.records).items():
+        if len(indices) < VAL_IMAGES:
             name = f"mixture.{source}" if source in recipe.mixture else dataset.folder
             raise DataError(f"{name} has one val image that can be read: looksay data --check lists the others")
     data = CaptionDataModule(train, val, recipe)
