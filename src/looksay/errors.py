@@ -10,6 +10,9 @@
 Each message says what is wrong, with the value or the file, and what to do.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class LooksayError(Exception):
     """Base class of all errors that looksay raises."""
@@ -60,6 +63,15 @@ class MissingExtra(LooksayError, ImportError):
 
     def __init__(self, doing: str, extra: str) -> None:
         super().__init__(f'{doing} needs more than the base install: pip install "looksay[{extra}]"')
+
+
+@contextmanager
+def needs(doing: str, extra: str) -> Iterator[None]:
+    """Turn the import of a package that is not installed into a `MissingExtra`."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise MissingExtra(doing, extra) from error
 
 
 def require(condition: bool, message: str) -> None:

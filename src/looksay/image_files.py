@@ -72,7 +72,7 @@ def _walk(folder: Path, without: Path | None, ignored: Counter[str]) -> Iterator
         elif suffix in extensions():
             if _may_be_read(path):
                 yield path
-        elif suffix in OTHER_EXTENSIONS | HEIC_EXTENSIONS:
+        elif suffix in OTHER_EXTENSIONS or suffix in HEIC_EXTENSIONS:
             ignored[suffix] += 1
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageFile, ImageOps, UnidentifiedImageError
 
-from looksay.errors import ImageError, MissingExtra
+from looksay.errors import ImageError, MissingExtra, needs
 from looksay.types import ImageSpec
 
 ImageSource = str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes] | Image.Image | NDArray[Any]
@@ -185,10 +185,8 @@ def _upright(image: Image.Image) -> Image.Image:
 
 @functools.cache
 def _register_heif() -> None:
-    try:
+    with needs("Reading HEIC images", "heic"):
         import pillow_heif
-    except ImportError as error:
-        raise MissingExtra("Reading HEIC images", "heic") from error
     pillow_heif.register_heif_opener()
     _formats.cache_clear()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -61,7 +63,7 @@ def test_a_beam_search_of_one_beam_is_greedy_search(seed: int) -> None:
     def step(tokens: np.ndarray, state: ToyState) -> tuple[np.ndarray, ToyState]:
         return table[state.image, state.before, tokens].copy(), ToyState(state.image, tokens)
 
-    processed = process(step, [forbid([START, UNK])], options)
+    processed = process(step, [partial(forbid, [START, UNK])], options)
     state = ToyState(np.arange(3), np.full(3, START))
     assert beam_search(processed, state, options) == decode(table, options)
 

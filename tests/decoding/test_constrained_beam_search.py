@@ -43,7 +43,7 @@ def search(
     def step(tokens: Any, state: ToyState) -> tuple[Any, ToyState]:
         return table[state.image, state.before, tokens].copy(), ToyState(state.image, tokens)
 
-    processed = process(step, [forbid([START, UNK]), *processors], options)
+    processed = process(step, [partial(forbid, [START, UNK]), *processors], options)
     state = ToyState(np.array([0]), np.array([START]))
     return constrained_beam_search(processed, state, options, [Constraints(constraints)])[0]
 
@@ -106,7 +106,7 @@ def test_a_word_of_the_best_caption_changes_nothing(seed: int) -> None:
 
 def test_constraints_that_no_caption_satisfies_give_no_caption() -> None:
     table = random_table(0)
-    assert search(table, [[A]], DecodingOptions(max_length=5), forbid([A])) == []
+    assert search(table, [[A]], DecodingOptions(max_length=5), partial(forbid, [A])) == []
     assert search(table, [[A], [B]], DecodingOptions(max_length=1)) == []
 
 

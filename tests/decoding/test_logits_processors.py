@@ -22,7 +22,7 @@ PHOTO = EXAMPLES / "boats.jpg"
 
 @given(seeds, searches)
 def test_a_forbidden_token_is_not_decoded(seed: int, options: DecodingOptions) -> None:
-    for tokens in decode_tokens(random_table(seed, 2), options, logits_processors.forbid([A])):
+    for tokens in decode_tokens(random_table(seed, 2), options, partial(logits_processors.forbid, [A])):
         assert A not in tokens
 
 
@@ -56,7 +56,7 @@ def test_captions_start_with_the_prefix_and_its_probability_counts(seed: int, op
 @given(seeds, searches)
 def test_a_caption_without_an_allowed_token_ends(seed: int, options: DecodingOptions) -> None:
     table = random_table(seed, images=2)
-    processors = logits_processors.forbid([A, B, C]), partial(logits_processors.min_length, 9)
+    processors = partial(logits_processors.forbid, [A, B, C]), partial(logits_processors.min_length, 9)
     for image, (hypothesis,) in enumerate(decode(table, options, *processors)):
         assert hypothesis.tokens == ()
         assert hypothesis.log_prob == pytest.approx(log_prob(table[image], ()), abs=1e-4)

@@ -14,7 +14,7 @@ from itertools import accumulate
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from looksay.errors import MissingExtra
+from looksay.errors import needs
 
 HTML, MARKDOWN = (".html", ".htm", ".xhtml"), (".md", ".markdown")
 MARK = ' data-alt-source="looksay"'
@@ -63,9 +63,9 @@ def missing_alts(text: str, suffix: str, *, empty: bool = False) -> list[Missing
         If the page is Markdown and markdown-it-py is not installed.
     """
     if suffix.lower() in HTML:
-        return list(_html_images(text, empty=empty))
+        return _HtmlImages(text, empty=empty).missing
     masked, references, urls = _markdown(text)
-    images = [*_markdown_images(masked, references, urls), *_html_images(masked, empty=empty)]
+    images = [*_markdown_images(masked, references, urls), *_HtmlImages(masked, empty=empty).missing]
     return sorted(images, key=lambda image: image.start)
 
 
@@ -117,10 +117,6 @@ class _HtmlImages(HTMLParser):
             self.missing.append(MissingAlt(source, line, start + match.start(1), start + match.end(), is_html=True))
 
 
-def _html_images(text: str, *, empty: bool) -> Iterator[MissingAlt]:
-    return iter(_HtmlImages(text, empty=empty).missing)
-
-
 def _is_decorative(names: dict[str, str | None]) -> bool:
     is_hidden = names.get("role") in ("presentation", "none") or names.get("aria-hidden") == "true"
     is_named = bool(names.get("aria-label") or names.get("aria-labelledby"))
@@ -130,10 +126,8 @@ def _is_decorative(names: dict[str, str | None]) -> bool:
 
 def _markdown(text: str) -> tuple[str, dict[str, str], set[str]]:
     """Return a page with its code and comments as spaces, its link references, and the URLs of images without alt."""
-    try:
+    with needs("Reading Markdown", "alt"):
         from markdown_it import MarkdownIt
-    except ImportError as error:
-        raise MissingExtra("Reading Markdown", "alt") from error
     environment: dict[str, dict[str, dict[str, str]]] = {}
     lines = text.split("\n")
     urls = set()

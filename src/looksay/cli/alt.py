@@ -142,15 +142,14 @@ def _pages(path: Path) -> Iterator[Path]:
 def _captions(files: Sequence[Path], models: Sequence[str], min_confidence: float) -> dict[Path, str]:
     """Caption each image once, also if several files have its content; report images that are left out."""
     from looksay.captioner import load
+    from looksay.data.memmap_store import progress
     from looksay.jobs.folder_job import file_digest
 
     hashes = {file: file_digest(file) or str(file) for file in dict.fromkeys(files)}
     first = {digest: file for file, digest in reversed(hashes.items())}
     captioner = load(*models)
-    with click.progressbar(
-        captioner.captions(first.values(), min_confidence=min_confidence), len(first), "captioning", file=sys.stderr,
-        hidden=not sys.stderr.isatty(),
-    ) as outcomes:  # fmt: skip
+    outcomes = captioner.captions(first.values(), min_confidence=min_confidence)
+    with progress(outcomes, len(first), "captioning") as outcomes:
         captions = dict(zip(first, outcomes, strict=True))
     reasons = Counter(str(outcome) for outcome in captions.values() if isinstance(outcome, ImageError))
     for reason in reasons:

@@ -10,7 +10,7 @@ import click
 
 from looksay.cli.caption_io import plural, report_failures, warn
 from looksay.decoding.options import Overrides
-from looksay.errors import MissingExtra
+from looksay.errors import needs
 
 _LOCAL_ONLY = {
     "layout": "--format", "write": "--write", "attention_folder": "--attention", "explain": "--explain",
@@ -33,10 +33,8 @@ def run(
         raise click.UsageError("--engine ray needs --output FOLDER")
     if overrides.get("num_captions", 1) > 1:
         raise click.UsageError("--engine ray writes one caption for each image: leave out --num-captions")
-    try:
+    with needs("Captioning on a cluster", "ray"):
         from looksay.jobs import ray_job
-    except ModuleNotFoundError as error:
-        raise MissingExtra("Captioning on a cluster", "ray") from error
     count, blocks = ray_job.caption(
         sources, output, models, overrides, batch=batch, workers=workers, overwrite=overwrite
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from looksay.cli.caption_io import warn, write_errors
-from looksay.errors import MissingExtra
+from looksay.errors import needs
 
 
 @click.command()
@@ -25,10 +25,8 @@ def compare(runs: Sequence[Path], output: Path) -> None:
     \b
     looksay compare runs/vgg16-merge runs/show-and-tell runs/top-down
     """
-    try:
+    with needs("Comparing runs", "train"):
         from looksay.training import compare_runs
-    except ModuleNotFoundError as error:
-        raise MissingExtra("Comparing runs", "train") from error
     summaries = compare_runs.compare(runs)
     for line in compare_runs.table(summaries):
         click.echo(line)

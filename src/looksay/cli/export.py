@@ -9,7 +9,7 @@ import click
 
 from looksay.cli.caption_io import warn
 from looksay.cli.options import log_to_stderr
-from looksay.errors import MissingExtra
+from looksay.errors import needs
 
 
 @click.command()
@@ -35,10 +35,8 @@ def export(run: Path, bundle: Path, int8: bool, data: Sequence[str], dry_run: bo
     looksay photo.jpg --model my-captioner
     """
     log_to_stderr()
-    try:
+    with needs("Export", "export"):
         from looksay.export import export
-    except ModuleNotFoundError as error:
-        raise MissingExtra("Export", "export") from error
     folders: list[Path] = []
     named: dict[str, Path] = {}
     for value in data:

@@ -8,7 +8,7 @@ from typing import Any, get_origin
 import click
 
 from looksay.cli.options import device_option, model_option, options_from, threads_option
-from looksay.errors import MissingExtra
+from looksay.errors import needs
 from looksay.option_fields import Option
 from looksay.server.settings import ENVIRONMENT, ServerSettings
 from looksay.types import Device
@@ -43,9 +43,7 @@ def serve(models: Sequence[str], threads: int | None, device: Device, **settings
     """
     from looksay import captioner
 
-    try:
+    with needs("Serving", "web"):
         from looksay.server import run
-    except ImportError as error:
-        raise MissingExtra("Serving", "web") from error
 
     run.serve(captioner.load(*models, threads=threads, device=device), ServerSettings(**settings))

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from looksay.cli.options import log_to_stderr
-from looksay.errors import MissingExtra
+from looksay.errors import needs
 
 
 @click.command()
@@ -34,7 +34,7 @@ def train(recipe: Path, changes: Sequence[str], resume: bool, dry_run: bool) -> 
     of its name below training.run.
     """
     log_to_stderr()
-    try:
+    with needs("Training", "train"):
         from looksay.training import recipe_file
 
         phases = recipe_file.phases(recipe, changes)  # before torch is imported: an error in a recipe shows at once
@@ -45,8 +45,6 @@ def train(recipe: Path, changes: Sequence[str], resume: bool, dry_run: bool) -> 
                 click.echo(line)
             return
         from looksay.training import run, trainer
-    except ModuleNotFoundError as error:
-        raise MissingExtra("Training", "train") from error
     folder = run.train_phases(phases, resume=resume)
     if trainer.is_first():
         click.echo(f"looksay: the run is in {folder}; export it with looksay export {folder} BUNDLE", err=True)

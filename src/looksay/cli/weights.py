@@ -34,14 +34,12 @@ def convert(
     FILE ends in .h5 or .keras (Keras), .json (TensorFlow.js layers), .onnx, .pt, .pth or .safetensors (torch).
     """
     from looksay.atomic_files import replacing
-    from looksay.errors import MissingExtra
+    from looksay.errors import needs
 
-    try:
+    with needs("looksay weights", "train"):
         from safetensors.torch import save_file
 
         from looksay.models import weight_conversion
-    except ImportError as error:
-        raise MissingExtra("looksay weights", "train") from error
     output = output or Path(f"{encoder}.safetensors")
     if output.exists() and not overwrite:
         raise click.UsageError(f"{output} exists; --overwrite replaces it")

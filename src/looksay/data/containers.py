@@ -14,7 +14,7 @@ from looksay.atomic_files import replacing
 from looksay.data import text_files
 from looksay.data.image_cache import default_folder
 from looksay.data.memmap_store import progress, write_once
-from looksay.errors import DataError, MissingExtra
+from looksay.errors import DataError, needs
 from looksay.image_files import EXTENSIONS
 
 _TEXTS = (".txt", ".text", ".caption")
@@ -40,10 +40,8 @@ def unpack(files: Sequence[Path], folder: Path, cache: Path | None = None) -> di
                 with replacing(table) as temporary:
                     _unpack_file(file_of[table], table.with_suffix(""), temporary)
 
-    try:
+    with needs("Reading Parquet files and tars", "parquet"):
         write_once(list(file_of), write)
-    except ImportError as error:
-        raise MissingExtra("Reading Parquet files and tars", "parquet") from error
     return {file: table for table, file in file_of.items()}
 
 
@@ -135,11 +133,9 @@ def parquet_rows(file: Path) -> Iterator[Row]:
 
 def open_parquet(file: Path) -> Any:
     """Return the ``ParquetFile`` of a path; a `DataError` if it is broken."""
-    try:
+    with needs("Reading Parquet files", "parquet"):
         from pyarrow import ArrowInvalid
         from pyarrow.parquet import ParquetFile
-    except ImportError as error:
-        raise MissingExtra("Reading Parquet files", "parquet") from error
     try:
         return ParquetFile(file)
     except (ArrowInvalid, OSError) as error:

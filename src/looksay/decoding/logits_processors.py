@@ -8,7 +8,7 @@ Functions with more arguments are bound to them with `functools.partial`.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import cache, partial
 
 import numpy as np
@@ -83,7 +83,7 @@ def from_options(options: DecodingOptions, vocabulary: Vocabulary) -> list[Logit
         raise OptionError(f"prefix {options.prefix!r} is too long: use at most max_length ({options.max_length}) words")
     bad_words = [vocabulary.encode(text) for text in options.bad_words]
     single = [tokens[0] for tokens in bad_words if len(tokens) == 1]
-    processors: list[LogitsProcessor] = [forbid([vocabulary.start, vocabulary.unk, *single])]
+    processors: list[LogitsProcessor] = [partial(forbid, [vocabulary.start, vocabulary.unk, *single])]
     processors += [partial(forbid_phrase, np.array(tokens)) for tokens in bad_words if len(tokens) > 1]
     if options.no_repeat_ngram_size:
         processors.append(partial(no_repeat_ngram, options.no_repeat_ngram_size))
@@ -112,14 +112,9 @@ def encode_words(option: str, text: str, vocabulary: Vocabulary) -> list[int]:
     return ids
 
 
-def forbid(ids: Iterable[int]) -> LogitsProcessor:
-    """Return a processor that forbids tokens."""
-    forbidden = np.array(sorted(ids), dtype=np.intp)
-
-    def processor(log_probs: LogProbs, tokens: Tokens) -> None:  # noqa: ARG001
-        log_probs[:, forbidden] = -np.inf
-
-    return processor
+def forbid(ids: Sequence[int], log_probs: LogProbs, tokens: Tokens) -> None:  # noqa: ARG001
+    """Forbid tokens."""
+    log_probs[:, ids] = -np.inf
 
 
 def forbid_phrase(ids: Tokens, log_probs: LogProbs, tokens: Tokens) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 import looksay
 from looksay.captioner import Captioner
 from looksay.data import Record
-from looksay.errors import ImageError, MissingExtra
+from looksay.errors import ImageError, needs
 from looksay.evaluation import text_table
 from looksay.evaluation.scoring import Evaluation
 from looksay.evaluation.thumbnails import STRIP_STYLE, attention_strip, thumbnail
@@ -45,10 +45,8 @@ class Histogram(NamedTuple):
 @functools.cache
 def environment() -> Any:
     """Return the Jinja2 environment of ``evaluation/templates``; a `MissingExtra` if Jinja2 is not installed."""
-    try:
+    with needs("Writing a report", "metrics"):
         import jinja2
-    except ImportError as error:
-        raise MissingExtra("Writing a report", "metrics") from error
     loader, undefined = jinja2.PackageLoader("looksay.evaluation"), jinja2.StrictUndefined
     return jinja2.Environment(loader=loader, autoescape=True, undefined=undefined, trim_blocks=True, lstrip_blocks=True)
 

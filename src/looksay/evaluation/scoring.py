@@ -80,16 +80,16 @@ def score_captions(
     train = dataset.records if dataset and facts["split"] not in ("train", ALL) else ()
     training = [tokenize(caption) for record in train if record.split == "train" for caption in record.references]
     human_captions = [image[0] for image in scorer.references]
-    tokens = [tokenize(caption) for caption in captions]
+    own_diversity = diversity([tokenize(caption) for caption in captions], scorer.references, training)
     return Evaluation(
         facts=facts,
         records=list(records),
         captions=list(captions),
         scores=scorer.scores(captions),
         human_agreement=scorer.human_agreement,
-        diversity=diversity(tokens, scorer.references, training),
+        diversity=own_diversity,
         human_diversity=diversity(human_captions, scorer.references, training) if scorer.human_agreement.scores else {},
         by_image=scorer.image_scores(captions),
         decoding=decoding,
-        problems=[*problems, *weaknesses(tokens)],
+        problems=[*problems, *weaknesses(own_diversity, len(captions))],
     )

@@ -17,7 +17,7 @@ _JPEG, _PNG = b"\xff\xd8", b"\x89PNG\r\n\x1a\n"
 
 # After any fill bytes; not the markers that have no segment. Other bytes between segments are skipped, as libjpeg does.
 _MARKER = re.compile(rb"\xff([\x02-\xcf\xda-\xfe])")
-_APP0, _APP1, _APP2, _APP13, _START_OF_SCAN, _END_OF_IMAGE = 0xE0, 0xE1, 0xE2, 0xED, 0xDA, 0xD9
+_APP0, _APP1, _APP2, _APP13, _START_OF_SCAN = 0xE0, 0xE1, 0xE2, 0xED, 0xDA
 _JPEG_XMP, _PNG_XMP = b"http://ns.adobe.com/xap/1.0/\0", b"XML:com.adobe.xmp"
 _PHOTOSHOP = b"Photoshop 3.0\0"
 _HEADERS = {
@@ -97,7 +97,7 @@ def _jpeg_segments(data: bytes) -> Iterator[Part]:
     end = len(_JPEG)
     while match := _MARKER.search(data, end):
         start, marker = match.start(), match[1][0]
-        if marker in (_START_OF_SCAN, _END_OF_IMAGE):
+        if marker == _START_OF_SCAN:
             return
         end = start + 2 + int.from_bytes(data[start + 2 : start + 4], "big")
         body = data[start + 4 : end]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from itertools import pairwise
 
@@ -65,11 +65,13 @@ def diversity(
     return measures
 
 
-def weaknesses(captions: Sequence[_Tokens]) -> Iterator[str]:
-    """Yield what is wrong with the form of captions, if there are enough, and what helps; human captions have none."""
-    if len(captions) < _SAMPLE:
+def weaknesses(measures: Mapping[str, float], count: int) -> Iterator[str]:
+    """Yield what is wrong with the form of `count` captions, if these are enough, and what helps.
+
+    `measures` are those of `diversity`; human captions have no weakness.
+    """
+    if count < _SAMPLE:
         return
-    measures = diversity(captions, [])
     dangling, repeated, unique = (
         measures[f"{name} %"] for name in ("dangling endings", "repeated words", "unique captions")
     )

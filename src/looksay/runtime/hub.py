@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from looksay.errors import BundleError, MissingExtra
+from looksay.errors import BundleError, needs
 from looksay.runtime.bundle import CARD, DEFAULT, FILES, SHIPPED, Bundle
 
 SCHEME = "hf://"
@@ -153,8 +153,6 @@ def push_plan(folder: Path, hub_id: str, *, checkpoint: Mapping[str, Path | byte
 
 
 def _import_client(doing: str) -> Any:
-    try:
+    with needs(doing, "hub"):
         import huggingface_hub
-    except ImportError as error:
-        raise MissingExtra(doing, "hub") from error
     return huggingface_hub

@@ -10,8 +10,8 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from functools import cached_property
+from dataclasses import asdict, astuple, dataclass, replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -117,11 +117,11 @@ class ConceptTable:
 
     @cached_property
     def _by_classes(self) -> NDArray[np.float64]:
-        return np.array([(concept.by_classes.share, 0.0, concept.by_classes.bias) for concept in self.concepts])
+        return np.array([astuple(concept.by_classes) for concept in self.concepts])
 
     @cached_property
     def _by_all(self) -> NDArray[np.float64]:
-        return np.array([(concept.by_all.share, concept.by_all.word, concept.by_all.bias) for concept in self.concepts])
+        return np.array([astuple(concept.by_all) for concept in self.concepts])
 
     def probabilities(self, scores: Scores | None, words: Scores | None = None) -> NDArray[np.float64]:
         """Return the probabilities of concepts (images, concepts) by all that is known; see `evidence`."""
@@ -262,7 +262,7 @@ def decode_freely(
     step: Step[S], state: S, options: DecodingOptions, vocabulary: Vocabulary, table: ConceptTable
 ) -> list[list[Hypothesis]]:
     """Decode captions without rare words that are not required; see `looksay.decoding.decode`."""
-    return decode(step, state, options, vocabulary, [forbid(_rare_tokens(options, vocabulary, table))])
+    return decode(step, state, options, vocabulary, [partial(forbid, sorted(_rare_tokens(options, vocabulary, table)))])
 
 
 def _rare_tokens(options: DecodingOptions, vocabulary: Vocabulary, table: ConceptTable) -> set[int]:

@@ -18,7 +18,7 @@ from torch import Tensor, distributed
 from looksay.data.records import by_source
 from looksay.errors import RunError
 from looksay.metrics import Scorer
-from looksay.metrics.diversity import weaknesses
+from looksay.metrics.diversity import diversity, weaknesses
 from looksay.models.caption_model import CaptionModel
 from looksay.models.decoder import PADDING
 from looksay.text.vocabulary import Vocabulary
@@ -141,7 +141,10 @@ class CaptionModule(lightning.LightningModule):
 
     def on_fit_end(self) -> None:
         """Log what is wrong with the form of the captions."""
-        for weakness in weaknesses([caption.tokens for caption in self.captions.values()]):
+        if not self.captions:
+            return
+        measures = diversity([caption.tokens for caption in self.captions.values()], [])
+        for weakness in weaknesses(measures, len(self.captions)):
             log.warning("val captions of the last epoch: %s", weakness)
 
     def _scores(self) -> dict[str, float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from looksay.atomic_files import lock, replacing, sweep
@@ -76,14 +76,10 @@ def _locked(folder: Path) -> Iterator[None]:
     except FileExistsError as error:
         raise RunError(f"{folder} is a file: use a new folder with training.run=DIR") from error
     try:
-        with ExitStack() as stack:
-            try:
-                stack.enter_context(lock(folder / RECIPE))
-            except JobError as error:
-                raise RunError(
-                    f"{folder}: another looksay trains there: wait for it, or use training.run=DIR"
-                ) from error
+        with lock(folder / RECIPE):
             yield
+    except JobError as error:  # of the lock
+        raise RunError(f"{folder}: another looksay trains there: wait for it, or use training.run=DIR") from error
     finally:
         with suppress(OSError):
             folder.rmdir()
