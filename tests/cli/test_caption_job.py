@@ -8,6 +8,7 @@ import os
 import shutil
 import sqlite3
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,8 @@ from conftest import EXAMPLES
 
 from looksay.captioner import Captioner
 from looksay.cli.main import main
+from looksay.runtime import hub
+from looksay.runtime.bundle import Bundle, seal
 
 
 def run(*arguments: object) -> Result:
@@ -159,3 +162,15 @@ def test_a_dry_run_counts_and_writes_nothing(name: str, tmp_path: Path, monkeypa
     assert {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in tmp_path.iterdir()} == before
     other = run(*job, "--temperature", "1")
     assert "captions of another model or other decoding options" in other.stderr
+
+
+def test_captions_below_the_models_own_confidence_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bundle = Path(shutil.copytree(hub.locate(), tmp_path / "strict"))
+    spec = Bundle.open(bundle).spec
+    seal(bundle, replace(spec, decoding=replace(spec.decoding, min_confidence=0.999)))
+    monkeypatch.chdir(tmp_path)
+    for photo in ("alps.jpg", "boats.jpg"):
+        shutil.copy(EXAMPLES / photo, tmp_path)
+    result = run("alps.jpg", "boats.jpg", "--model", "strict", "--output", "captions.jsonl")
+    assert result.exit_code == 0
+    assert "2 captions left out: their confidence is below 0.999" in result.stderr

@@ -42,6 +42,8 @@ def test_every_command_hints_at_how_to_name_a_file_that_begins_with_a_dash(
     ("arguments", "message"),
     [
         (["nothing"], "there is no command and no image 'nothing'; see looksay --help"),
+        (["fnd"], "there is no command and no image 'fnd'; did you mean find; see looksay --help"),
+        (["x.jpg", "--workers", "2"], "--workers needs --engine ray"),
         (["score"], "Missing argument 'PREDICTIONS'. See main score --help."),
         (["caption", "x.jpg", "--num-beams", "0"], "Invalid value for '--num-beams': 0 is not in the range 1<=x<=100."),
         (["evaluate", "default", "--data", "none"], "none: no such folder or file; name the data set"),
@@ -61,6 +63,15 @@ def test_ctrl_c_is_one_line_and_the_exit_code_that_shells_expect(monkeypatch: py
 
     monkeypatch.setattr(data, "read", interrupt)
     result = CliRunner().invoke(main, ["data", "folder"])
+    assert (result.exit_code, result.stderr) == (130, "looksay: interrupted\n")
+
+
+def test_ctrl_c_during_an_import_is_no_error_of_the_import(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise ImportError("initialization failed") from KeyboardInterrupt()
+
+    monkeypatch.setattr(data, "read", interrupt)
+    result = CliRunner().invoke(main, ["data", "x"])
     assert (result.exit_code, result.stderr) == (130, "looksay: interrupted\n")
 
 

@@ -57,6 +57,11 @@ def test_unreadable_images_are_named_and_not_scored(captioner: Captioner, tmp_pa
     assert result.problems[-1].startswith(f"not scored: {tmp_path / 'broken.jpg'}: this is not an image")
 
 
+def test_captions_of_low_confidence_are_scored_too(captioner: Captioner, small_data: Path) -> None:
+    with pytest.raises(OptionError, match="min_confidence cannot be used: all captions are scored"):
+        evaluation.evaluate(captioner, data.read(small_data), "val", min_confidence=0.5)
+
+
 def test_undefined_scores_are_null_in_json(captioner: Captioner, tmp_path: Path) -> None:
     shutil.copy(EXAMPLES / "boats.jpg", tmp_path)
     (tmp_path / "d.csv").write_text("image,caption,split\nboats.jpg,two boats,val\n", encoding="utf-8")

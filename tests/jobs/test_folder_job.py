@@ -6,6 +6,7 @@ import csv
 import errno
 import json
 import os
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -22,6 +23,7 @@ from conftest import EXAMPLES, PHOTOS
 
 from looksay.atomic_files import lock
 from looksay.captioner import Captioner
+from looksay.cli import caption_job
 from looksay.cli.main import main
 from looksay.jobs.disk_set import DiskSet
 
@@ -150,6 +152,13 @@ def test_of_several_captions_of_an_image_the_best_is_its_entry(name: str, album:
     """Others must not be reviewed or corrected in its place."""
     result = run(album / "b", "--output", name, "--num-captions", 2, "--review", "review.html")
     assert "3 captions to review in review.html" in result.stderr
+
+
+def test_a_long_job_without_a_terminal_reports_its_progress(album: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(caption_job, "_REPORT_SECONDS", 0)
+    lines = run(album / "b", "--output", "captions.jsonl").stderr.splitlines()
+    assert re.fullmatch(r"looksay: 2 of 3 images, \d+ a second, 0 minutes left", lines[1])
+    assert run("album/b/boats.jpg", "--output", "one.jsonl").stderr == ""
 
 
 @pytest.mark.parametrize("name", OUTPUTS)

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 from conftest import EXAMPLES, PHOTOS, ROOT, TINY
 
-from looksay.errors import DataError, RecipeError
+from looksay.errors import DataError, RecipeError, RunError
 from looksay.training import plan, recipe_file, run
 from looksay.training.run_loader import load
 
@@ -49,6 +49,15 @@ def test_the_cache_in_a_plan_is_as_large_as_the_one_of_the_run(small_data: Path,
     words = cache.replace(",", "").split()
     planned = int(words[words.index("images") + 1]) + int(words[words.index("features") + 1])
     assert planned == pytest.approx(megabytes, abs=1)
+
+
+def test_a_plan_needs_the_run_that_it_starts_from_and_names_what_it_does_not_time(
+    small_data: Path, small_run: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(RunError, match=r"training\.start=default is not a run that has completed an epoch"):
+        lines(small_data, tmp_path, "training.start=default")
+    *_, duration = lines(small_data, tmp_path, f"training.start={small_run}", "self_critical.samples=5")
+    assert duration.endswith(" minutes, and more for sampled captions")
 
 
 def test_a_cache_that_does_not_fit_is_announced(

@@ -83,7 +83,7 @@ def from_options(options: DecodingOptions, vocabulary: Vocabulary) -> list[Logit
         raise OptionError(f"prefix {options.prefix!r} is too long: use at most max_length ({options.max_length}) words")
     bad_words = [vocabulary.encode(text) for text in options.bad_words]
     single = [tokens[0] for tokens in bad_words if len(tokens) == 1]
-    processors: list[LogitsProcessor] = [partial(forbid, [vocabulary.start, vocabulary.unk, *single])]
+    processors: list[LogitsProcessor] = [partial(forbid, np.array([vocabulary.start, vocabulary.unk, *single]))]
     processors += [partial(forbid_phrase, np.array(tokens)) for tokens in bad_words if len(tokens) > 1]
     if options.no_repeat_ngram_size:
         processors.append(partial(no_repeat_ngram, options.no_repeat_ngram_size))
@@ -112,7 +112,7 @@ def encode_words(option: str, text: str, vocabulary: Vocabulary) -> list[int]:
     return ids
 
 
-def forbid(ids: Sequence[int], log_probs: LogProbs, tokens: Tokens) -> None:  # noqa: ARG001
+def forbid(ids: Sequence[int] | Tokens, log_probs: LogProbs, tokens: Tokens) -> None:  # noqa: ARG001
     """Forbid tokens."""
     log_probs[:, ids] = -np.inf
 

@@ -262,7 +262,8 @@ def decode_freely(
     step: Step[S], state: S, options: DecodingOptions, vocabulary: Vocabulary, table: ConceptTable
 ) -> list[list[Hypothesis]]:
     """Decode captions without rare words that are not required; see `looksay.decoding.decode`."""
-    return decode(step, state, options, vocabulary, [partial(forbid, sorted(_rare_tokens(options, vocabulary, table)))])
+    rare_tokens = np.array(sorted(_rare_tokens(options, vocabulary, table)), dtype=np.int64)
+    return decode(step, state, options, vocabulary, [partial(forbid, rare_tokens)])
 
 
 def _rare_tokens(options: DecodingOptions, vocabulary: Vocabulary, table: ConceptTable) -> set[int]:
