@@ -66,8 +66,8 @@ def _copy_attributes(source: Path, target: Path, *, times: bool) -> None:
 
 
 def sweep(folder: Path) -> None:
-    """Remove the temporary files of killed processes; no other process may be writing to the folder."""
-    for file in folder.iterdir():
+    """Remove the temporary files of killed processes; no other process may be writing to the folder, if it exists."""
+    for file in folder.glob(".*"):
         if re.fullmatch(r"\..+-\d+-.+", file.name):
             file.unlink()
 

@@ -333,8 +333,13 @@ def test_a_run_stopped_in_its_first_epoch_resumes_from_the_start(
     recipe = recipe_file.load(RECIPE, changes(small_data, tmp_path / "run", "training.epochs=1"))
     with stop_at(checkpoint.BEST, 1):
         run.train(recipe)
+    parts = [tmp_path / "run" / part / ".host-1-last.ckpt" for part in ("checkpoints", "samples", "")]
+    for part in parts:  # of a killed process; a checkpoint has hundreds of MB
+        part.parent.mkdir(exist_ok=True)
+        part.touch()
     run.train(recipe, resume=True)
     assert len(checkpoint.read(tmp_path / "run")) == 1
+    assert not any(map(Path.exists, parts))
 
 
 def test_a_word_that_no_caption_can_have_is_an_error_before_the_training(small_data: Path, tmp_path: Path) -> None:

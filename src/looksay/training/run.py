@@ -89,8 +89,8 @@ def _train(recipe: Recipe, folder: Path, *, resume: bool) -> None:
     if resume:
         recipe = _saved_recipe(folder, recipe)
         if is_first():
-            sweep(folder)
-            sweep((folder / checkpoint.LAST).parent)
+            for part in (folder, (folder / checkpoint.LAST).parent, folder / checkpoint.SAMPLES):
+                sweep(part)
         if _is_finished(folder, recipe) and _has_last_epoch(folder):
             return
     elif is_first():
