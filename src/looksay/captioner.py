@@ -25,7 +25,7 @@ from looksay.errors import BundleError, ImageError, OptionError, require
 from looksay.images import ImageSource
 from looksay.runtime.bundle import CONFIDENCE, DEFAULT, SHIPPED, TAGS, Bundle
 from looksay.runtime.onnx_model import SCORES, WORDS, Arrays, OnnxModel, available_cores
-from looksay.tagging.concepts import decode_with_mentions
+from looksay.tagging.concepts import add_mentions, decode_freely
 from looksay.tagging.confidence import trusted
 from looksay.types import Caption, Device
 
@@ -249,8 +249,9 @@ class Captioner:
         vocabulary, table = self.bundle.vocabulary, self.bundle.tags
         if table is None:
             return decode(self.step, state, options, vocabulary)
+        captions = decode_freely(self.step, state, options, vocabulary, table)
         probabilities = table.class_probabilities(state.memory[CLASS_SCORES])
-        return decode_with_mentions(self.step, state, options, vocabulary, table, probabilities)
+        return add_mentions(self.step, state, options, vocabulary, table, probabilities, captions)
 
     def generate(
         self,

@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from looksay import DecodingOptions
-from looksay.tagging.concepts import Concept, ConceptTable, decode_with_mentions
+from looksay.tagging.concepts import Concept, ConceptTable, add_mentions, decode_freely
 from looksay.text.vocabulary import SPECIAL, Vocabulary
 
 VOCABULARY = Vocabulary((*SPECIAL, "a", "an", "dog", "cat", "owl", "runs"))
@@ -40,7 +40,8 @@ def captions(options: DecodingOptions = OPTIONS, **probabilities: float) -> list
         return np.tile(LOG_PROBS, (len(tokens), 1)), state
 
     recognised = np.array([[probabilities.get(name, 0.0) for name in NAMES]])
-    (hypotheses,) = decode_with_mentions(step, Rows(1), options, VOCABULARY, TABLE, recognised)
+    captions = decode_freely(step, Rows(1), options, VOCABULARY, TABLE)
+    (hypotheses,) = add_mentions(step, Rows(1), options, VOCABULARY, TABLE, recognised, captions)
     return [VOCABULARY.to_tokens(hypothesis.tokens) for hypothesis in hypotheses]
 
 

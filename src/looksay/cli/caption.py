@@ -85,9 +85,9 @@ def caption(paths: Sequence[str], engine: str, workers: int | None, **options: A
     curl -s https://example.org/photo.jpg | looksay -
     looksay caption s3://bucket/photos/ --engine ray --output s3://bucket/captions/
 
-    To resume a stopped job, run the same command again. Images that have changed since are captioned again. An image
-    that cannot be read is reported on standard error and does not stop the job; the exit code is then 1. In text
-    output, line breaks and tabs in file names are written as \\n, \\r and \\t.
+    To resume a stopped job, run the same command again, without --overwrite. Images that have changed since are
+    captioned again. An image that cannot be read is reported on standard error and does not stop the job; the exit code
+    is then 1. In text output, line breaks and tabs in file names are written as \\n, \\r and \\t.
     """
     overrides = shared.decoding_overrides(options)
     if engine == "ray":
@@ -110,17 +110,10 @@ def _is_plain(paths: Sequence[str], batch: int, **options: Any) -> bool:
     needs_job = options["layout"] not in (None, "text") or any(
         options[name]
         for name in (
-            "output",
-            "write",
-            "keywords",
-            "attention_folder",
-            "explain",
-            "review",
-            "corrections",
-            "dry_run",
+            "output", "write", "keywords", "attention_folder", "explain", "review", "corrections", "dry_run",
             "only_missing",
         )
-    )
+    )  # fmt: skip
     are_files = all(path == STDIN or os.path.isfile(path) for path in paths)  # noqa: PTH113 (any text)
     return not needs_job and are_files and len(paths) <= batch and paths.count(STDIN) <= 1
 

@@ -240,35 +240,16 @@ def logit(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
     return odds
 
 
-def decode_with_mentions(
-    step: Step[S],
-    state: S,
-    options: DecodingOptions,
-    vocabulary: Vocabulary,
-    table: ConceptTable,
-    probabilities: NDArray[np.float64],
-) -> list[list[Hypothesis]]:
-    """Decode captions, and decode those again that lack a concept which the encoder recognises with confidence.
-
-    See `decode_freely` and `add_mentions`; sampling and ``options.tags`` turn the latter off.
-    """
-    captions = decode_freely(step, state, options, vocabulary, table)
-    if not options.tags or options.temperature:
-        return captions
-    return add_mentions(step, state, options, vocabulary, table, probabilities, captions)
-
-
 def decode_freely(
     step: Step[S], state: S, options: DecodingOptions, vocabulary: Vocabulary, table: ConceptTable
 ) -> list[list[Hypothesis]]:
     """Decode captions without rare words that are not required; see `looksay.decoding.decode`."""
-    rare_tokens = np.array(sorted(_rare_tokens(options, vocabulary, table)), dtype=np.int64)
-    return decode(step, state, options, vocabulary, [partial(forbid, rare_tokens)])
+    rare_tokens = set(vocabulary.known_ids(table.rare_words)) - _required_tokens(options, vocabulary)
+    return decode(step, state, options, vocabulary, [partial(forbid, np.array(sorted(rare_tokens), dtype=np.int64))])
 
 
-def _rare_tokens(options: DecodingOptions, vocabulary: Vocabulary, table: ConceptTable) -> set[int]:
-    required = {*forced_tokens(options, vocabulary), *vocabulary.encode(options.prefix)}
-    return set(vocabulary.known_ids(table.rare_words)) - required
+def _required_tokens(options: DecodingOptions, vocabulary: Vocabulary) -> set[int]:
+    return {*forced_tokens(options, vocabulary), *vocabulary.encode(options.prefix)}
 
 
 def add_mentions(
@@ -280,15 +261,18 @@ def add_mentions(
     probabilities: NDArray[np.float64],
     captions: Sequence[list[Hypothesis]],
 ) -> list[list[Hypothesis]]:
-    """Return the captions of a batch, those decoded again that lack a concept with a high probability.
+    """Return the captions of a batch, those decoded again that lack a concept which the encoder recognises.
 
     The second decoding is a constrained beam search for captions with these concepts and without those that they
     exclude (`ConceptTable.missing`, by their `class_probabilities` (images, concepts)). It is kept unless its score is
-    lower than that of the first caption by more than the table's margin, as where a noun fits into no sentence. Rare
-    words are decoded only where they are required.
+    lower than that of the first caption by more than the table's margin, as where a noun fits into no sentence. It is
+    turned off by sampling and by ``options.tags``. Rare words are decoded only where they are required.
     """
-    captions, forced = list(captions), forced_tokens(options, vocabulary)
-    rare_tokens, required = _rare_tokens(options, vocabulary, table), {*forced, *vocabulary.encode(options.prefix)}
+    captions = list(captions)
+    if not options.tags or options.temperature:
+        return captions
+    forced, required = forced_tokens(options, vocabulary), _required_tokens(options, vocabulary)
+    rare_tokens = set(vocabulary.known_ids(table.rare_words)) - required
     constraints: dict[int, tuple[list[list[int]], list[int]]] = {}  # required and forbidden tokens by image
     for image, hypotheses in enumerate(captions):
         names, excluded = table.missing(probabilities[image], vocabulary.to_tokens(hypotheses[0].tokens))
