@@ -191,6 +191,27 @@ def test_runs_with_different_vocabularies_cannot_be_averaged(small_run: Path, sm
         trained(small_data, tmp_path / "both", f'training.start=["{small_run}", "{tmp_path / "fewer"}"]')
 
 
+def test_a_decoder_is_trained_further_on_another_encoder(small_run: Path, small_data: Path, tmp_path: Path) -> None:
+    start = load_file(small_run / checkpoint.BEST)
+    weights = trained(
+        small_data,
+        tmp_path / "other",
+        f"training.start={small_run}",
+        "encoder.name=test_resnet",
+        "training.learning_rate=1e-9",
+    )
+    reads = "decoder.project_grid.0.weight"
+    assert weights[reads].shape != start[reads].shape
+    assert weights.keys() != start.keys()
+    for name, value in weights.items():
+        if not name.startswith("encoder.") and name != reads:
+            torch.testing.assert_close(value, start[name], rtol=0, atol=1e-5)
+    with pytest.raises(RecipeError, match="is another model"):
+        trained(
+            small_data, tmp_path / "size", f"training.start={small_run}", "encoder.name=test_resnet", "decoder.size=8"
+        )
+
+
 def test_a_run_of_another_model_is_refused_as_a_start(small_run: Path, small_data: Path, tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="is another model"):
         trained(small_data, tmp_path / "other", f"training.start={small_run}", "decoder.name=merge")

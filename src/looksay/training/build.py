@@ -20,6 +20,7 @@ from looksay.models.caption_model import CaptionModel, build_decoder
 from looksay.models.encoder import RANDOM, Encoder, classifier, image_spec
 from looksay.models.layers import WordEmbedding
 from looksay.text.vocabulary import SPECIAL, Vocabulary
+from looksay.training import recipe_file
 from looksay.training.checkpoint import BEST, RECIPE, VOCABULARY, best_weights
 from looksay.training.recipe import Recipe
 
@@ -82,49 +83,68 @@ def detected_tokens(records: Sequence[Record], vocabulary: Vocabulary, words: in
 def build_model(recipe: Recipe, vocabulary: Vocabulary, records: Sequence[Record]) -> CaptionModel:
     """Return the model with its initial weights: pretrained, or those of the runs in ``training.start``.
 
-    A detector that these runs lack starts untrained; its words are those of the captions of `records`.
+    A detector that these runs lack starts untrained; its words are those of the captions of `records`. So do the layers
+    that read the encoder's features, if these runs have another encoder: it starts from its pretrained weights.
     """
     torch.manual_seed(recipe.training.seed)
     if recipe.vocabulary.concepts:
         classifier(recipe.encoder.name, recipe.encoder.weights)  # raises now what the export would raise
-    starts = [Path(run) for run in recipe.training.start]
-    model = caption_model(recipe, vocabulary, pretrained=not starts)
+    starts = [trained_run("training.start", run) for run in recipe.training.start]
+    same_encoder = all(_encoder(run) == recipe.encoder.name for run in starts)
+    model = caption_model(recipe, vocabulary, pretrained=not starts or not same_encoder)
     if model.detector is not None:
         tokens = detected_tokens(records, vocabulary, recipe.detector.words)
         model.detector.tokens = torch.tensor(tokens, dtype=torch.int64)
-    untrained = {name: value for name, value in model.state_dict().items() if name.startswith("detector.")}
-    weights: list[dict[str, Tensor]] = []
-    for run in starts:
-        known = Vocabulary.load(trained_run("training.start", str(run)) / VOCABULARY)
-        if known != vocabulary and not (recipe.vocabulary.extend and known.tokens == vocabulary.tokens[: len(known)]):
-            raise RecipeError(
-                f"training.start: {run} has another vocabulary than {starts[0]}: start from runs on the same captions, "
-                "or with vocabulary.extend from runs whose words are the first words of the first run"
-            )
-        own = best_weights(run)
-        if known != vocabulary:
-            from looksay.training import vocabulary_expansion
-
-            own = vocabulary_expansion.expand(own, known, vocabulary, recipe.embedding.vectors)
-        if not any(name.startswith("detector.") for name in own):
-            if untrained and len(starts) > 1:
-                raise RecipeError(f"training.start: {run} has no word detector: a mean needs one in all runs or none")
-            own |= untrained
+    weights = [_weights_of_start(run, model, recipe, vocabulary) for run in starts]
+    for run, own in zip(starts, weights, strict=True):
         try:
             model.load_state_dict(own)
         except RuntimeError as error:
             raise RecipeError(
-                f"training.start: {run} is another model: use [encoder], [embedding] and [decoder] of its {RECIPE}, "
+                f"training.start: {run} is another model: use [embedding] and [decoder] of its {RECIPE}, "
                 "and a run of this version of looksay"
             ) from error
-        if weights and untrained and not torch.equal(own["detector.tokens"], weights[0]["detector.tokens"]):
+        if model.detector is not None and not torch.equal(own["detector.tokens"], weights[0]["detector.tokens"]):
             raise RecipeError(
                 f"training.start: {run} detects other words than {starts[0]}: a mean needs the same words"
             )
-        weights.append(own)
     if weights:
         model.load_state_dict(mean_weights(weights))
     return model
+
+
+def _encoder(run: Path) -> str:
+    return recipe_file.load(run / RECIPE).encoder.name
+
+
+def _weights_of_start(run: Path, model: CaptionModel, recipe: Recipe, vocabulary: Vocabulary) -> dict[str, Tensor]:
+    """Return the weights of a run in ``training.start``; what the run lacks is taken from `model`, untrained."""
+    starts, known = recipe.training.start, Vocabulary.load(run / VOCABULARY)
+    if known != vocabulary and not (recipe.vocabulary.extend and known.tokens == vocabulary.tokens[: len(known)]):
+        raise RecipeError(
+            f"training.start: {run} has another vocabulary than {starts[0]}: start from runs on the same captions, "
+            "or with vocabulary.extend from runs whose words are the first words of the first run"
+        )
+    weights = best_weights(run)
+    if known != vocabulary:
+        from looksay.training import vocabulary_expansion
+
+        weights = vocabulary_expansion.expand(weights, known, vocabulary, recipe.embedding.vectors)
+    untrained = {name: value.clone() for name, value in model.state_dict().items()}
+    if not any(name.startswith("detector.") for name in weights):
+        if model.detector is not None and len(starts) > 1:
+            raise RecipeError(f"training.start: {run} has no word detector: a mean needs one in all runs or none")
+        weights |= {name: value for name, value in untrained.items() if name.startswith("detector.")}
+    if _encoder(run) == recipe.encoder.name:
+        return weights
+    decoder = {name: value for name, value in weights.items() if not name.startswith("encoder.")}
+    return decoder | {name: value for name, value in untrained.items() if _reads_features(name, value, decoder, model)}
+
+
+def _reads_features(name: str, value: Tensor, decoder: dict[str, Tensor], model: CaptionModel) -> bool:
+    """Tell if a parameter belongs to the encoder, or to a layer that reads features of another width than before."""
+    other = name in decoder and decoder[name].shape != value.shape
+    return name.startswith("encoder.") or (other and model.encoder.channels in value.shape)
 
 
 def mean_weights(weights: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
@@ -158,7 +178,7 @@ def caption_model(recipe: Recipe, vocabulary: Vocabulary, *, pretrained: bool = 
         embedding.size or decoder.size,
         decoder.size,
         decoder.dropout,
-        _vectors(recipe, vocabulary) if pretrained and embedding.vectors else None,
+        _vectors(recipe, vocabulary) if pretrained and embedding.vectors and not recipe.training.start else None,
         trainable=embedding.trainable,
     )
     design = build_decoder(

@@ -187,7 +187,7 @@ class TrainingOptions:
 
     run: str = key("runs/flickr8k", "Folder of the run.")
     start: tuple[str, ...] = key(
-        (), "Runs to start from, with their vocabulary and the mean of their best weights; same model."
+        (), "Runs to start from, with their vocabulary and the mean of their best weights; same decoder."
     )
     epochs: int = key(10, "Epochs; 0 keeps the mean of the runs in start.", ge=0)
     batch_size: int = key(32, "Images in a batch, over all devices.", ge=1)
