@@ -152,7 +152,7 @@ def test_a_run_continues_on_a_mixture_and_its_bundle_mentions_detected_objects(
     )  # fmt: skip
     with pytest.raises(RecipeError, match="has another vocabulary"):
         run.train(
-            recipe_file.load(RECIPE, [*changes, *more, f"training.start=['{small_run}', '{_other_run(tmp_path)}']"])
+            recipe_file.load(RECIPE, [*changes, *more, f"training.start=['{small_run}', '{_run_with_other_words(small_run, tmp_path)}']"])
         )
     run.train(recipe_file.load(RECIPE, [*changes, *more]))
     rows = checkpoint.read(tmp_path / "run")
@@ -171,12 +171,13 @@ def test_a_run_continues_on_a_mixture_and_its_bundle_mentions_detected_objects(
     _mentions_detected_objects(bundle.folder)
 
 
-def _other_run(tmp_path: Path) -> Path:
-    """Return a run with other words."""
+def _run_with_other_words(run: Path, tmp_path: Path) -> Path:
+    """Return a copy of a run with other words."""
     folder = tmp_path / "other-run"
     folder.mkdir()
+    for file in (checkpoint.RECIPE, checkpoint.BEST):
+        shutil.copy(run / file, folder)
     Vocabulary(("<start>", "<end>", "<unk>", "entirely", "different")).save(folder / checkpoint.VOCABULARY)
-    (folder / "best.safetensors").write_bytes(b"")
     return folder
 
 

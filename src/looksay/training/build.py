@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 def trained_run(key: str, run: str) -> Path:
     """Return the folder of a run that the recipe key names; a run without a completed epoch raises a RunError."""
-    if not (Path(run) / BEST).is_file():
+    if not all((Path(run) / file).is_file() for file in (RECIPE, VOCABULARY, BEST)):
         raise RunError(f"{key}={run} is not a run that has completed an epoch")
     return Path(run)
 
