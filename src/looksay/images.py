@@ -31,6 +31,7 @@ FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "JPEG2000"
 
 _HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 _HTML = (b"<!doctype", b"<html", b"<head", b"<?xml")
+_JPEG = b"\xff\xd8\xff"
 _PNG = b"\x89PNG\r\n\x1a\n"
 _PNG_CHUNKS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"eXIf")  # pixels and orientation
 _PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
@@ -165,7 +166,9 @@ def _decode(file: IO[bytes], max_pixels: int, least: int) -> Image.Image:
         raise ImageError("this is a web page or another text, not an image: download the image itself")
     if start[4:8] == b"ftyp" and start[8:12] in _HEIC_BRANDS:
         _register_heif()
-    with Image.open(file, formats=_formats()) as image:
+    # Pillow has the readers of these two; those of all formats would take longer to import than a photo to decode.
+    formats = ("JPEG", "PNG") if start.startswith((_JPEG, _PNG)) else _formats()
+    with Image.open(file, formats=formats) as image:
         if image.width * image.height > max_pixels:
             raise ImageError(f"{image.width} × {image.height} pixels are more than {max_pixels:,}; shrink the image")
         if least:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import gc
 import importlib
 import io
 import os
@@ -74,6 +75,8 @@ class _LazyGroup(click.Group):
             sys.exit(130)  # as shells expect after Ctrl-C
         except OSError as error:
             _fail(f"{error.filename or 'a file'}: {error.strerror or error}")
+        finally:
+            gc.freeze()  # Python looks for garbage at its exit, which would take longer than a caption
 
 
 @click.group(cls=_LazyGroup, no_args_is_help=True, context_settings={"help_option_names": ["-h", "--help"]})

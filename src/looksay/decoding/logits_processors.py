@@ -211,6 +211,7 @@ def agreeing_article(vocabulary: Vocabulary) -> LogitsProcessor:
     return processor
 
 
+@cache
 def plurals(vocabulary: Vocabulary) -> dict[int, int]:
     """Return the ids of plurals with those of their singulars, where both are in the vocabulary.
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, astuple, dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -117,11 +117,11 @@ class ConceptTable:
 
     @cached_property
     def _by_classes(self) -> NDArray[np.float64]:
-        return np.array([astuple(concept.by_classes) for concept in self.concepts])
+        return _weights(concept.by_classes for concept in self.concepts)
 
     @cached_property
     def _by_all(self) -> NDArray[np.float64]:
-        return np.array([astuple(concept.by_all) for concept in self.concepts])
+        return _weights(concept.by_all for concept in self.concepts)
 
     def probabilities(self, scores: Scores | None, words: Scores | None = None) -> NDArray[np.float64]:
         """Return the probabilities of concepts (images, concepts) by all that is known; see `evidence`."""
@@ -225,6 +225,10 @@ class _Parts(NamedTuple):
         # Not a matrix product: the threads of BLAS would wait for the cores that others use.
         sums: NDArray[np.float64] = np.add.reduceat(values[:, self.indices], self.starts, axis=1)
         return sums
+
+
+def _weights(calibrations: Iterable[Calibration]) -> NDArray[np.float64]:
+    return np.array([(one.share, one.word, one.bias) for one in calibrations])
 
 
 def _sigmoid(odds: NDArray[np.float64], calibration: NDArray[np.float64]) -> NDArray[np.float64]:
