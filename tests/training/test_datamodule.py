@@ -152,7 +152,10 @@ def test_a_run_continues_on_a_mixture_and_its_bundle_mentions_detected_objects(
     )  # fmt: skip
     with pytest.raises(RecipeError, match="has another vocabulary"):
         run.train(
-            recipe_file.load(RECIPE, [*changes, *more, f"training.start=['{small_run}', '{_run_with_other_words(small_run, tmp_path)}']"])
+            recipe_file.load(
+                RECIPE,
+                [*changes, *more, f"training.start=['{small_run}', '{_run_with_other_words(small_run, tmp_path)}']"],
+            )
         )
     run.train(recipe_file.load(RECIPE, [*changes, *more]))
     rows = checkpoint.read(tmp_path / "run")

@@ -13,7 +13,7 @@ from looksay.decoding.options import DecodingOptions
 from looksay.decoding.state import Hypothesis, S, Tokens, finish, rank
 from looksay.text.vocabulary import Vocabulary
 
-_BLOCK = 24  # columns
+_BLOCK = 48  # columns
 
 
 @dataclass
@@ -62,11 +62,11 @@ def _advance(
     """Add one token to every row of a group."""
     images, rows_per_image = group.log_prob.shape
     image = np.arange(images)[:, None]
-    ranked = log_probs if penalty is None else log_probs - np.repeat(penalty, rows_per_image, axis=0)
-    token = top_columns(ranked, 2 * width)
-    of = continuations(group.log_prob, token, np.take_along_axis(log_probs, token, axis=1))
-    order = of.log_prob if penalty is None else of.log_prob - penalty[image, of.token]
-    best = best_continuations(of, order, width)
+    totals = (group.log_prob.reshape(-1, 1) + log_probs).reshape(images, rows_per_image, -1)
+    order = totals if penalty is None else totals - penalty[:, None]
+    columns = top_columns(order.reshape(images, -1), 2 * width)
+    parents, tokens = np.divmod(columns, totals.shape[2])
+    best = split(Continuations(parents, tokens, totals[image, parents, tokens]), width)
     for row, parent, log_prob in best.ended:
         group.finished[group.active[row]].append(finish(group.tokens[row, parent], log_prob, options))
     tokens = np.concatenate([group.tokens[image, best.parent], best.token[:, :, None]], axis=2)
@@ -86,17 +86,6 @@ class Continuations(NamedTuple):
     log_prob: NDArray[np.float64]  # of the whole hypothesis
 
 
-def continuations(log_prob: NDArray[np.float64], token: Tokens, token_log_prob: LogProbs) -> Continuations:
-    """Return the continuations of all hypotheses, whose `log_prob` is (images, rows).
-
-    Each hypothesis has its own tokens (images * rows, tokens), with their log-probabilities.
-    """
-    images, rows = log_prob.shape
-    parent = np.tile(np.repeat(np.arange(rows), token.shape[1]), (images, 1))
-    total = log_prob.reshape(-1, 1) + token_log_prob
-    return Continuations(parent, token.reshape(images, -1), total.reshape(images, -1))
-
-
 class Best(NamedTuple):
     """The best continuations of the hypotheses of each image, the best first."""
 
@@ -106,21 +95,20 @@ class Best(NamedTuple):
     log_prob: NDArray[np.float64]  # (images, width); minus infinity where there are fewer than `width`
 
 
-def best_continuations(of: Continuations, order: NDArray[np.float64], width: int) -> Best:
-    """Return the `width` best continuations of each image, and those that end and are among the `width` best of all.
+def split(best: Continuations, width: int) -> Best:
+    """Separate the ``2 * width`` best continuations of each image, the best first, into endings and others.
 
-    `order` (images, continuations) are the values to choose by.
+    At most `width` of them end, so `width` others are left.
     """
-    # At most `width` of the best 2 * width continuations end, so `width` others are left.
-    best = np.argsort(-order, axis=1, kind="stable")[:, : 2 * width]
-    image = np.arange(len(best))[:, None]
-    parent, token, log_prob = of.parent[image, best], of.token[image, best], of.log_prob[image, best]
-    is_end = token == Vocabulary.end
-    places = np.argwhere(is_end[:, :width] & np.isfinite(log_prob[:, :width]))
-    ended = [(int(row), int(parent[row, place]), float(log_prob[row, place])) for row, place in places]
+    is_end = best.token == Vocabulary.end
+    if not is_end.any():  # as at most steps
+        return Best([], *(array[:, :width] for array in best))
+    places = np.argwhere(is_end[:, :width] & np.isfinite(best.log_prob[:, :width]))
+    ended = [(int(row), int(best.parent[row, place]), float(best.log_prob[row, place])) for row, place in places]
     # A stable sort moves endings behind continuations, and keeps both in order of probability.
-    kept = np.argsort(is_end, axis=1, kind="stable")[:, :width]
-    return Best(ended, parent[image, kept], token[image, kept], np.where(is_end, -np.inf, log_prob)[image, kept])
+    kept, image = np.argsort(is_end, axis=1, kind="stable")[:, :width], np.arange(len(is_end))[:, None]
+    others = best._replace(log_prob=np.where(is_end, -np.inf, best.log_prob))
+    return Best(ended, *(array[image, kept] for array in others))
 
 
 def top_columns(values: NDArray[np.floating], count: int) -> NDArray[np.intp]:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from looksay.decoding.beam_search import Continuations, best_continuations, continuations, top_columns
+from looksay.decoding.beam_search import Continuations, split, top_columns
 from looksay.decoding.logits_processors import LogProbs, ProcessedStep
 from looksay.decoding.options import DecodingOptions
 from looksay.decoding.state import Hypothesis, S, Tokens, finish, rank
@@ -49,8 +49,9 @@ def constrained_beam_search(
         reached = contained[image, of.parent] | met
         beams = []
         for beam in range(goal + 1):
-            order = np.where(reached == beam, of.log_prob, -np.inf)
-            beams.append(best_continuations(of._replace(log_prob=order), order, width))
+            in_beam = of._replace(log_prob=np.where(reached == beam, of.log_prob, -np.inf))
+            best = np.argsort(-in_beam.log_prob, axis=1, kind="stable")[:, : 2 * width]
+            beams.append(split(Continuations(*(array[image, best] for array in in_beam)), width))
             for row, parent, value in beams[-1].ended:
                 finished[active[row]].append(finish(tokens[row, parent], value, options))
         parents, last, log_prob = (np.concatenate(columns, axis=1) for columns in list(zip(*beams, strict=True))[1:])
@@ -75,14 +76,17 @@ def _continuations(
     They are those by each required token and the `count` best of each hypothesis by other tokens: the latter leave a
     hypothesis in its state, where only the best of them matter.
     """
-    rows = log_prob.shape[1]
+    images, rows = log_prob.shape
     other_log_probs = log_probs + np.repeat(masks, rows, axis=0)
     others = top_columns(other_log_probs, count)
     needed, met = (np.repeat(array, rows, axis=0) for array in (required, bits))
     needed_log_probs = np.where(met, np.take_along_axis(log_probs, needed, axis=1), -np.inf)
     values = [np.take_along_axis(other_log_probs, others, axis=1), needed_log_probs]
-    of = continuations(log_prob, np.concatenate([others, needed], axis=1), np.concatenate(values, axis=1))
-    return of, np.concatenate([np.zeros_like(others), met], axis=1).reshape(len(log_prob), -1)
+    token, token_met = np.concatenate([others, needed], axis=1), np.concatenate([np.zeros_like(others), met], axis=1)
+    total = log_prob.reshape(-1, 1) + np.concatenate(values, axis=1)
+    parent = np.tile(np.repeat(np.arange(rows), token.shape[1]), (images, 1))
+    of = Continuations(parent, token.reshape(images, -1), total.reshape(images, -1))
+    return of, token_met.reshape(images, -1)
 
 
 def _required_tokens(constraints: Sequence[Constraints]) -> tuple[Tokens, NDArray[np.int64]]:
