@@ -66,8 +66,8 @@ def _advance(
     order = totals if penalty is None else totals - penalty[:, None]
     columns = top_columns(order.reshape(images, -1), 2 * width)
     parents, tokens = np.divmod(columns, totals.shape[2])
-    best = split(Continuations(parents, tokens, totals[image, parents, tokens]), width)
-    for row, parent, log_prob in best.ended:
+    ended, best = split(Continuations(parents, tokens, totals[image, parents, tokens]), width)
+    for row, parent, log_prob in ended:
         group.finished[group.active[row]].append(finish(group.tokens[row, parent], log_prob, options))
     tokens = np.concatenate([group.tokens[image, best.parent], best.token[:, :, None]], axis=2)
 
@@ -83,32 +83,26 @@ class Continuations(NamedTuple):
 
     parent: NDArray[np.intp]  # the row of the image that is continued
     token: Tokens
-    log_prob: NDArray[np.float64]  # of the whole hypothesis
+    log_prob: NDArray[np.float64]  # of the whole hypothesis; minus infinity for none
+
+    def at(self, columns: NDArray[np.intp]) -> Continuations:
+        """Return the continuations of each image in these columns, (images, columns)."""
+        image = np.arange(len(columns))[:, None]
+        return Continuations(self.parent[image, columns], self.token[image, columns], self.log_prob[image, columns])
 
 
-class Best(NamedTuple):
-    """The best continuations of the hypotheses of each image, the best first."""
+def split(best: Continuations, width: int) -> tuple[list[tuple[int, int, float]], Continuations]:
+    """Return those that end among the `width` best continuations of each image, and the `width` best that do not end.
 
-    ended: list[tuple[int, int, float]]  # image, row and log-probability of those that end
-    parent: NDArray[np.intp]  # the row that each of the others continues, (images, width)
-    token: Tokens  # (images, width)
-    log_prob: NDArray[np.float64]  # (images, width); minus infinity where there are fewer than `width`
-
-
-def split(best: Continuations, width: int) -> Best:
-    """Separate the ``2 * width`` best continuations of each image, the best first, into endings and others.
-
-    At most `width` of them end, so `width` others are left.
+    `best` are the ``2 * width`` best ones, the best first: at most `width` of them end. Of those that end, the image,
+    the row and the log-probability are returned.
     """
     is_end = best.token == Vocabulary.end
-    if not is_end.any():  # as at most steps
-        return Best([], *(array[:, :width] for array in best))
     places = np.argwhere(is_end[:, :width] & np.isfinite(best.log_prob[:, :width]))
     ended = [(int(row), int(best.parent[row, place]), float(best.log_prob[row, place])) for row, place in places]
     # A stable sort moves endings behind continuations, and keeps both in order of probability.
-    kept, image = np.argsort(is_end, axis=1, kind="stable")[:, :width], np.arange(len(is_end))[:, None]
     others = best._replace(log_prob=np.where(is_end, -np.inf, best.log_prob))
-    return Best(ended, *(array[image, kept] for array in others))
+    return ended, others.at(np.argsort(is_end, axis=1, kind="stable")[:, :width])
 
 
 def top_columns(values: NDArray[np.floating], count: int) -> NDArray[np.intp]:

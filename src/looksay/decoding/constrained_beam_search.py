@@ -51,12 +51,13 @@ def constrained_beam_search(
         for beam in range(goal + 1):
             in_beam = of._replace(log_prob=np.where(reached == beam, of.log_prob, -np.inf))
             best = np.argsort(-in_beam.log_prob, axis=1, kind="stable")[:, : 2 * width]
-            beams.append(split(Continuations(*(array[image, best] for array in in_beam)), width))
-            for row, parent, value in beams[-1].ended:
+            ended, others = split(in_beam.at(best), width)
+            beams.append(others)
+            for row, parent, value in ended:
                 finished[active[row]].append(finish(tokens[row, parent], value, options))
-        parents, last, log_prob = (np.concatenate(columns, axis=1) for columns in list(zip(*beams, strict=True))[1:])
+        parents, last, log_prob = (np.concatenate(columns, axis=1) for columns in zip(*beams, strict=True))
         tokens = np.concatenate([tokens[image, parents], last[:, :, None]], axis=2)
-        contained = np.concatenate([np.full_like(best.parent, beam) for beam, best in enumerate(beams)], axis=1)
+        contained = np.concatenate([np.full_like(others.parent, beam) for beam, others in enumerate(beams)], axis=1)
         going = np.array([len(finished[i]) < width for i in active]) & np.isfinite(log_prob).any(axis=1)
         active, tokens, log_prob, contained = active[going], tokens[going], log_prob[going], contained[going]
         last, state = last[going].ravel(), state.take((image * rows + parents)[going].ravel())
