@@ -6,7 +6,7 @@ import functools
 import math
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import fields, replace
 from itertools import chain, islice, repeat
@@ -259,21 +259,24 @@ class Captioner:
         options: DecodingOptions,
         *,
         attention: bool = False,
-        on_encoded: Callable[[], None] = lambda: None,
     ) -> list[list[Caption]]:
-        """Caption a batch of prepared images: for each, its `num_captions` captions, the best first.
-
-        `on_encoded` is called between encoding and decoding, to time them.
-        """
+        """Caption a batch of prepared images: for each, its `num_captions` captions, the best first."""
         state = self.encode(prepared)
-        on_encoded()
-        hypotheses = self.decode(state, options)
+        return self.describe(state, self.decode(state, options), attention=attention)
+
+    def describe(
+        self, state: DecoderState, hypotheses: Sequence[Sequence[Hypothesis]], *, attention: bool = False
+    ) -> list[list[Caption]]:
+        """Return the captions of encoded images with text, tags, confidence and perhaps attention maps.
+
+        `state` is that before the first token; `hypotheses` are those of each image.
+        """
         maps = iter(self._attention_maps(state, hypotheses)) if attention else repeat(None)
         table, vocabulary, trust = self.bundle.tags, self.bundle.vocabulary, self.bundle.confidence
         memory = state.memory
         probabilities = table.probabilities(memory[CLASS_SCORES], memory.get(DETECTED_WORDS)) if table else None
 
-        def describe(hypothesis: Hypothesis, image: int) -> Caption:
+        def caption(hypothesis: Hypothesis, image: int) -> Caption:
             tokens = vocabulary.to_tokens(hypothesis.tokens)
             tags = table.tags(probabilities[image], tokens) if table and probabilities is not None else ()
             confidence = trust(tokens, hypothesis.log_prob, memory[DETECTED_WORDS][image]) if trust else None
@@ -282,7 +285,7 @@ class Captioner:
                 confidence=confidence,
             )  # fmt: skip
 
-        return [[describe(one, image) for one in captions] for image, captions in enumerate(hypotheses)]
+        return [[caption(one, image) for one in captions] for image, captions in enumerate(hypotheses)]
 
     def _attention_maps(
         self, state: DecoderState, hypotheses: Sequence[Sequence[Hypothesis]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -16,7 +16,8 @@ from serving import Server, images
 from starlette.testclient import TestClient
 
 import looksay
-from looksay.captioner import Captioner
+from looksay.captioner import Captioner, Prepared
+from looksay.decoding.state import DecoderState
 from looksay.server.app import create_app
 from looksay.server.settings import ServerSettings
 
@@ -33,11 +34,11 @@ class Unreliable(Captioner):
         self.may_go_on = threading.Event()
         self.error: type[BaseException] | None = None
 
-    def generate(self, *arguments: Any, **options: Any) -> list[list[looksay.Caption]]:
+    def encode(self, prepared: Sequence[Prepared]) -> DecoderState:
         self.may_go_on.wait()
         if self.error:
             raise self.error
-        return super().generate(*arguments, **options)
+        return super().encode(prepared)
 
 
 @pytest.fixture

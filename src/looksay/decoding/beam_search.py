@@ -23,7 +23,6 @@ class _Group(Generic[S]):
     active: NDArray[np.intp]  # images that are not finished, (active,)
     tokens: Tokens  # (active, width, steps)
     log_prob: NDArray[np.float64]  # (active, width)
-    last: Tokens  # the last token of every row, (active * width,)
     state: S  # of every row
     finished: list[list[Hypothesis]]  # of each image
 
@@ -36,16 +35,16 @@ def beam_search(step: ProcessedStep[S], state: S, options: DecodingOptions) -> l
     hypothesis of an earlier group that has it at the same step.
     """
     images, width = len(state), options.num_beams // options.num_beam_groups
-    tokens, start = np.zeros((images, 1, 0), dtype=np.int64), np.full(images, Vocabulary.start)
+    tokens = np.zeros((images, 1, 0), dtype=np.int64)
     groups = [
-        _Group(np.arange(images), tokens, np.zeros((images, 1)), start, state, [[] for _ in range(images)])
+        _Group(np.arange(images), tokens, np.zeros((images, 1)), state, [[] for _ in range(images)])
         for _ in range(options.num_beam_groups)
     ]
     while any(group.active.size for group in groups):
         counts: NDArray[np.float64] | None = None  # of each token at this step, in earlier groups: (images, vocab)
         for group in groups:
             if group.active.size:
-                log_probs, group.state = step(group.last, group.state, group.tokens.reshape(len(group.last), -1))
+                log_probs, group.state = step(group.tokens.reshape(len(group.state), -1), group.state)
                 penalty = None if counts is None else options.diversity_penalty * counts[group.active]
                 _advance(group, log_probs, penalty, width, options)
                 if options.num_beam_groups > 1:
@@ -74,7 +73,6 @@ def _advance(
     is_active = np.array([len(group.finished[i]) < width for i in group.active]) & np.isfinite(best.log_prob[:, 0])
     rows = (image * rows_per_image + best.parent)[is_active].ravel()
     group.active, group.tokens, group.log_prob = group.active[is_active], tokens[is_active], best.log_prob[is_active]
-    group.last = best.token[is_active].ravel()
     group.state = group.state.take(rows)
 
 

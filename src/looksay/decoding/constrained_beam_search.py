@@ -35,14 +35,14 @@ def constrained_beam_search(
     """
     width, goal = options.num_beams, 2 ** len(constraints[0].required) - 1
     active = np.arange(len(state))  # images that are not finished
-    last, tokens = np.full(len(state), Vocabulary.start), np.zeros((len(state), 1, 0), dtype=np.int64)
+    tokens = np.zeros((len(state), 1, 0), dtype=np.int64)
     log_prob, contained = np.zeros((len(state), 1)), np.zeros((len(state), 1), dtype=np.int64)
     finished: list[list[Hypothesis]] = [[] for _ in active]
     required, bits = _required_tokens(constraints)
     masks: LogProbs | None = None
     while active.size:
         rows, image = log_prob.shape[1], np.arange(len(active))[:, None]
-        log_probs, state = step(last, state, tokens.reshape(len(last), -1))
+        log_probs, state = step(tokens.reshape(len(state), -1), state)
         log_probs[(contained != goal).ravel(), Vocabulary.end] = -np.inf
         masks = _masks(constraints, required, log_probs.shape[1]) if masks is None else masks
         of, met = _continuations(log_prob, log_probs, masks[active], required[active], bits[active], 2 * width)
@@ -55,12 +55,12 @@ def constrained_beam_search(
             beams.append(others)
             for row, parent, value in ended:
                 finished[active[row]].append(finish(tokens[row, parent], value, options))
-        parents, last, log_prob = (np.concatenate(columns, axis=1) for columns in zip(*beams, strict=True))
-        tokens = np.concatenate([tokens[image, parents], last[:, :, None]], axis=2)
+        parents, new, log_prob = (np.concatenate(columns, axis=1) for columns in zip(*beams, strict=True))
+        tokens = np.concatenate([tokens[image, parents], new[:, :, None]], axis=2)
         contained = np.concatenate([np.full_like(others.parent, beam) for beam, others in enumerate(beams)], axis=1)
         going = np.array([len(finished[i]) < width for i in active]) & np.isfinite(log_prob).any(axis=1)
         active, tokens, log_prob, contained = active[going], tokens[going], log_prob[going], contained[going]
-        last, state = last[going].ravel(), state.take((image * rows + parents)[going].ravel())
+        state = state.take((image * rows + parents)[going].ravel())
     return [rank(captions, options.num_captions) for captions in finished]
 
 

@@ -22,8 +22,8 @@ from looksay.text.vocabulary import SPECIAL, Vocabulary
 
 LogProbs = NDArray[np.float32]
 LogitsProcessor = Callable[[LogProbs, Tokens], None]
-ProcessedStep = Callable[[Tokens, S, Tokens], tuple[LogProbs, S]]
-"""A `Step` that also receives the tokens decoded so far (rows, steps), and applies logits processors."""
+ProcessedStep = Callable[[Tokens, S], tuple[LogProbs, S]]
+"""A `Step` that receives all tokens decoded so far (rows, steps), and applies logits processors."""
 
 # Articles, prepositions and conjunctions that need a word after them. ("outside" and "up" also end captions, as
 # adverbs; 1.3 % of Flickr8k's human captions end in one of these, as in "he puts his helmet on".)
@@ -58,7 +58,8 @@ VOWEL = re.compile(r"a|e(?!u|we)|i|o(?!ne\b)|u(?!ni|ku|s[eu]|ti)|hour|hones|heir
 def process(step: Step[S], processors: Sequence[LogitsProcessor], options: DecodingOptions) -> ProcessedStep[S]:
     """Apply logits processors and the maximum length to a step."""
 
-    def processed_step(last: Tokens, state: S, tokens: Tokens) -> tuple[LogProbs, S]:
+    def processed_step(tokens: Tokens, state: S) -> tuple[LogProbs, S]:
+        last = tokens[:, -1] if tokens.shape[1] else np.full(len(tokens), Vocabulary.start)
         raw, state = step(last, state)
         log_probs = raw.copy()
         end_log_probs = log_probs[:, Vocabulary.end].copy()

@@ -41,16 +41,15 @@ def _decode_rows(step: ProcessedStep[S], state: S, options: DecodingOptions, cho
     rows = np.arange(len(state))
     tokens = np.zeros((len(rows), 0), dtype=np.int64)
     log_prob = np.zeros(len(rows))
-    last = np.full(len(rows), Vocabulary.start)
     while rows.size:
-        log_probs, state = step(last, state, tokens)
+        log_probs, state = step(tokens, state)
         last = choose(log_probs, rows, tokens.shape[1])
         log_prob = log_prob + log_probs[np.arange(rows.size), last]
         for index in np.flatnonzero(last == Vocabulary.end):
             captions[int(rows[index])] = finish(tokens[index], float(log_prob[index]), options)
         active = np.flatnonzero(last != Vocabulary.end)
-        rows, last, log_prob = rows[active], last[active], log_prob[active]
-        tokens = np.concatenate([tokens[active], last[:, None]], axis=1)
+        rows, log_prob = rows[active], log_prob[active]
+        tokens = np.concatenate([tokens[active], last[active, None]], axis=1)
         state = state.take(active)
     return [captions[row] for row in sorted(captions)]
 

@@ -143,17 +143,14 @@ class Batcher:
 
     def _generate(self, batch: list[_Job]) -> tuple[list[list[Caption]], Seconds]:
         options, attention = batch[0].options
-        prepared = [job.image for job in batch]
-        times = [time.perf_counter()]  # of the start, and of the end of encoding
-
-        def on_encoded() -> None:
-            times.append(time.perf_counter())
-
+        start = time.perf_counter()
         try:
-            captions = self._captioner.generate(prepared, options, attention=attention, on_encoded=on_encoded)
+            state = self._captioner.encode([job.image for job in batch])
+            encoded = time.perf_counter()
+            captions = self._captioner.describe(state, self._captioner.decode(state, options), attention=attention)
         except SystemExit as error:  # would end the server
             raise RuntimeError("captioning called exit()") from error
-        return captions, {"encode": times[-1] - times[0], "decode": time.perf_counter() - times[-1]}
+        return captions, {"encode": encoded - start, "decode": time.perf_counter() - encoded}
 
     def _next_batch(self) -> list[_Job]:
         """Remove and return the oldest job, and later ones with the same options."""
