@@ -167,8 +167,19 @@ def test_existing_files_are_kept(album: Path) -> None:
     assert run(photo, "--write", "txt", "--overwrite").exit_code == 0
     assert notes.read_text(encoding="utf-8") != "my notes"
     assert "rename one" not in run(album, photo, "--write", "txt", "--overwrite").stderr  # named twice, it is one
-    shutil.copy(photo, album / "boats.png")
-    assert "boats.jpg: rename one of them" in run(album, "--write", "txt", "--overwrite").stderr
+
+
+def test_images_that_differ_in_their_suffix_have_files_of_their_own(album: Path, tmp_path: Path) -> None:
+    shutil.copy(album / "boats.jpg", album / "boats.png")
+    maps = tmp_path / "maps"
+    assert run(album, "--write", "txt", "--attention", maps).exit_code == 1  # one of the album is broken
+    texts = {path.name for path in album.glob("*.txt")}
+    assert {"boats.jpg.txt", "boats.png.txt"} <= texts
+    assert "boats.txt" not in texts
+    assert {path.stem for path in maps.iterdir()} == {name.removesuffix(".txt") for name in texts}
+    (album / "more").mkdir()
+    shutil.copy(album / "alps.jpg", album / "more")
+    assert "alps.jpg: rename one of them" in run(album, "--attention", maps, "--overwrite").stderr
 
 
 def test_a_sidecar_file_that_cannot_be_written_is_reported(album: Path) -> None:

@@ -20,6 +20,7 @@ from starlette.testclient import TestClient
 
 import looksay
 from looksay.captioner import Captioner
+from looksay.decoding.state import DecoderState
 from looksay.server.app import create_app
 
 CAPTIONS = "/v1/captions"
@@ -258,7 +259,7 @@ def test_captioning_that_takes_too_long_is_stopped(tmp_path: Path) -> None:
 
 def test_an_internal_error_hides_its_cause(caplog: pytest.LogCaptureFixture) -> None:
     class Broken(Captioner):
-        def generate(self, *_: object, **__: object) -> list[list[looksay.Caption]]:
+        def encode(self, prepared: object) -> DecoderState:
             raise RuntimeError("secret path /home/someone")
 
     broken = create_app(Broken(looksay.load().bundle))

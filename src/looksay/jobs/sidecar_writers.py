@@ -55,11 +55,11 @@ class SidecarWriter(ABC):
 
 
 class TextWriter(SidecarWriter):
-    """Writes the caption to ``NAME.txt``."""
+    """Writes the caption to ``NAME.txt``, or ``NAME.SUFFIX.txt`` if another image beside it has the same name."""
 
     def files(self, image: Path) -> list[Path]:
         """See `SidecarWriter`."""
-        return [image.with_suffix(".txt")]
+        return [image.with_name(f"{_distinct_name(image)}.txt")]
 
     def contents(self, image: Path, caption: Caption) -> dict[Path, bytes]:
         """See `SidecarWriter`."""
@@ -68,13 +68,13 @@ class TextWriter(SidecarWriter):
 
 @dataclass(frozen=True)
 class AttentionWriter(SidecarWriter):
-    """Draws the attention maps of the caption to ``FOLDER/NAME.png``."""
+    """Draws the attention maps of the caption to ``FOLDER/NAME.png``, or ``NAME.SUFFIX.png`` as above."""
 
     folder: Path
 
     def files(self, image: Path) -> list[Path]:
         """See `SidecarWriter`."""
-        return [self.folder / f"{image.stem}.png"]
+        return [self.folder / f"{_distinct_name(image)}.png"]
 
     def contents(self, image: Path, caption: Caption) -> dict[Path, bytes]:
         """See `SidecarWriter`."""
@@ -101,13 +101,11 @@ class MetadataWriter(SidecarWriter):
         """See `SidecarWriter`."""
         is_embedded, shared = image_containers.is_supported(image), image.with_suffix(".xmp")
         # photo.xmp beside photo.jpg and photo.avif is that of photo.avif, which has no other place.
-        suffixes = (EXTENSIONS | HEIC_EXTENSIONS) - {image.suffix.lower()}
-        others = (image.with_suffix(form) for suffix in suffixes for form in (suffix, suffix.upper()))
         sidecars = [
             file
             for file in (image.with_name(f"{image.name}.xmp"), shared)
             if os.path.lexists(file)  # a name may be too long
-            and not (file == shared and is_embedded and any(map(Path.exists, others)))
+            and not (file == shared and is_embedded and _has_namesake(image))
         ]
         return [image] * is_embedded + sidecars or [shared]
 
@@ -137,6 +135,18 @@ class MetadataWriter(SidecarWriter):
             sidecars = [file for file in files if file != image and file.exists()]
             texts = (text for file in sidecars for text in xmp.captions(file.read_bytes()))
             return bool(existing_captions.find(image, parts)) or any(map(existing_captions.is_caption, texts))
+
+
+def _distinct_name(image: Path) -> str:
+    """Return an image's name, with its suffix only if another image beside it has the same name."""
+    return image.name if _has_namesake(image) else image.stem
+
+
+def _has_namesake(image: Path) -> bool:
+    """Return whether another image beside it has the same name with another suffix."""
+    suffixes = (EXTENSIONS | HEIC_EXTENSIONS) - {image.suffix.lower()}
+    others = (image.with_suffix(form) for suffix in suffixes for form in (suffix, suffix.upper()))
+    return any(map(os.path.exists, others))
 
 
 @contextmanager
