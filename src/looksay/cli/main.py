@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import difflib
 import gc
 import importlib
@@ -52,6 +53,7 @@ class _LazyGroup(click.Group):
     def invoke(self, ctx: click.Context) -> object:
         if isinstance(sys.stdout, io.TextIOWrapper):  # captions in any script, file names of any bytes
             sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
+        atexit.register(gc.freeze)  # else Python searches all objects for garbage as it exits, for longer than a caption
         warnings.filterwarnings("ignore", module=r"PIL\.")  # of damaged metadata; broken images are errors of looksay
         try:
             return super().invoke(ctx)
@@ -75,8 +77,6 @@ class _LazyGroup(click.Group):
             sys.exit(130)  # as shells expect after Ctrl-C
         except OSError as error:
             _fail(f"{error.filename or 'a file'}: {error.strerror or error}")
-        finally:
-            gc.freeze()  # Python looks for garbage at its exit, which would take longer than a caption
 
 
 @click.group(cls=_LazyGroup, no_args_is_help=True, context_settings={"help_option_names": ["-h", "--help"]})
