@@ -53,7 +53,7 @@ class _LazyGroup(click.Group):
     def invoke(self, ctx: click.Context) -> object:
         if isinstance(sys.stdout, io.TextIOWrapper):  # captions in any script, file names of any bytes
             sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
-        atexit.register(gc.freeze)  # else Python searches all objects for garbage as it exits, for longer than a caption
+        atexit.register(gc.freeze)  # else the exit searches all objects for garbage, for longer than a caption
         warnings.filterwarnings("ignore", module=r"PIL\.")  # of damaged metadata; broken images are errors of looksay
         try:
             return super().invoke(ctx)
