@@ -7,7 +7,7 @@
     ├── JobError, RunError, ParityError, MetricError                  (RuntimeError)
     └── MissingExtra                                                  (ImportError)
 
-Each message says what is wrong, with the value or the file, and what to do.
+Each message names what is wrong, with the value or the file, and the next step.
 """
 
 from collections.abc import Iterator

@@ -68,7 +68,7 @@ class TextWriter(SidecarWriter):
 
 @dataclass(frozen=True)
 class AttentionWriter(SidecarWriter):
-    """Draws the attention maps of the caption to ``FOLDER/NAME.png``, or ``NAME.SUFFIX.png`` as above."""
+    """Draws the attention maps of the caption to ``FOLDER/NAME.png``, or ``NAME.SUFFIX.png`` like `TextWriter`."""
 
     folder: Path
 
