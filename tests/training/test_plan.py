@@ -56,7 +56,9 @@ def test_a_plan_needs_the_run_that_it_starts_from_and_names_what_it_does_not_tim
 ) -> None:
     with pytest.raises(RunError, match=r"training\.start=default is not a run that has completed an epoch"):
         lines(small_data, tmp_path, "training.start=default")
-    *_, duration = lines(small_data, tmp_path, f"training.start={small_run}", "self_critical.samples=5")
+    changes = (f"training.start={small_run}", "self_critical.samples=5", "vocabulary.min_count=3")
+    *_, steps, duration = lines(small_data, tmp_path, *changes)
+    assert steps.endswith(f"vocabulary {len(load(small_run).vocabulary)} words"), "the vocabulary of the start is kept"
     assert duration.endswith(" minutes, and more for sampled captions")
 
 

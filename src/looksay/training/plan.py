@@ -16,6 +16,7 @@ from looksay.errors import DataError
 from looksay.models.caption_model import CaptionModel
 from looksay.models.encoder import HUB, RANDOM
 from looksay.training import build, losses
+from looksay.training.checkpoint import VOCABULARY
 from looksay.training.datamodule import epoch_order, read_data
 from looksay.training.recipe import Recipe
 
@@ -44,8 +45,10 @@ def _plan(recipe: Recipe) -> Iterator[str]:
         raise DataError(problem)
     train, val = dataset.split("train"), dataset.split("val")
     count = len(train) if options.epochs else 0
-    # A phase may start from a run that does not exist yet: its vocabulary is that of the captions.
-    vocabulary = build.build_vocabulary(train, recipe.replace(training={"epochs": max(1, options.epochs), "start": ()}))
+    # A later phase starts from a run that does not exist yet: its vocabulary is that of the captions.
+    start = tuple(run for run in options.start if (Path(run) / VOCABULARY).is_file())
+    planned = recipe.replace(training={"epochs": max(1, options.epochs), "start": start})
+    vocabulary = build.build_vocabulary(train, planned)
     has_file = recipe.encoder.weights not in (HUB, RANDOM)  # which is then checked
     model = build.caption_model(recipe, vocabulary, pretrained=has_file)
     unfrozen = recipe.encoder.unfrozen_stages(max(0, options.epochs - 1))
