@@ -12,6 +12,7 @@ from mkdocs.structure.pages import Page
 ROOT = Path(__file__).parent.parent
 LINKED = [
     "benchmarks/RESULTS.md",
+    "benchmarks/captions/README.md",
     "compose.yaml",
     *(f"{folder}/{path.name}" for folder in ("examples", "notebooks") for path in (ROOT / folder).glob("*.*")),
 ]

@@ -29,7 +29,7 @@ def test_the_shipped_model_describes_the_photos(captioner: Captioner) -> None:
     assert len(set(texts.values())) == len(PHOTOS)
     assert {"woman", "man", "girl", "boy", "person"} & set(texts["astronaut.jpg"].split())
     assert "man" in texts["photographer.png"]
-    assert "camera" in texts["photographer.png"]
+    assert "tripod" in texts["photographer.png"]
     assert "mountain" in texts["alps.jpg"]
     assert "boat" in texts["boats.jpg"]
 
@@ -122,7 +122,7 @@ def test_other_objects_are_an_image_error(captioner: Captioner, source: Any) -> 
 
 def test_the_representation_names_the_model(captioner: Captioner) -> None:
     spec = captioner.bundle.spec
-    assert repr(captioner) == f"<Captioner {spec.name}: {spec.encoder}, {spec.decoder}, 4287 tokens, on cpu>"
+    assert repr(captioner) == f"<Captioner {spec.name}: {spec.encoder}, {spec.decoder}, 4456 tokens, on cpu>"
 
 
 def test_a_stream_is_in_order_and_reads_only_what_is_needed() -> None:
