@@ -33,6 +33,14 @@ def test_html_images_without_alt_are_filled(before: str, after: str) -> None:
 
 
 @pytest.mark.parametrize("text", [
+    '<img src="blank.gif" data-src="a.jpg">', '<img src="data:image/gif;base64,R0" data-original="a.jpg">',
+    '<img class="lazy" data-lazy-src="a.jpg">',
+])  # fmt: skip
+def test_a_lazily_loaded_image_is_found_behind_its_placeholder(text: str) -> None:
+    assert sources(text) == [("a.jpg", 1)]
+
+
+@pytest.mark.parametrize("text", [
     '<img src="a.jpg" alt="a cat">', '<img src="a.jpg" alt="">', '<img src="a.jpg" alt>', '<img alt="x">', "<img>",
     '<img src="a.jpg" role="presentation">', '<img src="a.jpg" aria-hidden="true">',
     '<img src="a.jpg" aria-label="a cat">', '<img src="a.gif" width="1" height="1">', '<!-- <img src="a.jpg"> -->',

@@ -1,4 +1,4 @@
-"""The SCST reward is CIDEr-D with the end of the caption."""
+"""The SCST reward is CIDEr-D with the end of the caption, and the precision of words if asked for."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from looksay.metrics.cider import CiderD
 from looksay.metrics.ngrams import References
+from looksay.metrics.word_precision import WordPrecision
 from looksay.models.decoder import PADDING
 from looksay.text.vocabulary import SPECIAL, Vocabulary
 from looksay.training.scst import Reward
@@ -50,3 +51,14 @@ def test_a_truncated_caption_scores_less(reward: Reward) -> None:
 def test_an_unknown_word_matches_nothing() -> None:
     rare = Reward([[[WORDS.unk, 4]], [[5, 6]]], WORDS)
     assert rare(np.array([[WORDS.unk, PADDING]]), [0]).item() == 0
+
+
+def test_precision_is_added_with_its_weight(reward: Reward) -> None:
+    references = [[WORDS.encode(text) for text in texts] for texts in REFERENCES]
+    both = Reward(references, WORDS, precision=2.0)
+    captions, images = token_rows("a dog runs", "the dog talk", "two men", "two boat"), [0, 1]
+    complete = [[text.split() for text in texts] for texts in REFERENCES]
+    precisions = WordPrecision(complete).image_scores(
+        [text.split() for text in ("a dog runs", "the dog talk", "two men", "two boat")], [0, 0, 1, 1]
+    )
+    assert both(captions, images) == pytest.approx(reward(captions, images) + 2 * np.array(precisions))

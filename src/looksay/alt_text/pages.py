@@ -20,6 +20,7 @@ HTML, MARKDOWN = (".html", ".htm", ".xhtml"), (".md", ".markdown")
 MARK = ' data-alt-source="looksay"'
 """The attribute that marks an alt text as machine-made."""
 
+_SOURCES = ("data-src", "data-lazy-src", "data-original", "src")  # a lazily loaded image has a placeholder in src
 _ATTRIBUTE = re.compile(r"""[\s/]*([^\s=/>"']+)(?:\s*=\s*("[^"]*"|'[^']*'|[^\s>]*))?""")
 _MARKDOWN_IMAGE = re.compile(
     r"""
@@ -103,7 +104,7 @@ class _HtmlImages(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """Note an image without alt text."""
         names = dict(attrs)
-        source = names.get("src")
+        source = next(filter(None, map(names.get, _SOURCES)), None)
         if tag != "img" or not source or _is_decorative(names):
             return
         line, column = self.getpos()

@@ -79,7 +79,8 @@ def score_captions(
     scorer = Scorer([record.references for record in records], meteor=meteor, spice=spice)
     train = dataset.records if dataset and facts["split"] not in ("train", ALL) else ()
     training = [tokenize(caption) for record in train if record.split == "train" for caption in record.references]
-    human_captions = [image[0] for image in scorer.references]
+    several = [image for image in scorer.references if len(image) > 1]
+    human_captions, others = [image[0] for image in several], [image[1:] for image in several]
     own_diversity = diversity([tokenize(caption) for caption in captions], scorer.references, training)
     return Evaluation(
         facts=facts,
@@ -88,7 +89,7 @@ def score_captions(
         scores=scorer.scores(captions),
         human_agreement=scorer.human_agreement,
         diversity=own_diversity,
-        human_diversity=diversity(human_captions, scorer.references, training) if scorer.human_agreement.scores else {},
+        human_diversity=diversity(human_captions, others, training) if several else {},
         by_image=scorer.image_scores(captions),
         decoding=decoding,
         problems=[*problems, *weaknesses(own_diversity, len(captions))],

@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from itertools import pairwise
 
 from looksay.decoding.logits_processors import DANGLING
+from looksay.metrics.word_precision import WordPrecision
 
 _Tokens = Sequence[str]
 _SAMPLE = 10  # captions whose form is judged
@@ -21,6 +22,7 @@ MEANING = {
     "dangling endings %": "captions that end in an article, a preposition or a conjunction",
     "repeated words %": "captions with the same word twice in a row",
     "agreement errors %": "English captions with an article or a number that does not agree, as in 'a mountains'",
+    "word precision %": "words that a reference of the image has, each weighted by its rarity",
     "novel captions %": "captions that do not occur, word for word, in the data set's train split",
     "word accuracy %": "how often the most probable next word is that of the reference, given the words before it",
     "perplexity": "exp of the mean negative log-probability of reference words, given the words before them",
@@ -60,6 +62,9 @@ def diversity(
         from looksay.metrics.agreement import agreement_errors
 
         measures["agreement errors %"] = percentage(lambda caption: bool(agreement_errors(caption)))
+    if len(references) > 1:  # of a single image each word has the weight 0
+        precisions = WordPrecision(references).image_scores(captions)
+        measures["word precision %"] = 100 * sum(precisions) / len(precisions)
     if known:
         measures["novel captions %"] = percentage(lambda caption: caption not in known)
     return measures

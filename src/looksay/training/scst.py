@@ -1,4 +1,4 @@
-"""The reward of self-critical training (SCST): CIDEr-D over token ids."""
+"""The reward of self-critical training (SCST): CIDEr-D and the precision of words, over token ids."""
 
 from __future__ import annotations
 
@@ -9,32 +9,43 @@ from numpy.typing import NDArray
 
 from looksay.metrics.cider import CiderD
 from looksay.metrics.ngrams import References
+from looksay.metrics.word_precision import WordPrecision
 from looksay.models.decoder import PADDING
 from looksay.text.vocabulary import Vocabulary
 
 
 class Reward:
-    """CIDEr-D with ``<end>`` as a word of every caption.
+    """CIDEr-D, plus `precision` times the precision of words, with ``<end>`` as a word of every caption.
+
+    With CIDEr-D alone a wrong word costs little more than a missing one; `WordPrecision` asks for fewer of them.
 
     Without ``<end>``, truncated captions score higher than whole ones ("SacreEOS", arXiv 2305.12254), and a third of
     the captions end badly after training (ruotianluo/self-critical.pytorch, issue 283). The document frequencies come
     from `references`, the token ids of each image's captions without ``<end>``.
     """
 
-    def __init__(self, references: Sequence[Sequence[Sequence[int]]], vocabulary: Vocabulary) -> None:
-        self._references = References([[[*ids, vocabulary.end] for ids in captions] for captions in references])
+    def __init__(
+        self, references: Sequence[Sequence[Sequence[int]]], vocabulary: Vocabulary, precision: float = 0.0
+    ) -> None:
+        complete = [[[*ids, vocabulary.end] for ids in captions] for captions in references]
+        self._references = References(complete)
         self._cider = CiderD(self._references)
+        self._word_precision = WordPrecision(complete)
+        self._precision = precision
         self._unk = vocabulary.unk
 
     def __call__(self, sampled: NDArray[np.int64], images: Sequence[int]) -> NDArray[np.float32]:
-        """Return the scores (rows,), 0 to 10, of sampled captions (rows, steps): words and ``<end>``, then `PADDING`.
+        """Return the scores (rows,) of sampled captions (rows, steps): words and ``<end>``, then `PADDING`.
 
-        The captions of an image are adjacent. `images` are the indices of the images among the references. ``<unk>``
-        matches nothing.
+        CIDEr-D is 0 to 10, the precision of words 0 to 1. The captions of an image are adjacent. `images` are the
+        indices of the images among the references. ``<unk>`` matches nothing.
         """
         captions = [
             [token if token != self._unk else -1 for token in row if token != PADDING] for row in sampled.tolist()
         ]
         image_of_row = np.repeat(np.asarray(images), len(captions) // len(images)).tolist()
         scores = self._cider.image_scores(self._references.count(captions), image_of_row)
-        return np.asarray(scores, dtype=np.float32)
+        rewards = np.asarray(scores, dtype=np.float32)
+        if self._precision:
+            rewards += self._precision * np.float32(self._word_precision.image_scores(captions, image_of_row))
+        return rewards
