@@ -55,7 +55,7 @@ def test_an_unknown_word_matches_nothing() -> None:
 
 def test_precision_is_added_with_its_weight(reward: Reward) -> None:
     references = [[WORDS.encode(text) for text in texts] for texts in REFERENCES]
-    both = Reward(references, WORDS, precision=2.0)
+    both = Reward(references, WORDS, word_precision=2.0)
     captions, images = token_rows("a dog runs", "the dog talk", "two men", "two boat"), [0, 1]
     complete = [[text.split() for text in texts] for texts in REFERENCES]
     precisions = WordPrecision(complete).image_scores(

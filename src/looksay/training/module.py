@@ -77,7 +77,7 @@ class CaptionModule(lightning.LightningModule):
     def _reward(self) -> Reward:
         from looksay.training.scst import Reward
 
-        return Reward(self.data.train_data.references(), self.vocabulary, self.recipe.self_critical.precision)
+        return Reward(self.data.train_data.references(), self.vocabulary, self.recipe.self_critical.word_precision)
 
     def on_train_epoch_start(self) -> None:
         """Unfreeze the encoder stages that are due."""

@@ -15,7 +15,7 @@ from looksay.text.vocabulary import Vocabulary
 
 
 class Reward:
-    """CIDEr-D, plus `precision` times the precision of words, with ``<end>`` as a word of every caption.
+    """CIDEr-D, plus `word_precision` times the precision of words, with ``<end>`` as a word of every caption.
 
     With CIDEr-D alone a wrong word costs little more than a missing one; `WordPrecision` asks for fewer of them.
 
@@ -25,13 +25,12 @@ class Reward:
     """
 
     def __init__(
-        self, references: Sequence[Sequence[Sequence[int]]], vocabulary: Vocabulary, precision: float = 0.0
+        self, references: Sequence[Sequence[Sequence[int]]], vocabulary: Vocabulary, word_precision: float = 0.0
     ) -> None:
         complete = [[[*ids, vocabulary.end] for ids in captions] for captions in references]
         self._references = References(complete)
         self._cider = CiderD(self._references)
-        self._word_precision = WordPrecision(complete)
-        self._precision = precision
+        self._precision, self._precision_weight = WordPrecision(complete), word_precision
         self._unk = vocabulary.unk
 
     def __call__(self, sampled: NDArray[np.int64], images: Sequence[int]) -> NDArray[np.float32]:
@@ -46,6 +45,6 @@ class Reward:
         image_of_row = np.repeat(np.asarray(images), len(captions) // len(images)).tolist()
         scores = self._cider.image_scores(self._references.count(captions), image_of_row)
         rewards = np.asarray(scores, dtype=np.float32)
-        if self._precision:
-            rewards += self._precision * np.float32(self._word_precision.image_scores(captions, image_of_row))
+        if self._precision_weight:
+            rewards += self._precision_weight * np.float32(self._precision.image_scores(captions, image_of_row))
         return rewards

@@ -243,15 +243,14 @@ class DistillationOptions:
 class SelfCriticalOptions:
     """Self-critical sequence training with CIDEr-D as reward (Rennie et al. 2017).
 
-    It needs a trained model: see ``training.start``. ``<end>`` counts as a word of the reward. For ``precision`` see
-    `looksay.training.scst.Reward`.
+    It needs a trained model: see ``training.start``. ``<end>`` counts as a word of the reward.
     """
 
     samples: int = key(
         0, "Captions sampled for each image, 2 or more, each other's baseline; 0 for cross-entropy only.", ge=0
     )
     cross_entropy: float = key(0.2, "Weight of the cross-entropy, with the terms added to it, in the loss.", ge=0, le=1)
-    precision: float = key(
+    word_precision: float = key(
         0.0, "Weight in the reward of the share of a caption's words that a reference of its image has.", ge=0
     )
 
