@@ -46,5 +46,6 @@ class Reward:
         scores = self._cider.image_scores(self._references.count(captions), image_of_row)
         rewards = np.asarray(scores, dtype=np.float32)
         if self._precision_weight:
-            rewards += self._precision_weight * np.float32(self._precision.image_scores(captions, image_of_row))
+            precisions = self._precision.image_scores(captions, image_of_row)
+            rewards += self._precision_weight * np.asarray(precisions, dtype=np.float32)
         return rewards
