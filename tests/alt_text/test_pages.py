@@ -34,7 +34,8 @@ def test_html_images_without_alt_are_filled(before: str, after: str) -> None:
 
 @pytest.mark.parametrize("text", [
     '<img src="blank.gif" data-src="a.jpg">', '<img src="data:image/gif;base64,R0" data-original="a.jpg">',
-    '<img class="lazy" data-lazy-src="a.jpg">',
+    '<img class="lazy" data-lazy-src="a.jpg">', '<img data-original="a.jpg">', '<img src="a.jpg" data-src="">',
+    '<img src="a.jpg" data-original="https://cdn.example/large.jpg">',
 ])  # fmt: skip
 def test_a_lazily_loaded_image_is_found_behind_its_placeholder(text: str) -> None:
     assert sources(text) == [("a.jpg", 1)]

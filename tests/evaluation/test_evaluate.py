@@ -16,6 +16,7 @@ import looksay
 from looksay import DataError, OptionError, data, evaluation
 from looksay.captioner import Captioner
 from looksay.evaluation import report
+from looksay.evaluation.scoring import score_captions
 from looksay.metrics import score
 from looksay.training import checkpoint
 
@@ -34,6 +35,16 @@ def test_the_captions_scored_are_those_that_users_get(captioner: Captioner, smal
     assert result.references == (2, 2)
     assert result.human_agreement[1:] == (1, 4)
     assert result.diversity["novel captions %"] == 100
+
+
+def test_human_word_precision_is_that_of_a_reference_against_the_others() -> None:
+    images = {"a.jpg": ("a dog", "a cat"), "b.jpg": ("a red boat", "a boat"), "c.jpg": ("two men",)}
+    records = [data.Record(Path(name), references, "val") for name, references in images.items()]
+    result = score_captions(records, ["a dog", "a red boat", "two men"], {"split": "val"})
+    assert result.diversity["word precision %"] == pytest.approx(100)
+    assert result.human_diversity["word precision %"] == pytest.approx(
+        25
+    )  # neither "dog" nor "cat" fits; "boat", not "red"
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""How many of a caption's words people use for its image, each word weighted by its rarity."""
+"""The share of a caption's words that its references have, each word weighted by its rarity."""
 
 from __future__ import annotations
 

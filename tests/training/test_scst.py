@@ -1,4 +1,4 @@
-"""The SCST reward is CIDEr-D with the end of the caption, and the precision of words if asked for."""
+"""The SCST reward is CIDEr-D with the end of the caption, and word precision if asked for."""
 
 from __future__ import annotations
 

@@ -165,6 +165,12 @@ def test_self_critical_training_starts_from_another_run_and_raises_the_reward(
     start = (f"training.start={small_run}", "self_critical.samples=4", "self_critical.cross_entropy=0")
     unchanged = trained(small_data, tmp_path / "unchanged", *start, "training.learning_rate=1e-9")
     assert all(torch.allclose(initial[name], unchanged[name], atol=1e-6) for name in initial)
+    more = (*start, "training.learning_rate=1e-9", "self_critical.word_precision=2")
+    trained(small_data, tmp_path / "precise", *more)
+    (cider, *_), (both, *_) = (
+        [row["train_reward"] for row in checkpoint.read(tmp_path / name)] for name in ("unchanged", "precise")
+    )
+    assert cider < both < cider + 2
     trained(small_data, tmp_path / "rewarded", *start, "training.learning_rate=1e-3", "training.epochs=12")
     rewards = [row["train_reward"] for row in checkpoint.read(tmp_path / "rewarded")]
     assert sum(rewards[-3:]) > 1.1 * sum(rewards[:3])

@@ -20,7 +20,7 @@ HTML, MARKDOWN = (".html", ".htm", ".xhtml"), (".md", ".markdown")
 MARK = ' data-alt-source="looksay"'
 """The attribute that marks an alt text as machine-made."""
 
-_SOURCES = ("data-src", "data-lazy-src", "data-original", "src")  # a lazily loaded image has a placeholder in src
+_LAZY_SOURCES = ("data-src", "data-lazy-src")  # where a lazily loaded image has its file, and a placeholder in src
 _ATTRIBUTE = re.compile(r"""[\s/]*([^\s=/>"']+)(?:\s*=\s*("[^"]*"|'[^']*'|[^\s>]*))?""")
 _MARKDOWN_IMAGE = re.compile(
     r"""
@@ -104,7 +104,9 @@ class _HtmlImages(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """Note an image without alt text."""
         names = dict(attrs)
-        source = next(filter(None, map(names.get, _SOURCES)), None)
+        source = next(filter(None, map(names.get, (*_LAZY_SOURCES, "src"))), "")
+        if not source or source.startswith("data:"):  # beside a file in src it is another size, often of another site
+            source = names.get("data-original") or source
         if tag != "img" or not source or _is_decorative(names):
             return
         line, column = self.getpos()

@@ -27,7 +27,7 @@ class Evaluation:
     scores: dict[str, float]  # not multiplied by 100
     human_agreement: HumanAgreement  # scores of the references against each other
     diversity: dict[str, float]  # see `looksay.metrics.diversity`
-    human_diversity: dict[str, float]  # of the first reference of each image
+    human_diversity: dict[str, float]  # of the first reference of each image that has several, against the others
     by_image: dict[str, list[float]]  # ROUGE-L and CIDEr-D of each caption
     decoding: DecodingOptions | None = None  # all options of decoding, if a model generated the captions
     problems: list[str] = field(

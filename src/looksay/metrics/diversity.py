@@ -1,4 +1,4 @@
-"""Diversity and form of captions, independent of their correctness."""
+"""Diversity, form and word precision of captions."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from importlib.util import find_spec
 from itertools import pairwise
 
 from looksay.decoding.logits_processors import DANGLING
-from looksay.metrics.word_precision import WordPrecision
 
 _Tokens = Sequence[str]
 _SAMPLE = 10  # captions whose form is judged
@@ -37,7 +36,7 @@ def diversity(
 
     `references` holds those of the image of each caption, and `training` the captions of the train split, for
     `novel captions %`, which is left out without them. `agreement errors %` needs LemmInflect, from the extra
-    ``metrics``.
+    ``metrics``, and `word precision %` two images or more.
     """
     captions = [tuple(caption) for caption in captions]
 
@@ -63,6 +62,8 @@ def diversity(
 
         measures["agreement errors %"] = percentage(lambda caption: bool(agreement_errors(caption)))
     if len(references) > 1:  # of a single image each word has the weight 0
+        from looksay.metrics.word_precision import WordPrecision
+
         precisions = WordPrecision(references).image_scores(captions)
         measures["word precision %"] = 100 * sum(precisions) / len(precisions)
     if known:

@@ -1,4 +1,4 @@
-"""The precision of words: how many of a caption's words people use for its image."""
+"""Word precision: the share of a caption's words that its references have."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ class WordPrecision:
     """The share of a caption's words that a reference of its image has, each word weighted by its rarity.
 
     The weight is log(images / images with the word), from the references, so that "a" counts for little. An empty
-    caption has a precision of 0. It is the part of CIDEr-D that a wrong word lowers most.
+    caption has a precision of 0. A repeated word counts each time. Length does not matter, so as a reward it is added
+    to CIDEr-D, which asks for complete captions.
     """
 
     def __init__(self, references: Sequence[Sequence[Caption]]) -> None:

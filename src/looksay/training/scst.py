@@ -1,4 +1,4 @@
-"""The reward of self-critical training (SCST): CIDEr-D and the precision of words, over token ids."""
+"""The reward of self-critical training (SCST): CIDEr-D and word precision, over token ids."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from looksay.text.vocabulary import Vocabulary
 
 
 class Reward:
-    """CIDEr-D, plus `word_precision` times the precision of words, with ``<end>`` as a word of every caption.
+    """CIDEr-D, plus `word_precision` times that of `WordPrecision`, with ``<end>`` as a word of every caption.
 
-    With CIDEr-D alone a wrong word costs little more than a missing one; `WordPrecision` asks for fewer of them.
+    With CIDEr-D alone a wrong word costs little more than a missing one.
 
     Without ``<end>``, truncated captions score higher than whole ones ("SacreEOS", arXiv 2305.12254), and a third of
     the captions end badly after training (ruotianluo/self-critical.pytorch, issue 283). The document frequencies come
@@ -36,7 +36,7 @@ class Reward:
     def __call__(self, sampled: NDArray[np.int64], images: Sequence[int]) -> NDArray[np.float32]:
         """Return the scores (rows,) of sampled captions (rows, steps): words and ``<end>``, then `PADDING`.
 
-        CIDEr-D is 0 to 10, the precision of words 0 to 1. The captions of an image are adjacent. `images` are the
+        CIDEr-D is 0 to 10, word precision 0 to 1. The captions of an image are adjacent. `images` are the
         indices of the images among the references. ``<unk>`` matches nothing.
         """
         captions = [
