@@ -100,7 +100,7 @@ def test_mistakes_are_named_with_what_is_allowed(recipe: Path, change: str, prob
 
 def test_broken_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(
-        RecipeError, match="does not exist: name a TOML file or one of adaptive, everyday, flagship"
+        RecipeError, match="does not exist: name a TOML file or one of adaptive, everyday-short, everyday, flagship"
     ):
         recipe_file.load(tmp_path / "none.toml")
     (tmp_path / "broken.toml").write_text("[training", encoding="utf-8")
