@@ -28,12 +28,12 @@ def main() -> None:
     options.add_argument("--data", action="append", required=True, metavar="NAME=FOLDER")
     options.add_argument("--grades", type=Path, default=GRADES, help="CSV file of graded captions")
     arguments = options.parse_args()
+    folders = dict(item.split("=", 1) for item in arguments.data)
     index, references = dict[tuple[str, Path], int](), list[list[list[str]]]()
-    for name, folder in (item.split("=", 1) for item in arguments.data):
+    for name, folder in folders.items():
         for record in data.read(Path(folder)).records:
             index[name, Path(record.image)] = len(references)
             references.append([tokenize(caption) for caption in record.references])
-    folders = dict(item.split("=", 1) for item in arguments.data)
     with arguments.grades.open(encoding="utf-8", newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["data"] in folders]
     images = [index[row["data"], Path(folders[row["data"]], row["image"])] for row in rows]

@@ -29,6 +29,7 @@ def test_the_shipped_model_describes_the_photos(captioner: Captioner) -> None:
     assert len(set(texts.values())) == len(PHOTOS)
     assert {"woman", "man", "girl", "boy", "person"} & set(texts["astronaut.jpg"].split())
     assert "man" in texts["photographer.png"]
+    assert {"camera", "tripod", "telescope"} & set(texts["photographer.png"].split())
     assert "mountain" in texts["alps.jpg"]
     assert "boat" in texts["boats.jpg"]
 

@@ -13,9 +13,9 @@ from looksay.metrics.ngrams import Caption
 class WordPrecision:
     """The share of a caption's words that a reference of its image has, each word weighted by its rarity.
 
-    The weight is log(images / images with the word), from the references, so that "a" counts for little. An empty
-    caption has a precision of 0. A repeated word counts each time. Length does not matter, so as a reward it is added
-    to CIDEr-D, which asks for complete captions.
+    The weight is log(images / images with the word), from the references, so that "a" counts for little. A caption
+    that is empty, or only has words of all images, has a precision of 0. A repeated word counts each time. Length does
+    not matter, so as a reward it is added to CIDEr-D, which asks for complete captions.
     """
 
     def __init__(self, references: Sequence[Sequence[Caption]]) -> None:
