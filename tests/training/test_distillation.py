@@ -97,13 +97,41 @@ def test_a_batch_has_them_in_the_order_of_its_words_and_mirrored(
     assert mirrored == {True, False}
 
 
-def test_a_teacher_with_another_vocabulary_or_without_an_epoch_is_refused(
+def test_a_teacher_with_another_vocabulary_teaches_the_words_that_both_have(
+    student: CaptionDataset, recipe: Recipe, small_run: Path
+) -> None:
+    same = SoftTargets([str(small_run)], student, recipe)
+    special, words = student.vocabulary.tokens[:3], student.vocabulary.tokens[3:]
+    new = Vocabulary((*special, "giraffe", *reversed(words)))
+    token = {id_: new.tokens.index(word) for id_, word in enumerate(student.vocabulary.tokens)}
+    captions = [[[token[id_] for id_ in caption] for caption in captions] for captions in student.captions]
+    student.vocabulary, student.captions = new, captions
+    other = SoftTargets([str(small_run)], student, recipe)
+    for image, caption in ((0, 0), (len(student) - 1, 1)):
+        expected = [
+            {token[id_]: value for id_, value in zip(*row, strict=True) if id_ != new.unk}
+            for row in zip(*(array.tolist() for array in same(image, caption)), strict=True)
+        ]
+        actual = [
+            dict(zip(*row, strict=True))
+            for row in zip(*(array.tolist() for array in other(image, caption)), strict=True)
+        ]
+        for of_same, of_other in zip(expected, actual, strict=True):
+            assert new.tokens.index("giraffe") not in of_other
+            assert new.unk not in of_other
+            best = max(of_same, key=of_same.__getitem__)
+            total = sum(of_same.values())
+            assert of_other[best] == pytest.approx(of_same[best] / total, rel=0.05)
+
+
+def test_a_teacher_of_other_captions_or_without_an_epoch_is_refused(
     student: CaptionDataset, recipe: Recipe, small_run: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(RunError, match="is not a run"):
         SoftTargets([str(tmp_path)], student, recipe)
-    student.vocabulary = Vocabulary(student.vocabulary.tokens[:-1])
-    with pytest.raises(RecipeError, match="another vocabulary than this recipe"):
+    count = len(student.vocabulary)
+    student.vocabulary = Vocabulary((*student.vocabulary.tokens[:3], *(f"word{index}" for index in range(count))))
+    with pytest.raises(RecipeError, match=f"has 3 of this recipe's {count + 3} words"):
         SoftTargets([str(small_run)], student, recipe)
 
 

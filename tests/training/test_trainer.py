@@ -1,7 +1,8 @@
-"""The moving average of the weights: its decay, its device, and that it leaves training alone."""
+"""Training reuses its memory; the moving average of the weights has its decay and device, and leaves training alone."""
 
 from __future__ import annotations
 
+import platform
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,25 @@ from lightning import Trainer
 from test_caption_dataset import setup
 
 from looksay.training.module import CaptionModule
-from looksay.training.trainer import MovingAverage
+from looksay.training.trainer import MovingAverage, freed_memory_kept
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries are left as they are")
+def test_the_tensors_of_a_step_do_not_wait_for_new_pages_of_the_system() -> None:
+    import resource  # not on Windows
+
+    def new_pages(steps: int) -> int:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        for _ in range(steps):
+            torch.ones(48 << 20, dtype=torch.uint8)
+        return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+    before = new_pages(8)
+    with freed_memory_kept():
+        new_pages(1)
+        during = new_pages(8)
+    assert during < before / 8
+    assert new_pages(8) > before / 2
 
 
 def test_the_decay_warms_up_after_a_random_initialisation() -> None:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from looksay.data.memmap_store import new_rows, progress, write_once
 from looksay.errors import DataError, RecipeError
+from looksay.text.vocabulary import Vocabulary
 from looksay.training import run_loader
 from looksay.training.caption_dataset import Batch, CaptionDataset, caption_dataset
 from looksay.training.checkpoint import BEST
@@ -30,23 +31,27 @@ class SoftTargets:
     """The top tokens at each word of a student's captions, by the mean of the teachers' probabilities.
 
     They are computed once, without augmentation, into a memory-mapped file in the folder of the image cache. Its name
-    is a hash of the teachers' weights and of the captions. `teachers` are folders of runs with the student's vocabulary
-    and readable images; `recipe` is the student's.
+    is a hash of the teachers' weights and of the captions. `teachers` are folders of runs that can read the student's
+    images; `recipe` is the student's. A teacher with another vocabulary teaches the words that both have: its ``<unk>``
+    stands for other words than the student's and is left out.
 
     Raises
     ------
     RunError, RecipeError, DataError
-        If a teacher is not a run that has completed an epoch, has another vocabulary, or cannot read the same images.
+        If a teacher is not a run that has completed an epoch, has less than half of the student's words, or cannot read
+        the same images.
     """
 
     def __init__(self, teachers: Sequence[str], student: CaptionDataset, recipe: Recipe) -> None:
         key = hashlib.sha256(f"{student.cache.folder.name} {[r.references for r in student.records]}".encode())
         runs = [run_loader.load(Path(teacher)) for teacher in teachers]
+        key.update(repr(student.vocabulary.tokens).encode())
         for run in runs:
-            if run.vocabulary != student.vocabulary:
+            known = len(set(student.vocabulary.tokens).intersection(run.vocabulary.tokens))
+            if known < len(student.vocabulary) / 2:
                 raise RecipeError(
-                    f"distillation.teachers: {run.folder} has another vocabulary than this recipe: train it on "
-                    "the same captions, with the same vocabulary.min_count"
+                    f"distillation.teachers: {run.folder} has {known} of this recipe's {len(student.vocabulary)} words: "
+                    "train it on captions of the same kind"
                 )
             key.update((run.folder / BEST).read_bytes())
         lengths = [[len(caption) for caption in captions] for captions in student.captions]
@@ -86,7 +91,10 @@ def _write(file: Path, slices: list[list[slice]], runs: Sequence[Run], student: 
             indices = range(first, min(first + _BATCH_SIZE, len(student)))
             captions = max(len(student.captions[index]) for index in indices)
             batches = [dataset.batch(indices, captions) for dataset in datasets]  # all in the same order
-            probabilities = [_probabilities(run, batch) for run, batch in zip(runs, batches, strict=True)]
+            probabilities = [
+                _of_student(_probabilities(run, batch), run.vocabulary, student.vocabulary)
+                for run, batch in zip(runs, batches, strict=True)
+            ]
             best = torch.stack(probabilities).mean(dim=0).topk(top)
             places = np.concatenate([np.r_[slices[image][caption]] for image, caption in batches[0].rows])
             rows["words"][places, :top] = best.indices.cpu().numpy()
@@ -117,3 +125,16 @@ def _probabilities(run: Run, batch: Batch) -> Tensor:
         outputs, _ = model.decoder(model.encode(batch.images)[0], batch.tokens, active=batch.active)
         logits: Tensor = model.decoder.output_head(batch.words_of(outputs))
     return logits.float().softmax(dim=-1)
+
+
+def _of_student(probabilities: Tensor, teacher: Vocabulary, student: Vocabulary) -> Tensor:
+    """Return probabilities (words, teacher's vocab) for the words of the student: (words, student's vocab)."""
+    if teacher == student:
+        return probabilities
+    ids = {token: index for index, token in enumerate(teacher.tokens)}
+    del ids[teacher.tokens[teacher.unk]]
+    known = [(index, ids[token]) for index, token in enumerate(student.tokens) if token in ids]
+    columns, columns_of_teacher = torch.tensor(known, device=probabilities.device).T
+    shared = probabilities.new_zeros(len(probabilities), len(student))
+    shared[:, columns] = probabilities[:, columns_of_teacher]
+    return shared

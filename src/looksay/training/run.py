@@ -24,7 +24,7 @@ from looksay.training.datamodule import CaptionDataModule, epoch_order, read_dat
 from looksay.training.module import MONITOR, CaptionModule
 from looksay.training.recipe import Recipe
 from looksay.training.run_loader import write_recipe
-from looksay.training.trainer import device_count, fit, is_first
+from looksay.training.trainer import device_count, fit, freed_memory_kept, is_first
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +63,7 @@ def train(recipe: Recipe, *, resume: bool = False) -> Path:
         If the data or the recipe cannot be used.
     """
     folder = Path(recipe.training.run)
-    with _locked(folder) if is_first() else nullcontext():
+    with _locked(folder) if is_first() else nullcontext(), freed_memory_kept():
         _train(recipe, folder, resume=resume)
     return folder
 
