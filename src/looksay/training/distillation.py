@@ -50,8 +50,8 @@ class SoftTargets:
             known = len(set(student.vocabulary.tokens).intersection(run.vocabulary.tokens))
             if known < len(student.vocabulary) / 2:
                 raise RecipeError(
-                    f"distillation.teachers: {run.folder} has {known} of this recipe's {len(student.vocabulary)} words: "
-                    "train it on captions of the same kind"
+                    f"distillation.teachers: {run.folder} has {known} of this recipe's {len(student.vocabulary)} "
+                    "words: train it on captions of the same kind"
                 )
             key.update((run.folder / BEST).read_bytes())
         lengths = [[len(caption) for caption in captions] for captions in student.captions]

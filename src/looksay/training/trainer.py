@@ -53,8 +53,8 @@ def device_count(options: TrainingOptions) -> int:
 def freed_memory_kept() -> Iterator[None]:
     """Let glibc's malloc keep the memory of freed tensors for the next ones, and give it back at the end.
 
-    By default malloc asks the system for each large tensor and returns it at once. The system then fills every page with
-    zeros again, which took a quarter of a training step on the CPU. Other C libraries are left as they are.
+    By default malloc asks the system for each large tensor and returns it at once. The system then fills every page
+    with zeros again, which took a quarter of a training step on the CPU. Other C libraries are left as they are.
     """
     libc = ctypes.CDLL(None) if sys.platform == "linux" else None
     if libc is None or not hasattr(libc, "mallopt"):
