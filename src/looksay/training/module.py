@@ -36,6 +36,8 @@ MONITOR = "val_CIDEr-D"
 """The metric that selects the best checkpoint, of decoded captions; of several val sets, their mean."""
 
 _SAMPLES = 24
+_MEASURES = {"mean_length": "mean length", "distinct_words": "distinct words", "word_precision": "word precision %"}
+"""What is logged of the form of val captions, and its name in `looksay.metrics.diversity`."""
 
 log = logging.getLogger(__name__)
 
@@ -148,11 +150,14 @@ class CaptionModule(lightning.LightningModule):
             log.warning("val captions of the last epoch: %s", weakness)
 
     def _scores(self) -> dict[str, float]:
-        """Return the scores of the captions; of a mixture the mean over its data sets, and each set's by name."""
-        by_set = {
-            name: scorer.scores([self.captions[index].text for index in indices])
-            for name, (indices, scorer) in self._scorers.items()
-        }
+        """Score and measure the captions; of a mixture, return the mean over its data sets, and each set's by name."""
+        by_set = {}
+        for name, (indices, scorer) in self._scorers.items():
+            captions = [self.captions[index] for index in indices]
+            measures = diversity([caption.tokens for caption in captions], scorer.references)
+            by_set[name] = scorer.scores([caption.text for caption in captions]) | {
+                key: measures[measure] for key, measure in _MEASURES.items() if measure in measures
+            }
         metrics = next(iter(by_set.values()))
         scores = {metric: sum(own[metric] for own in by_set.values()) / len(by_set) for metric in metrics}
         if len(by_set) > 1:
