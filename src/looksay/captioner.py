@@ -20,7 +20,7 @@ from looksay import images
 from looksay.decoding.decode import decode, forced_tokens
 from looksay.decoding.logits_processors import from_options
 from looksay.decoding.options import MAX_BEAMS, DecodingOptions, Overrides, show_options
-from looksay.decoding.state import DecoderState, Hypothesis, Tokens
+from looksay.decoding.state import DecoderState, Hypothesis, Rescore, Tokens, keep_score
 from looksay.errors import BundleError, ImageError, OptionError, require
 from looksay.images import ImageSource
 from looksay.runtime.bundle import CONFIDENCE, DEFAULT, SHIPPED, TAGS, Bundle
@@ -246,12 +246,25 @@ class Captioner:
 
     def decode(self, state: DecoderState, options: DecodingOptions) -> list[list[Hypothesis]]:
         """Decode the captions of encoded images; with the option ``tags``, so that they mention recognised objects."""
-        vocabulary, table = self.bundle.vocabulary, self.bundle.tags
+        vocabulary, table, rescore = self.bundle.vocabulary, self.bundle.tags, self.rescore(state, options)
         if table is None:
-            return decode(self.step, state, options, vocabulary)
-        captions = decode_freely(self.step, state, options, vocabulary, table)
+            return decode(self.step, state, options, vocabulary, rescore=rescore)
+        captions = decode_freely(self.step, state, options, vocabulary, table, rescore)
         probabilities = table.class_probabilities(state.memory[CLASS_SCORES])
-        return add_mentions(self.step, state, options, vocabulary, table, probabilities, captions)
+        return add_mentions(self.step, state, options, vocabulary, table, probabilities, captions, rescore)
+
+    def rescore(self, state: DecoderState, options: DecodingOptions) -> Rescore:
+        """Return what adds the confidence of captions of encoded images to their scores, if the model has one."""
+        trust, vocabulary, weight = self.bundle.confidence, self.bundle.vocabulary, options.confidence_weight
+        if trust is None or not weight:
+            return keep_score
+        detected = state.memory[DETECTED_WORDS]
+
+        def with_confidence(image: int, one: Hypothesis) -> Hypothesis:
+            confidence = trust(vocabulary.to_tokens(one.tokens), one.log_prob, detected[image])
+            return replace(one, score=one.score + weight * confidence)
+
+        return with_confidence
 
     def generate(
         self,

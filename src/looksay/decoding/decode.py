@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from looksay.decoding.logits_processors import LogitsProcessor, encode_words, from_options, process
 from looksay.decoding.options import MAX_BEAMS, MAX_FORCE_WORDS, DecodingOptions
-from looksay.decoding.state import Hypothesis, S, Step
+from looksay.decoding.state import Hypothesis, Rescore, S, Step, keep_score, rank
 from looksay.errors import require
 from looksay.text.vocabulary import Vocabulary
 
@@ -19,17 +19,28 @@ def decode(
     options: DecodingOptions,
     vocabulary: Vocabulary,
     processors: Sequence[LogitsProcessor] = (),
+    rescore: Rescore = keep_score,
 ) -> list[list[Hypothesis]]:
     """Decode captions of a batch of images: for each, at most ``options.num_captions``, the best first.
 
-    The state has one row for each image; `processors` are applied besides those of the options. More captions than
-    beams take a second, wider search: the best caption does not depend on their number. Raises an
-    `OptionError` if the prefix or force_words cannot be part of a caption. Each strategy is imported at its first use.
+    The state has one row for each image; `processors` are applied besides those of the options. A search ranks the
+    captions of all its beams after `rescore`. More captions than beams take a second, wider search: the best caption
+    does not depend on their number. Raises an `OptionError` if the prefix or force_words cannot be part of a caption.
     """
-    if options.num_captions > options.num_beams and not options.temperature:
+    if options.temperature:
+        return _candidates(step, state, options, vocabulary, processors)
+    if options.num_captions > options.num_beams:
         searches = replace(options, num_captions=1), replace(options, num_beams=wider_beams(options))
-        best, more = (decode(step, state, search, vocabulary, processors) for search in searches)
+        best, more = (decode(step, state, search, vocabulary, processors, rescore) for search in searches)
         return [first_of(one, others, options.num_captions) for (one, *_), others in zip(best, more, strict=True)]
+    candidates = _candidates(step, state, replace(options, num_captions=options.num_beams), vocabulary, processors)
+    return rescored(candidates, rescore, options.num_captions)
+
+
+def _candidates(
+    step: Step[S], state: S, options: DecodingOptions, vocabulary: Vocabulary, processors: Sequence[LogitsProcessor]
+) -> list[list[Hypothesis]]:
+    """Decode captions by the strategy of the options; each is imported at its first use."""
     force_words = forced_tokens(options, vocabulary)
     processed = process(step, [*from_options(options, vocabulary), *processors], options)
     if force_words:
@@ -47,6 +58,11 @@ def decode(
     from looksay.decoding.beam_search import beam_search
 
     return beam_search(processed, state, options)
+
+
+def rescored(candidates: Iterable[Iterable[Hypothesis]], rescore: Rescore, count: int) -> list[list[Hypothesis]]:
+    """Return the `count` best captions of each image of a batch by their new scores."""
+    return [rank((rescore(image, one) for one in own), count) for image, own in enumerate(candidates)]
 
 
 def wider_beams(options: DecodingOptions) -> int:

@@ -27,9 +27,10 @@ class DecodingOptions:
 
     An `OptionError` is raised if a value is of another type or out of its range, or if options exclude each other.
 
-    Finished captions are ranked by ``log_prob / steps ** length_penalty``, where ``<end>`` is a step. Groups are those
-    of diverse beam search (Vijayakumar et al. 2018), top-p is that of Holtzman et al. 2020, and force_words is
-    constrained beam search (Anderson et al. 2017).
+    Finished captions are ranked by ``log_prob / steps ** length_penalty``, where ``<end>`` is a step; those of a search
+    by ``confidence_weight`` times their confidence too, where the model has one. Groups are those of diverse beam
+    search (Vijayakumar et al. 2018), top-p is that of Holtzman et al. 2020, and force_words is constrained beam search
+    (Anderson et al. 2017).
     """
 
     num_beams: int = option(3, "Number of beams; 1 is greedy search.", ge=1, le=MAX_BEAMS)
@@ -38,6 +39,9 @@ class DecodingOptions:
     min_length: int = option(0, "Minimum length of a caption in words.", ge=0, le=1000)
     length_penalty: float = option(
         0.7, "Exponent of the length that scores are divided by; larger values favour longer captions.", ge=0, le=2
+    )
+    confidence_weight: float = option(
+        1.0, "Weight of a caption's confidence when the captions that were found are ranked.", ge=0, le=100
     )
     no_repeat_ngram_size: int = option(0, "Block repeated n-grams of this size; 0 allows them.", ge=0)
     no_repeat_words: bool = option(False, "Block repeated words, except function words (English).")

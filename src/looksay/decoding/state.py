@@ -82,6 +82,15 @@ def finish(tokens: Sequence[int], log_prob: float, options: DecodingOptions) -> 
     return Hypothesis(ids, log_prob, log_prob / (len(ids) + 1) ** options.length_penalty)
 
 
+Rescore = Callable[[int, Hypothesis], Hypothesis]
+"""``rescore(image, hypothesis)`` returns a finished caption of an image of the batch with the score to rank it by."""
+
+
+def keep_score(_: int, hypothesis: Hypothesis) -> Hypothesis:
+    """Rank captions by their probability."""
+    return hypothesis
+
+
 def rank(hypotheses: Iterable[Hypothesis], count: int) -> list[Hypothesis]:
     """Return the `count` hypotheses of the highest scores, the best first."""
     return sorted(hypotheses, key=lambda hypothesis: -hypothesis.score)[:count]

@@ -130,14 +130,22 @@ def _tuned(captioner: Captioner, table: ConceptTable, val: Sequence[Record]) -> 
             raise DataError(f"{source or 'the val split'} has one readable image: CIDEr-D needs 2 or more.")
     options, vocabulary = captioner.bundle.spec.decoding, captioner.bundle.vocabulary
 
-    captions = [decode_freely(captioner.step, state, options, vocabulary, table) for state, _ in batches]
+    rescores = [captioner.rescore(state, options) for state, _ in batches]
+    captions = [
+        decode_freely(captioner.step, state, options, vocabulary, table, rescore)
+        for (state, _), rescore in zip(batches, rescores, strict=True)
+    ]
 
     def best(threshold: float) -> Iterator[Hypothesis]:
         own = replace(table, threshold=threshold)
-        for (state, _), hypotheses in zip(batches, captions, strict=True):
+        for (state, _), hypotheses, rescore in zip(batches, captions, rescores, strict=True):
             probabilities = table.class_probabilities(state.memory[CLASS_SCORES])
-            for first, *_ in add_mentions(captioner.step, state, options, vocabulary, own, probabilities, hypotheses):
-                yield first
+            yield from (
+                first
+                for first, *_ in add_mentions(
+                    captioner.step, state, options, vocabulary, own, probabilities, hypotheses, rescore
+                )
+            )
 
     plain = [first for hypotheses in captions for first, *_ in hypotheses]
     means: dict[tuple[float, float], float] = {}

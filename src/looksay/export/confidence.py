@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from looksay.captioner import DETECTED_WORDS, Captioner
 from looksay.data import Record
 from looksay.data.records import by_source
+from looksay.decoding.options import DecodingOptions
 from looksay.evaluation.evaluate import readable_batches
 from looksay.export import logistic_regression
 from looksay.metrics import Scorer
@@ -36,25 +37,28 @@ class Point(NamedTuple):
     precision: float
 
 
-def fit(captioner: Captioner, words: Sequence[str], val: Sequence[Record]) -> tuple[ConfidenceModel, list[Point]]:
-    """Fit a confidence model to a captioner's captions of the val split; also return what it is worth there.
+class _Captions(NamedTuple):
+    """Captions, their features, and whether they are right: their CIDEr-D is at least `RIGHT`."""
 
-    A caption counts as right if its CIDEr-D is at least `RIGHT`. `words` are those of the detector.
+    features: NDArray[np.float64]  # (captions, features)
+    right: NDArray[np.bool_]
+
+
+def fit(captioner: Captioner, words: Sequence[str], val: Sequence[Record]) -> ConfidenceModel:
+    """Fit a confidence model to a captioner's captions of the val split; `words` are those of the detector.
+
+    These are the captions of all beams, because the confidence also ranks them.
     """
     blank = ConfidenceModel(tuple(words), (0.0,) * len(FEATURES), 0.0)
-    options, vocabulary = captioner.bundle.spec.decoding, captioner.bundle.vocabulary
-    features, captions, records = [], [], []
-    for prepared, readable in readable_batches(captioner, val):
-        state = captioner.encode(prepared)
-        for image, (best, *_) in enumerate(captioner.decode(state, options)):
-            tokens = vocabulary.to_tokens(best.tokens)
-            features.append(blank.features(tokens, best.log_prob, state.memory[DETECTED_WORDS][image]))
-            captions.append(vocabulary.decode(best.tokens))
-        records += readable
-    right = np.array(_cider(records, captions)) >= RIGHT
-    weights, bias = _fitted(np.array(features), right)
-    model = replace(blank, weights=tuple(weights), bias=bias)
-    values = 1 / (1 + np.exp(-(np.array(features) @ weights + bias)))
+    options = captioner.bundle.spec.decoding
+    weights, bias = _fitted(*_captions(captioner, blank, val, replace(options, num_captions=options.num_beams)))
+    return replace(blank, weights=tuple(weights), bias=bias)
+
+
+def measure(captioner: Captioner, trust: ConfidenceModel, val: Sequence[Record]) -> list[Point]:
+    """Return what the confidence of a captioner's best captions of the val split is worth."""
+    features, right = _captions(captioner, trust, val, captioner.bundle.spec.decoding)
+    values = 1 / (1 + np.exp(-(features @ trust.weights + trust.bias)))
     curve = [
         Point(least, float(is_used.mean()), float(right[is_used].mean()))
         for least in CONFIDENCES
@@ -63,7 +67,23 @@ def fit(captioner: Captioner, words: Sequence[str], val: Sequence[Record]) -> tu
     for point in curve:
         log.info("confidence %.1f or more: %.0f %% of the captions, of which %.0f %% are right", point.confidence,
                  100 * point.coverage, 100 * point.precision)  # fmt: skip
-    return model, curve
+    return curve
+
+
+def _captions(
+    captioner: Captioner, trust: ConfidenceModel, val: Sequence[Record], options: DecodingOptions
+) -> _Captions:
+    vocabulary = captioner.bundle.vocabulary
+    features, captions, records = [], [], []
+    for prepared, readable in readable_batches(captioner, val):
+        state = captioner.encode(prepared)
+        for image, hypotheses in enumerate(captioner.decode(state, options)):
+            for one in hypotheses:
+                tokens = vocabulary.to_tokens(one.tokens)
+                features.append(trust.features(tokens, one.log_prob, state.memory[DETECTED_WORDS][image]))
+                captions.append(vocabulary.decode(one.tokens))
+                records.append(readable[image])
+    return _Captions(np.array(features), np.array(_cider(records, captions)) >= RIGHT)
 
 
 def _fitted(features: NDArray[np.float64], labels: NDArray[np.bool_]) -> tuple[list[float], float]:

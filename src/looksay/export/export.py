@@ -86,14 +86,16 @@ def export(
             report += f"; then, in int8, {parity.compare(run.model, captioner, records)}"
         detector = run.model.detector
         words = run.vocabulary.to_tokens(detector.tokens.tolist()) if detector else ()
+        if detector:
+            trust = confidence.fit(captioner, words, records)
+            trust.save(building / CONFIDENCE)
+            captioner = _open(building, spec)
         if has_concepts:
             train, min_count = dataset.split("train"), run.recipe.vocabulary.min_count
             calibration.calibrate(captioner, train, records, min_count, words).save(building / TAGS)
             captioner = _open(building, spec)
-        if detector:
-            trust, curve = confidence.fit(captioner, words, records)
-            trust.save(building / CONFIDENCE)
-            captioner = _open(building, spec)
+        if captioner.bundle.confidence:
+            curve = confidence.measure(captioner, captioner.bundle.confidence, records)
         evaluations = _evaluate(captioner, dataset)
         spec = replace(spec, scores=_scores(evaluations, spec.decoding.num_beams))
         card = model_card.render(

@@ -13,18 +13,21 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from looksay.decoding.decode import decode, first_of, forced_tokens, wider_beams
+from looksay.decoding.decode import decode, first_of, forced_tokens, rescored, wider_beams
 from looksay.decoding.logits_processors import ProcessedStep, agreeing_article, forbid, from_options, process
 from looksay.decoding.options import MAX_FORCE_WORDS, DecodingOptions
-from looksay.decoding.state import Hypothesis, S, Step
+from looksay.decoding.state import Hypothesis, Rescore, S, Step, keep_score
 from looksay.errors import BundleError
 from looksay.text.vocabulary import Vocabulary
 from looksay.types import Tag
+
+if TYPE_CHECKING:
+    from looksay.decoding.constrained_beam_search import Constraints
 
 MAX_MISSING = 2
 """Missing concepts for which a caption is decoded again: the time doubles with each of them."""
@@ -245,11 +248,17 @@ def logit(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def decode_freely(
-    step: Step[S], state: S, options: DecodingOptions, vocabulary: Vocabulary, table: ConceptTable
+    step: Step[S],
+    state: S,
+    options: DecodingOptions,
+    vocabulary: Vocabulary,
+    table: ConceptTable,
+    rescore: Rescore = keep_score,
 ) -> list[list[Hypothesis]]:
     """Decode captions without rare words that are not required; see `looksay.decoding.decode`."""
     rare_tokens = set(vocabulary.known_ids(table.rare_words)) - _required_tokens(options, vocabulary)
-    return decode(step, state, options, vocabulary, [partial(forbid, np.array(sorted(rare_tokens), dtype=np.int64))])
+    without_rare = partial(forbid, np.array(sorted(rare_tokens), dtype=np.int64))
+    return decode(step, state, options, vocabulary, [without_rare], rescore)
 
 
 def _required_tokens(options: DecodingOptions, vocabulary: Vocabulary) -> set[int]:
@@ -264,13 +273,15 @@ def add_mentions(
     table: ConceptTable,
     probabilities: NDArray[np.float64],
     captions: Sequence[list[Hypothesis]],
+    rescore: Rescore = keep_score,
 ) -> list[list[Hypothesis]]:
     """Return the captions of a batch, those decoded again that lack a concept which the encoder recognises.
 
     The second decoding is a constrained beam search for captions with these concepts and without those that they
     exclude (`ConceptTable.missing`, by their `class_probabilities` (images, concepts)). It is kept unless its score is
-    lower than that of the first caption by more than the table's margin, as where a noun fits into no sentence. It is
-    turned off by sampling and by ``options.tags``. Rare words are decoded only where they are required.
+    lower than that of the first caption by more than the table's margin, as where a noun fits into no sentence. Both
+    are scores after `rescore`. It is turned off by sampling and by ``options.tags``. Rare words are decoded only where
+    they are required.
     """
     captions = list(captions)
     if not options.tags or options.temperature:
@@ -288,7 +299,7 @@ def add_mentions(
             constraints[image] = ([*([token] for token in forced), *concepts], sorted(forbidden))
     if constraints:
         processed = process(step, [*from_options(options, vocabulary), agreeing_article(vocabulary)], options)
-        for image, (best, *others) in _constrained(processed, state, options, constraints):
+        for image, (best, *others) in _constrained(processed, state, options, constraints, rescore):
             free = captions[image]
             if best.score >= free[0].score - table.margin:
                 rest = sorted((*others, *free), key=lambda other: other.score > best.score)
@@ -301,21 +312,41 @@ def _constrained(
     state: S,
     options: DecodingOptions,
     constraints: Mapping[int, tuple[list[list[int]], list[int]]],
+    rescore: Rescore,
 ) -> Iterator[tuple[int, list[Hypothesis]]]:
     """Yield images with their captions that satisfy constraints, the best first; leave out images without any.
 
     Images that require the same number of tokens are decoded together.
     """
-    from looksay.decoding.constrained_beam_search import Constraints, constrained_beam_search
+    from looksay.decoding.constrained_beam_search import Constraints
 
-    # Two thirds of the beams give nearly the same best caption in less time.
-    fewer_beams = replace(options, num_beams=math.ceil(2 / 3 * options.num_beams), num_captions=1, num_beam_groups=1)
-    more_beams = replace(options, num_beams=wider_beams(options), num_beam_groups=1)
     for number in {len(required) for required, _ in constraints.values()}:
         images = [image for image, (required, _) in constraints.items() if len(required) == number]
         part, own = state.take(np.array(images)), [Constraints(*constraints[image]) for image in images]
-        captions = constrained_beam_search(step, part, fewer_beams, own)
-        if options.num_captions > 1:
-            more = constrained_beam_search(step, part, more_beams, own)
-            captions = [[*best, *others] if best else [] for best, others in zip(captions, more, strict=True)]
-        yield from (pair for pair in zip(images, captions, strict=True) if pair[1])
+        search = partial(_search, step, part, options, own, partial(_rescore_part, rescore, images))
+        # Two thirds of the beams give nearly the same best caption in less time.
+        best = search(math.ceil(2 / 3 * options.num_beams))
+        more = search(wider_beams(options)) if options.num_captions > 1 else [[]] * len(images)
+        for image, candidates, others in zip(images, best, more, strict=True):
+            if candidates:
+                yield image, [candidates[0], *others]
+
+
+def _search(
+    step: ProcessedStep[S],
+    state: S,
+    options: DecodingOptions,
+    constraints: Sequence[Constraints],
+    rescore: Rescore,
+    num_beams: int,
+) -> list[list[Hypothesis]]:
+    """Return the captions of a constrained beam search, at most `num_beams` of each image, the best first."""
+    from looksay.decoding.constrained_beam_search import constrained_beam_search
+
+    options = replace(options, num_beams=num_beams, num_captions=num_beams, num_beam_groups=1)
+    return rescored(constrained_beam_search(step, state, options, constraints), rescore, num_beams)
+
+
+def _rescore_part(rescore: Rescore, images: Sequence[int], row: int, hypothesis: Hypothesis) -> Hypothesis:
+    """Rescore a caption of a row of some images of a batch."""
+    return rescore(images[row], hypothesis)
