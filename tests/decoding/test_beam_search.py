@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -28,6 +29,7 @@ from toy_model import (
 from looksay.decoding.beam_search import beam_search, top_columns
 from looksay.decoding.logits_processors import forbid, process
 from looksay.decoding.options import DecodingOptions
+from looksay.decoding.state import Hypothesis
 
 
 @settings(deadline=None)
@@ -83,6 +85,26 @@ def test_captions_are_ranked_distinct_and_within_the_maximum_length(seed: int, n
         assert scores == sorted(scores, reverse=True)
         assert len({hypothesis.tokens for hypothesis in hypotheses}) == len(hypotheses)
         assert all(len(h.tokens) <= 4 and not {START, END, UNK} & set(h.tokens) for h in hypotheses)
+
+
+@given(seeds, st.sampled_from([(), ("bravo",)]))
+def test_another_score_ranks_the_captions_of_all_beams_however_many_are_asked_for(
+    seed: int, force_words: tuple[str, ...]
+) -> None:
+    table = random_table(seed, images=2)
+    options = DecodingOptions(num_beams=3, num_captions=3, max_length=5, force_words=force_words)
+
+    def rescore(image: int, hypothesis: Hypothesis) -> Hypothesis:
+        """The image's own taste: more or fewer of a token."""
+        return replace(hypothesis, score=hypothesis.score + (1 - 2 * image) * hypothesis.tokens.count(A))
+
+    for image, candidates in enumerate(decode(table, options)):
+        expected = sorted((rescore(image, one) for one in candidates), key=lambda one: -one.score)
+        for count in (1, 2, 3):
+            search = replace(options, num_captions=count)
+            assert decode(table, search, rescore=rescore)[image] == expected[:count]
+        wide = decode(table, replace(options, num_captions=5), rescore=rescore)[image]
+        assert wide[0] == expected[0]
 
 
 def test_two_beams_find_a_better_caption_than_greedy_search() -> None:

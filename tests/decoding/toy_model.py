@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from looksay.decoding import decode as decoding
 from looksay.decoding.logits_processors import LogitsProcessor
 from looksay.decoding.options import DecodingOptions
-from looksay.decoding.state import Hypothesis, Rows, Tokens
+from looksay.decoding.state import Hypothesis, Rescore, Rows, Tokens, keep_score
 from looksay.text.vocabulary import SPECIAL, Vocabulary
 
 START, END, UNK, A, B, C = range(6)
@@ -48,12 +48,14 @@ def random_table(seed: int, images: int = 1) -> Table:
     return table
 
 
-def decode(table: Table, options: DecodingOptions, *processors: LogitsProcessor) -> list[list[Hypothesis]]:
+def decode(
+    table: Table, options: DecodingOptions, *processors: LogitsProcessor, rescore: Rescore = keep_score
+) -> list[list[Hypothesis]]:
     def step(tokens: Tokens, state: ToyState) -> tuple[Any, ToyState]:
         return table[state.image, state.before, tokens].copy(), ToyState(state.image, tokens)
 
     state = ToyState(np.arange(len(table)), np.full(len(table), START))
-    return decoding.decode(step, state, options, VOCABULARY, processors)
+    return decoding.decode(step, state, options, VOCABULARY, processors, rescore)
 
 
 def decode_tokens(table: Table, options: DecodingOptions, *processors: LogitsProcessor) -> list[tuple[int, ...]]:

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import EXAMPLES
 
 import looksay
+from looksay import Caption
 from looksay.errors import BundleError, OptionError
 from looksay.tagging.confidence import FEATURES, ConfidenceModel
 
@@ -47,3 +49,22 @@ def test_a_model_without_confidence_says_so(small_bundle: Path) -> None:
     captioner = looksay.load(small_bundle)
     with pytest.raises(OptionError, match=re.escape("has no confidence.json")):
         captioner.options({"min_confidence": 0.5})
+
+
+def test_of_the_captions_that_were_found_the_more_trusted_ones_come_first() -> None:
+    captioner, changed = looksay.load(), 0
+    for photo in sorted(EXAMPLES.glob("*.jpg")):
+        ranked, probable, trusted = (
+            captioner(photo, num_captions=3, tags=False, confidence_weight=weight) for weight in (1.0, 0.0, 100.0)
+        )
+        scores = [one.log_prob / (len(one.tokens) + 1) + _confidence(one) for one in ranked]
+        assert scores == sorted(scores, reverse=True)
+        assert {one.text for one in ranked} == {one.text for one in probable} == {one.text for one in trusted}
+        assert list(map(_confidence, trusted)) == sorted(map(_confidence, ranked), reverse=True)
+        changed += trusted != probable
+    assert changed
+
+
+def _confidence(caption: Caption) -> float:
+    assert caption.confidence is not None
+    return caption.confidence

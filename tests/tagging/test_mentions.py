@@ -11,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from looksay import DecodingOptions
+from looksay.decoding.state import Hypothesis, Rescore, keep_score
 from looksay.tagging.concepts import Concept, ConceptTable, add_mentions, decode_freely
 from looksay.text.vocabulary import SPECIAL, Vocabulary
 
@@ -35,14 +36,29 @@ class Rows:
         return type(self)(len(rows))
 
 
-def captions(options: DecodingOptions = OPTIONS, **probabilities: float) -> list[tuple[str, ...]]:
+def captions(
+    options: DecodingOptions = OPTIONS, /, rescore: Rescore = keep_score, **probabilities: float
+) -> list[tuple[str, ...]]:
     def step(tokens: NDArray[np.int64], state: Rows) -> tuple[Any, Rows]:
         return np.tile(LOG_PROBS, (len(tokens), 1)), state
 
     recognised = np.array([[probabilities.get(name, 0.0) for name in NAMES]])
-    captions = decode_freely(step, Rows(1), options, VOCABULARY, TABLE)
-    (hypotheses,) = add_mentions(step, Rows(1), options, VOCABULARY, TABLE, recognised, captions)
+    captions = decode_freely(step, Rows(1), options, VOCABULARY, TABLE, rescore)
+    (hypotheses,) = add_mentions(step, Rows(1), options, VOCABULARY, TABLE, recognised, captions, rescore)
     return [VOCABULARY.to_tokens(hypothesis.tokens) for hypothesis in hypotheses]
+
+
+def test_captions_with_and_without_the_object_are_ranked_by_the_same_score() -> None:
+    def unlikely(_: int, hypothesis: Hypothesis) -> Hypothesis:
+        """A score by which no caption with a cat is believed."""
+        return replace(hypothesis, score=hypothesis.score - 100 * ("cat" in VOCABULARY.to_tokens(hypothesis.tokens)))
+
+    assert captions(rescore=unlikely, cat=0.9) == captions(rescore=unlikely)
+
+    def longer(_: int, hypothesis: Hypothesis) -> Hypothesis:
+        return replace(hypothesis, score=hypothesis.score + len(hypothesis.tokens))
+
+    assert len(captions(cat=0.9)[0]) < len(captions(rescore=longer, cat=0.9)[0])
 
 
 def test_a_recognised_object_replaces_those_that_it_excludes() -> None:
@@ -54,7 +70,7 @@ def test_a_recognised_object_replaces_those_that_it_excludes() -> None:
 
 @pytest.mark.parametrize("recognised", [{}, {"cat": 0.9}, {"owl": 0.9}])
 def test_the_best_caption_does_not_depend_on_how_many_are_asked_for(recognised: dict[str, float]) -> None:
-    lists = [captions(replace(OPTIONS, num_captions=count), **recognised) for count in (1, 2, 3, 6)]
+    lists = [captions(replace(OPTIONS, num_captions=count), keep_score, **recognised) for count in (1, 2, 3, 6)]
     assert len({found[0] for found in lists}) == 1
     assert all(len(set(found)) == len(found) for found in lists)
     assert len(lists[-1]) > 2

@@ -183,7 +183,7 @@ export class Card {
     next.focus();
   }
 
-  /** List all captions, each with the score by which they are ranked. */
+  /** List all captions, each with the mean probability of its words. */
   showAlternatives() {
     if (this.captions.length < 2) return;
     this.find(".others").replaceChildren(
