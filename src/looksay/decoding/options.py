@@ -41,7 +41,7 @@ class DecodingOptions:
         0.7, "Exponent of the length that scores are divided by; larger values favour longer captions.", ge=0, le=2
     )
     confidence_weight: float = option(
-        1.0, "Weight of a caption's confidence when the captions that were found are ranked.", ge=0, le=100
+        0.5, "Weight of a caption's confidence when the captions that were found are ranked.", ge=0, le=100
     )
     no_repeat_ngram_size: int = option(0, "Block repeated n-grams of this size; 0 allows them.", ge=0)
     no_repeat_words: bool = option(False, "Block repeated words, except function words (English).")

@@ -26,7 +26,7 @@ from looksay.training import vocabulary_expansion
 
 THRESHOLDS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
-MARGINS = (0.1, 0.2, 0.3, 0.5, 100.0)
+MARGINS = (0.1, 0.2, 0.3, 0.5)
 
 _MAX_IMAGES = 3000  # of a split
 _LEAST_ODDS = math.log(0.005 / 0.995)  # images where a concept is less probable do not count for its bias

@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from looksay.captioner import DETECTED_WORDS, Captioner
 from looksay.data import Record
 from looksay.data.records import by_source
-from looksay.decoding.options import DecodingOptions
 from looksay.evaluation.evaluate import readable_batches
 from looksay.export import logistic_regression
-from looksay.metrics import Scorer
+from looksay.metrics.word_precision import WordPrecision
 from looksay.tagging.confidence import FEATURES, ConfidenceModel
+from looksay.text.tokenizer import tokenize
 
-RIGHT = 0.6
-"""CIDEr-D from which a caption counts as right: two thirds of human captions reach it against the others."""
+RIGHT = 2 / 3
+"""Word precision from which a caption counts as right; of the shipped model's, as many reach it as graders accept."""
 
 CONFIDENCES = (0.0, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 
@@ -38,26 +38,22 @@ class Point(NamedTuple):
 
 
 class _Captions(NamedTuple):
-    """Captions, their features, and whether they are right: their CIDEr-D is at least `RIGHT`."""
+    """Captions, their features, and whether they are right: their word precision is at least `RIGHT`."""
 
     features: NDArray[np.float64]  # (captions, features)
     right: NDArray[np.bool_]
 
 
 def fit(captioner: Captioner, words: Sequence[str], val: Sequence[Record]) -> ConfidenceModel:
-    """Fit a confidence model to a captioner's captions of the val split; `words` are those of the detector.
-
-    These are the captions of all beams, because the confidence also ranks them.
-    """
+    """Fit a confidence model to a captioner's best captions of the val split; `words` are those of the detector."""
     blank = ConfidenceModel(tuple(words), (0.0,) * len(FEATURES), 0.0)
-    options = captioner.bundle.spec.decoding
-    weights, bias = _fitted(*_captions(captioner, blank, val, replace(options, num_captions=options.num_beams)))
+    weights, bias = _fitted(*_captions(captioner, blank, val))
     return replace(blank, weights=tuple(weights), bias=bias)
 
 
 def measure(captioner: Captioner, trust: ConfidenceModel, val: Sequence[Record]) -> list[Point]:
     """Return what the confidence of a captioner's best captions of the val split is worth."""
-    features, right = _captions(captioner, trust, val, captioner.bundle.spec.decoding)
+    features, right = _captions(captioner, trust, val)
     values = 1 / (1 + np.exp(-(features @ trust.weights + trust.bias)))
     curve = [
         Point(least, float(is_used.mean()), float(right[is_used].mean()))
@@ -70,20 +66,18 @@ def measure(captioner: Captioner, trust: ConfidenceModel, val: Sequence[Record])
     return curve
 
 
-def _captions(
-    captioner: Captioner, trust: ConfidenceModel, val: Sequence[Record], options: DecodingOptions
-) -> _Captions:
-    vocabulary = captioner.bundle.vocabulary
+def _captions(captioner: Captioner, trust: ConfidenceModel, val: Sequence[Record]) -> _Captions:
+    """Return the best captions of images that can be read."""
+    options, vocabulary = captioner.bundle.spec.decoding, captioner.bundle.vocabulary
     features, captions, records = [], [], []
     for prepared, readable in readable_batches(captioner, val):
         state = captioner.encode(prepared)
-        for image, hypotheses in enumerate(captioner.decode(state, options)):
-            for one in hypotheses:
-                tokens = vocabulary.to_tokens(one.tokens)
-                features.append(trust.features(tokens, one.log_prob, state.memory[DETECTED_WORDS][image]))
-                captions.append(vocabulary.decode(one.tokens))
-                records.append(readable[image])
-    return _Captions(np.array(features), np.array(_cider(records, captions)) >= RIGHT)
+        for image, (best, *_) in enumerate(captioner.decode(state, options)):
+            tokens = vocabulary.to_tokens(best.tokens)
+            features.append(trust.features(tokens, best.log_prob, state.memory[DETECTED_WORDS][image]))
+            captions.append(vocabulary.decode(best.tokens))
+        records += readable
+    return _Captions(np.array(features), _word_precision(records, captions) >= RIGHT)
 
 
 def _fitted(features: NDArray[np.float64], labels: NDArray[np.bool_]) -> tuple[list[float], float]:
@@ -97,10 +91,10 @@ def _fitted(features: NDArray[np.float64], labels: NDArray[np.bool_]) -> tuple[l
     return [round(float(weight), 5) for weight in weights], round(float(bias - weights @ mean), 5)
 
 
-def _cider(records: Sequence[Record], captions: Sequence[str]) -> list[float]:
-    """Return the CIDEr-D of each caption among those of its data set."""
-    scores = np.zeros(len(captions))
+def _word_precision(records: Sequence[Record], captions: Sequence[str]) -> NDArray[np.float64]:
+    """Return the word precision of each caption; the rarity of words is that in its data set."""
+    precisions = np.zeros(len(captions))
     for rows in by_source(records).values():
-        scorer = Scorer([records[row].references for row in rows])
-        scores[rows] = scorer.image_scores([captions[row] for row in rows])["CIDEr-D"]
-    return scores.tolist()
+        references = [[tokenize(text) for text in records[row].references] for row in rows]
+        precisions[rows] = WordPrecision(references).image_scores([tokenize(captions[row]) for row in rows])
+    return precisions
