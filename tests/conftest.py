@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -47,6 +48,13 @@ def flickr8k() -> Path:
 def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test touches the user's cache."""
     monkeypatch.setenv("LOOKSAY_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture(autouse=True)
+def _same_random_numbers() -> None:
+    """A test has the same random numbers alone and after others."""
+    if torch := sys.modules.get("torch"):
+        torch.manual_seed(0)
 
 
 def write_flickr8k(folder: Path) -> Path:

@@ -15,7 +15,7 @@ from looksay.training.trainer import MovingAverage, freed_memory_kept
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries are left as they are")
-def test_the_tensors_of_a_step_do_not_wait_for_new_pages_of_the_system() -> None:
+def test_a_step_reuses_the_memory_of_the_last_one_which_is_given_back_at_the_end() -> None:
     import resource  # not on Windows
 
     def new_pages(steps: int) -> int:
@@ -24,12 +24,15 @@ def test_the_tensors_of_a_step_do_not_wait_for_new_pages_of_the_system() -> None
             torch.ones(48 << 20, dtype=torch.uint8)
         return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
-    before = new_pages(8)
+    def resident() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+    returned = new_pages(8)
     with freed_memory_kept():
-        new_pages(1)
-        during = new_pages(8)
-    assert during < before / 8
-    assert new_pages(8) > before / 2
+        new_pages(8)
+        assert new_pages(8) < returned / 2
+        before = resident()
+    assert resident() < before - (40 << 20)
 
 
 def test_the_decay_warms_up_after_a_random_initialisation() -> None:
