@@ -52,7 +52,7 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def _same_random_numbers() -> None:
-    """A test has the same random numbers alone and after others."""
+    """Tests of modules that import torch have the same random numbers alone and after others."""
     if torch := sys.modules.get("torch"):
         torch.manual_seed(0)
 

@@ -175,6 +175,33 @@ def test_the_gallery_shows_the_captions_of_the_shipped_model() -> None:
         assert str(caption) != text or abs(100 * (caption.confidence or 0) - int(percent)) < 5
 
 
+def test_the_gallery_counts_its_wrong_captions() -> None:
+    text = (ROOT / "docs" / "gallery.md").read_text(encoding="utf-8")
+    rows = [(int(percent) > 30, verdict) for percent, verdict in re.findall(r"\| (\d+) % \| (\w+)", text)]
+    sentence = re.search(
+        r"Of the (\w+) captions above 30 %, (\w+) (?:is|are) wrong; of the (\w+) below it, (\w+)", text
+    )
+    assert sentence
+    numbers = (
+        "none",
+        "one",
+        "two",
+        "three",
+        "four",
+        "five",
+        "six",
+        "seven",
+        "eight",
+        "nine",
+        "ten",
+        "eleven",
+        "twelve",
+    )
+    above, below = ([verdict for is_above, verdict in rows if is_above == kind] for kind in (True, False))
+    counts = (len(above), above.count("wrong"), len(below), below.count("wrong"))
+    assert sentence.groups() == tuple(numbers[count] for count in counts)
+
+
 @pytest.mark.parametrize("page", parameters(PAGES))
 def test_links_resolve(page: Path) -> None:
     for target in re.findall(r"(?:\]\(|src=\")(?!https?:)([^)#\"]+)", page.read_text(encoding="utf-8")):

@@ -41,8 +41,8 @@ Prepared = tuple[NDArray[np.float32], ...]
 class Captioner:
     """Generates captions of images; `looksay.load` opens one by name and describes the parameters.
 
-    Of an ensemble, the mean of all probabilities is decoded. The decoding options, tags and attention are those of the
-    first model.
+    Of an ensemble, the mean of all probabilities is decoded. The decoding options, tags, confidence and attention are
+    those of the first model.
     """
 
     def __init__(self, bundle: Bundle, *others: Bundle, threads: int | None = None, device: Device = "cpu") -> None:

@@ -133,6 +133,11 @@ def test_groups_without_a_penalty_are_separate_beam_searches(seed: int) -> None:
     assert decode(table, grouped) == decode(table, alone)
 
 
+def test_more_captions_than_groups_can_have_beams_are_as_many_as_there_are() -> None:
+    options = DecodingOptions(num_beams=60, num_beam_groups=60, num_captions=61, max_length=3)
+    assert 1 <= len(decode(random_table(0), options)[0]) <= 60
+
+
 def test_a_larger_diversity_penalty_gives_more_different_captions() -> None:
     def first_tokens(penalty: float) -> int:
         options = DecodingOptions(

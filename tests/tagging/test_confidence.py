@@ -54,14 +54,15 @@ def test_a_model_without_confidence_says_so(small_bundle: Path) -> None:
 def test_of_the_captions_that_were_found_the_more_trusted_ones_come_first() -> None:
     captioner, changed = looksay.load(), 0
     for photo in sorted(EXAMPLES.glob("*.jpg")):
-        ranked, probable, trusted = (
-            captioner(photo, num_captions=3, tags=False, confidence_weight=weight) for weight in (0.5, 0.0, 100.0)
-        )
-        scores = [one.log_prob / (len(one.tokens) + 1) + _confidence(one) / 2 for one in ranked]
-        assert scores == sorted(scores, reverse=True)
-        assert {one.text for one in ranked} == {one.text for one in probable} == {one.text for one in trusted}
-        assert list(map(_confidence, trusted)) == sorted(map(_confidence, ranked), reverse=True)
-        changed += trusted != probable
+        by_weight = {
+            weight: captioner(photo, num_captions=3, tags=False, confidence_weight=weight) for weight in (0.0, 0.5, 9.0)
+        }
+        for weight, captions in by_weight.items():
+            scores = [one.log_prob / (len(one.tokens) + 1) + weight * _confidence(one) for one in captions]
+            assert scores == sorted(scores, reverse=True)
+            assert {one.text for one in captions} == {one.text for one in by_weight[0.0]}
+        assert captioner(photo, tags=False) == by_weight[0.5][0]
+        changed += by_weight[9.0] != by_weight[0.0]
     assert changed
 
 

@@ -124,6 +124,20 @@ def test_a_teacher_with_another_vocabulary_teaches_the_words_that_both_have(
             assert of_other[best] == pytest.approx(of_same[best] / total, rel=0.05)
 
 
+def test_a_word_that_no_teacher_knows_is_its_own_soft_target(
+    student: CaptionDataset, recipe: Recipe, small_run: Path
+) -> None:
+    targets = student.captions[0][0]
+    tokens = list(student.vocabulary.tokens)
+    tokens[targets[2]] = "giraffe"
+    student.vocabulary = Vocabulary(tuple(tokens))
+    words, probabilities = SoftTargets([str(small_run)], student, recipe)(0, 0)
+    for place, target in enumerate(targets):
+        likely = set(words[place][probabilities[place] > 0].tolist())
+        assert (likely == {target}) == (target == targets[2])
+        assert probabilities[place].sum() == pytest.approx(1)
+
+
 def test_a_teacher_of_other_captions_or_without_an_epoch_is_refused(
     student: CaptionDataset, recipe: Recipe, small_run: Path, tmp_path: Path
 ) -> None:
@@ -131,7 +145,7 @@ def test_a_teacher_of_other_captions_or_without_an_epoch_is_refused(
         SoftTargets([str(tmp_path)], student, recipe)
     count = len(student.vocabulary)
     student.vocabulary = Vocabulary((*student.vocabulary.tokens[:3], *(f"word{index}" for index in range(count))))
-    with pytest.raises(RecipeError, match=f"has 3 of this recipe's {count + 3} words"):
+    with pytest.raises(RecipeError, match=f"has 0 of this recipe's {count} words"):
         SoftTargets([str(small_run)], student, recipe)
 
 

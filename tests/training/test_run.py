@@ -41,7 +41,7 @@ def test_a_run_leaves_metrics_curves_samples_and_its_own_recipe(small_run: Path)
     assert [row["epoch"] for row in rows] == list(range(1, 9))
     assert rows[-1]["train_loss"] < 0.2 * rows[0]["train_loss"]
     assert rows[-1]["val_CIDEr-D"] > 5
-    assert rows[-1]["val_word_precision"] == 100 > rows[0]["val_word_precision"]
+    assert rows[-1]["val_word_precision"] > 0.95 > rows[0]["val_word_precision"]
     assert rows[-1]["val_distinct_words"] > rows[0]["val_distinct_words"]
     assert rows[-1]["val_mean_length"] > 5
     with Image.open(small_run / "curves.png") as curves:

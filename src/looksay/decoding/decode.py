@@ -24,13 +24,16 @@ def decode(
     """Decode captions of a batch of images: for each, at most ``options.num_captions``, the best first.
 
     The state has one row for each image; `processors` are applied besides those of the options. A search ranks the
-    captions of all its beams after `rescore`. More captions than beams take a second, wider search: the best caption
-    does not depend on their number. Raises an `OptionError` if the prefix or force_words cannot be part of a caption.
+    captions of all its beams by the scores that `rescore` gives; sampled captions are ranked by their probability. More
+    captions than beams take a second, wider search: the best caption does not depend on their number. Raises an
+    `OptionError` if the prefix or force_words cannot be part of a caption.
     """
     if options.temperature:
         return _candidates(step, state, options, vocabulary, processors)
     if options.num_captions > options.num_beams:
-        searches = replace(options, num_captions=1), replace(options, num_beams=wider_beams(options))
+        beams = wider_beams(options)
+        wider = replace(options, num_beams=beams, num_captions=min(beams, options.num_captions))
+        searches = replace(options, num_captions=1), wider
         best, more = (decode(step, state, search, vocabulary, processors, rescore) for search in searches)
         return [first_of(one, others, options.num_captions) for (one, *_), others in zip(best, more, strict=True)]
     candidates = _candidates(step, state, replace(options, num_captions=options.num_beams), vocabulary, processors)

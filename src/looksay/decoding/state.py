@@ -73,7 +73,9 @@ class Hypothesis:
 
     tokens: tuple[int, ...]  # ids, without <start> and <end>
     log_prob: float  # natural log of the probability of the tokens and <end>
-    score: float  # log_prob / (len(tokens) + 1) ** length_penalty, by which captions are ranked
+    score: (
+        float  # by which captions are ranked: log_prob / (len(tokens) + 1) ** length_penalty, or what `Rescore` gives
+    )
 
 
 def finish(tokens: Sequence[int], log_prob: float, options: DecodingOptions) -> Hypothesis:
@@ -87,7 +89,7 @@ Rescore = Callable[[int, Hypothesis], Hypothesis]
 
 
 def keep_score(_: int, hypothesis: Hypothesis) -> Hypothesis:
-    """Rank captions by their probability."""
+    """Return a caption as it is: ranked by its probability."""
     return hypothesis
 
 

@@ -20,7 +20,7 @@ from looksay.tagging.confidence import FEATURES, ConfidenceModel
 from looksay.text.tokenizer import tokenize
 
 RIGHT = 2 / 3
-"""Word precision from which a caption counts as right; of the shipped model's, as many reach it as graders accept."""
+"""Word precision from which a caption counts as right: as many of the shipped model's captions as graders accept."""
 
 CONFIDENCES = (0.0, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 
@@ -45,14 +45,17 @@ class _Captions(NamedTuple):
 
 
 def fit(captioner: Captioner, words: Sequence[str], val: Sequence[Record]) -> ConfidenceModel:
-    """Fit a confidence model to a captioner's best captions of the val split; `words` are those of the detector."""
+    """Fit a confidence model to a captioner's best captions of the val split; `words` are those of the detector.
+
+    `captioner` has no confidence and no tags yet: these are its most probable captions.
+    """
     blank = ConfidenceModel(tuple(words), (0.0,) * len(FEATURES), 0.0)
     weights, bias = _fitted(*_captions(captioner, blank, val))
     return replace(blank, weights=tuple(weights), bias=bias)
 
 
 def measure(captioner: Captioner, trust: ConfidenceModel, val: Sequence[Record]) -> list[Point]:
-    """Return what the confidence of a captioner's best captions of the val split is worth."""
+    """Return what a captioner's confidence, `trust`, is worth for its best captions of the val split."""
     features, right = _captions(captioner, trust, val)
     values = 1 / (1 + np.exp(-(features @ trust.weights + trust.bias)))
     curve = [

@@ -10,7 +10,7 @@ import jinja2
 
 import looksay
 from looksay.evaluation import Evaluation
-from looksay.export.confidence import Point
+from looksay.export.confidence import RIGHT, Point
 from looksay.tagging.concepts import ConceptTable
 from looksay.training.recipe import Recipe
 from looksay.training.run_loader import Phase
@@ -52,6 +52,7 @@ def render(
         examples=list(_examples(evaluations, recipe.model.examples)),
         concepts=concepts,
         curve=curve,
+        right=RIGHT,
         phases=phases,
         recipe_text=_recipe_text,
     )

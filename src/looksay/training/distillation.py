@@ -14,7 +14,7 @@ from torch import Tensor
 
 from looksay.data.memmap_store import new_rows, progress, write_once
 from looksay.errors import DataError, RecipeError
-from looksay.text.vocabulary import Vocabulary
+from looksay.text.vocabulary import SPECIAL, Vocabulary
 from looksay.training import run_loader
 from looksay.training.caption_dataset import Batch, CaptionDataset, caption_dataset
 from looksay.training.checkpoint import BEST
@@ -32,8 +32,8 @@ class SoftTargets:
 
     They are computed once, without augmentation, into a memory-mapped file in the folder of the image cache. Its name
     is a hash of the teachers' weights and of the captions. `teachers` are folders of runs that can read the student's
-    images; `recipe` is the student's. A teacher with another vocabulary teaches the words that both have: its ``<unk>``
-    stands for other words than the student's and is left out.
+    images; `recipe` is the student's. A teacher with another vocabulary teaches the words that both have; its ``<unk>``
+    stands for other words than the student's and is left out. A word that no teacher knows is its own soft target.
 
     Raises
     ------
@@ -47,11 +47,12 @@ class SoftTargets:
         runs = [run_loader.load(Path(teacher)) for teacher in teachers]
         key.update(repr(student.vocabulary.tokens).encode())
         for run in runs:
-            known = len(set(student.vocabulary.tokens).intersection(run.vocabulary.tokens))
-            if known < len(student.vocabulary) / 2:
+            words = set(student.vocabulary.tokens).difference(SPECIAL)
+            known = len(words.intersection(run.vocabulary.tokens))
+            if known < len(words) / 2:
                 raise RecipeError(
-                    f"distillation.teachers: {run.folder} has {known} of this recipe's {len(student.vocabulary)} "
-                    "words: train it on captions of the same kind"
+                    f"distillation.teachers: {run.folder} has {known} of this recipe's {len(words)} words: train it on "
+                    "captions of the same kind"
                 )
             key.update((run.folder / BEST).read_bytes())
         lengths = [[len(caption) for caption in captions] for captions in student.captions]
@@ -91,11 +92,14 @@ def _write(file: Path, slices: list[list[slice]], runs: Sequence[Run], student: 
             indices = range(first, min(first + _BATCH_SIZE, len(student)))
             captions = max(len(student.captions[index]) for index in indices)
             batches = [dataset.batch(indices, captions) for dataset in datasets]  # all in the same order
-            probabilities = [
-                _of_student(_probabilities(run, batch), run.vocabulary, student.vocabulary)
-                for run, batch in zip(runs, batches, strict=True)
-            ]
-            best = torch.stack(probabilities).mean(dim=0).topk(top)
+            words = [word for image, caption in batches[0].rows for word in student.captions[image][caption]]
+            targets = torch.tensor(words, device=_device())
+            sums = torch.zeros(len(words), len(student.vocabulary), device=_device())
+            for run, batch in zip(runs, batches, strict=True):
+                sums += _of_student(_probabilities(run, batch), run.vocabulary, student.vocabulary, targets)
+            unknown = (sums.sum(dim=1) == 0).nonzero().squeeze(1)
+            sums[unknown, targets[unknown]] = 1.0
+            best = (sums / sums.sum(dim=1, keepdim=True)).topk(top)
             places = np.concatenate([np.r_[slices[image][caption]] for image, caption in batches[0].rows])
             rows["words"][places, :top] = best.indices.cpu().numpy()
             rows["probabilities"][places, :top] = best.values.cpu().numpy()
@@ -118,17 +122,19 @@ def _teacher_data(run: Run, student: CaptionDataset, recipe: Recipe) -> CaptionD
 
 def _probabilities(run: Run, batch: Batch) -> Tensor:
     """Return a teacher's probabilities at each word of a batch: (words, vocab)."""
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model, batch = run.model.to(device), batch.to(device)
+    model, batch = run.model.to(_device()), batch.to(_device())
     bf16 = precision(run.recipe.training.precision) == "bf16-mixed"
-    with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+    with torch.autocast(_device().type, torch.bfloat16, enabled=bf16):
         outputs, _ = model.decoder(model.encode(batch.images)[0], batch.tokens, active=batch.active)
         logits: Tensor = model.decoder.output_head(batch.words_of(outputs))
     return logits.float().softmax(dim=-1)
 
 
-def _of_student(probabilities: Tensor, teacher: Vocabulary, student: Vocabulary) -> Tensor:
-    """Return probabilities (words, teacher's vocab) for the words of the student: (words, student's vocab)."""
+def _of_student(probabilities: Tensor, teacher: Vocabulary, student: Vocabulary, targets: Tensor) -> Tensor:
+    """Return probabilities (words, teacher's vocab) for the words of the student: (words, student's vocab).
+
+    They are 0 where the teacher does not know the target (words,), a token of the student.
+    """
     if teacher == student:
         return probabilities
     ids = {token: index for index, token in enumerate(teacher.tokens)}
@@ -137,4 +143,9 @@ def _of_student(probabilities: Tensor, teacher: Vocabulary, student: Vocabulary)
     columns, columns_of_teacher = torch.tensor(known, device=probabilities.device).T
     shared = probabilities.new_zeros(len(probabilities), len(student))
     shared[:, columns] = probabilities[:, columns_of_teacher]
-    return shared
+    return shared * torch.isin(targets, columns)[:, None]
+
+
+def _device() -> torch.device:
+    """Return the device on which soft targets are computed."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import statistics
 import time
 from collections.abc import Sequence
 from functools import cached_property
+from itertools import chain
 from typing import TYPE_CHECKING, Any, cast
 
 import lightning
@@ -19,6 +21,7 @@ from looksay.data.records import by_source
 from looksay.errors import RunError
 from looksay.metrics import Scorer
 from looksay.metrics.diversity import diversity, weaknesses
+from looksay.metrics.word_precision import WordPrecision
 from looksay.models.caption_model import CaptionModel
 from looksay.models.decoder import PADDING
 from looksay.text.vocabulary import Vocabulary
@@ -36,8 +39,6 @@ MONITOR = "val_CIDEr-D"
 """The metric that selects the best checkpoint, of decoded captions; of several val sets, their mean."""
 
 _SAMPLES = 24
-_MEASURES = {"mean_length": "mean length", "distinct_words": "distinct words", "word_precision": "word precision %"}
-"""What is logged of the form of val captions, and its name in `looksay.metrics.diversity`."""
 
 log = logging.getLogger(__name__)
 
@@ -67,13 +68,13 @@ class CaptionModule(lightning.LightningModule):
         return [round(index) for index in np.linspace(0, count - 1, min(_SAMPLES, count)).tolist()]
 
     @cached_property
-    def _scorers(self) -> dict[str, tuple[list[int], Scorer]]:
-        """The indices of the val images of each data set, and the scorer of their captions."""
-        records = self.data.val_data.records
-        return {
-            name: (indices, Scorer([records[index].references for index in indices]))
-            for name, indices in by_source(records).items()
-        }
+    def _scorers(self) -> dict[str, tuple[list[int], Scorer, WordPrecision]]:
+        """The indices of the val images of each data set, and what scores their captions."""
+        records, scorers = self.data.val_data.records, {}
+        for name, indices in by_source(records).items():
+            scorer = Scorer([records[index].references for index in indices])
+            scorers[name] = indices, scorer, WordPrecision(scorer.references)
+        return scorers
 
     @cached_property
     def _reward(self) -> Reward:
@@ -152,11 +153,13 @@ class CaptionModule(lightning.LightningModule):
     def _scores(self) -> dict[str, float]:
         """Score and measure the captions; of a mixture, return the mean over its data sets, and each set's by name."""
         by_set = {}
-        for name, (indices, scorer) in self._scorers.items():
+        for name, (indices, scorer, precision) in self._scorers.items():
             captions = [self.captions[index] for index in indices]
-            measures = diversity([caption.tokens for caption in captions], scorer.references)
+            words = [caption.tokens for caption in captions]
             by_set[name] = scorer.scores([caption.text for caption in captions]) | {
-                key: measures[measure] for key, measure in _MEASURES.items() if measure in measures
+                "mean_length": statistics.fmean(map(len, words)),
+                "distinct_words": float(len(set(chain.from_iterable(words)))),
+                "word_precision": statistics.fmean(precision.image_scores(words)),
             }
         metrics = next(iter(by_set.values()))
         scores = {metric: sum(own[metric] for own in by_set.values()) / len(by_set) for metric in metrics}

@@ -234,7 +234,7 @@ class DistillationOptions:
     """
 
     teachers: tuple[str, ...] = key(
-        (), "Runs; the mean of their probabilities, of the words that they have, is the soft target."
+        (), "Runs whose mean probabilities are the soft targets, of the words that both vocabularies have."
     )
     weight: float = key(0.5, "Weight of the soft targets in the cross-entropy.", ge=0, le=1)
 

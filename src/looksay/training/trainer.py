@@ -29,7 +29,14 @@ from looksay.training.sections import TrainingOptions
 log = logging.getLogger(__name__)
 
 _TIMEOUT = timedelta(minutes=30)  # of a process that waits for another one
-_MALLOPT_TRIM_THRESHOLD, _MALLOPT_TOP_PAD, _MALLOPT_MMAP_MAX = -1, -2, -4  # of glibc's <malloc.h>
+# Of glibc's <malloc.h>: a parameter, its value in training and its value afterwards. These are the defaults; of
+# thresholds, those that malloc adapts to after a large tensor.
+_MALLOC = (
+    (-4, 0, 1 << 16),  # M_MMAP_MAX
+    (-1, -1, 64 << 20),  # M_TRIM_THRESHOLD
+    (-2, 256 << 20, 1 << 17),  # M_TOP_PAD
+    (-3, 32 << 20, 32 << 20),  # M_MMAP_THRESHOLD
+)
 _EXPECTED_WARNINGS = (
     "does not have many workers",  # batches come from memory-mapped files
     "in eval mode at the start of training",  # BatchNorm keeps its statistics; a frozen encoder stays in eval mode
@@ -54,21 +61,20 @@ def freed_memory_kept() -> Iterator[None]:
     """Let glibc's malloc keep the memory of freed tensors for the next ones, and give it back at the end.
 
     By default malloc asks the system for each large tensor and returns it at once. The system then fills every page
-    with zeros again, which took a quarter of a training step on the CPU. Other C libraries are left as they are.
+    with zeros again, which took a quarter of a training step on the CPU. Other C libraries, and settings of the user's
+    in ``MALLOC_*`` variables, are left as they are.
     """
     libc = ctypes.CDLL(None) if sys.platform == "linux" else None
-    if libc is None or not hasattr(libc, "mallopt"):
+    if libc is None or not hasattr(libc, "mallopt") or any(name.startswith("MALLOC_") for name in os.environ):
         yield
         return
-    libc.mallopt(_MALLOPT_MMAP_MAX, 0)
-    libc.mallopt(_MALLOPT_TRIM_THRESHOLD, -1)
-    libc.mallopt(_MALLOPT_TOP_PAD, 1 << 28)
+    for parameter, value, _ in _MALLOC:
+        libc.mallopt(parameter, value)
     try:
         yield
     finally:
-        libc.mallopt(_MALLOPT_MMAP_MAX, 1 << 16)  # the defaults
-        libc.mallopt(_MALLOPT_TRIM_THRESHOLD, 1 << 17)
-        libc.mallopt(_MALLOPT_TOP_PAD, 1 << 17)
+        for parameter, _, value in _MALLOC:
+            libc.mallopt(parameter, value)
         libc.malloc_trim(0)
 
 

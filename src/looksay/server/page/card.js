@@ -220,7 +220,7 @@ export class Card {
   }
 }
 
-/** The score that ranks captions, as a probability: with a length penalty of 1, the geometric mean over all tokens. */
+/** The score of a caption without its confidence, as a probability: with a length penalty of 1, the geometric mean over all tokens. */
 function score({ tokens, log_prob }, lengthPenalty) {
   return Math.exp(log_prob / (tokens.length + 1) ** lengthPenalty);
 }
