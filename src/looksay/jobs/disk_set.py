@@ -12,7 +12,8 @@ class DiskSet:
     """A set of names in a temporary SQLite file, so that its memory is constant."""
 
     def __init__(self, names: Iterable[str | os.PathLike[str]] = ()) -> None:
-        self._table = sqlite3.connect("")  # SQLite deletes a database without a name when it is closed
+        # SQLite deletes a database without a name when it is closed, perhaps by a thread that collects garbage.
+        self._table = sqlite3.connect("", check_same_thread=False)
         self._table.execute("CREATE TABLE names (name BLOB PRIMARY KEY) WITHOUT ROWID")
         for name in names:
             self.add(name)

@@ -21,7 +21,6 @@ from looksay.data.records import by_source
 from looksay.errors import RunError
 from looksay.metrics import Scorer
 from looksay.metrics.diversity import diversity, weaknesses
-from looksay.metrics.word_precision import WordPrecision
 from looksay.models.caption_model import CaptionModel
 from looksay.models.decoder import PADDING
 from looksay.text.vocabulary import Vocabulary
@@ -32,6 +31,7 @@ from looksay.training.recipe import Recipe
 from looksay.types import Caption
 
 if TYPE_CHECKING:
+    from looksay.metrics.word_precision import WordPrecision
     from looksay.models.word_detector import WordDetector
     from looksay.training.scst import Reward
 
@@ -70,6 +70,8 @@ class CaptionModule(lightning.LightningModule):
     @cached_property
     def _scorers(self) -> dict[str, tuple[list[int], Scorer, WordPrecision]]:
         """The indices of the val images of each data set, and what scores their captions."""
+        from looksay.metrics.word_precision import WordPrecision
+
         records, scorers = self.data.val_data.records, {}
         for name, indices in by_source(records).items():
             scorer = Scorer([records[index].references for index in indices])
