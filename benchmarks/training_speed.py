@@ -200,7 +200,7 @@ def main() -> None:
         flop = 3 * counter.get_total_flops()  # forward, and backward to the inputs and to the weights
         with freed_memory_kept():
             tuned_seconds = step_seconds(tuned.loss, tuned.model)
-        print_row(what="the same, seconds when freed memory is kept and returned", kept=tuned_seconds,
+        print_row(what="a step that fine-tunes the encoder, seconds", kept=tuned_seconds,
                   returned=returned_seconds, ratio=returned_seconds / tuned_seconds)  # fmt: skip
         rate, dense = flop / (tuned_seconds - seconds) / 1e9, convolution_rate() / 1e9
         print_row(what="the encoder is fine-tuned, GFLOP per second", looksay=rate, dense_convolution=dense,

@@ -182,21 +182,7 @@ def test_the_gallery_counts_its_wrong_captions() -> None:
         r"Of the (\w+) captions above 30 %, (\w+) (?:is|are) wrong; of the (\w+) below it, (\w+)", text
     )
     assert sentence
-    numbers = (
-        "none",
-        "one",
-        "two",
-        "three",
-        "four",
-        "five",
-        "six",
-        "seven",
-        "eight",
-        "nine",
-        "ten",
-        "eleven",
-        "twelve",
-    )
+    numbers = "none one two three four five six seven eight nine ten eleven twelve".split()
     above, below = ([verdict for is_above, verdict in rows if is_above == kind] for kind in (True, False))
     counts = (len(above), above.count("wrong"), len(below), below.count("wrong"))
     assert sentence.groups() == tuple(numbers[count] for count in counts)

@@ -73,9 +73,7 @@ class Hypothesis:
 
     tokens: tuple[int, ...]  # ids, without <start> and <end>
     log_prob: float  # natural log of the probability of the tokens and <end>
-    score: (
-        float  # by which captions are ranked: log_prob / (len(tokens) + 1) ** length_penalty, or what `Rescore` gives
-    )
+    score: float  # to rank captions: log_prob / (len(tokens) + 1) ** length_penalty, or what `Rescore` gives
 
 
 def finish(tokens: Sequence[int], log_prob: float, options: DecodingOptions) -> Hypothesis:

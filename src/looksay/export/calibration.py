@@ -140,12 +140,8 @@ def _tuned(captioner: Captioner, table: ConceptTable, val: Sequence[Record]) -> 
         own = replace(table, threshold=threshold)
         for (state, _), hypotheses, rescore in zip(batches, captions, rescores, strict=True):
             probabilities = table.class_probabilities(state.memory[CLASS_SCORES])
-            yield from (
-                first
-                for first, *_ in add_mentions(
-                    captioner.step, state, options, vocabulary, own, probabilities, hypotheses, rescore
-                )
-            )
+            mentions = add_mentions(captioner.step, state, options, vocabulary, own, probabilities, hypotheses, rescore)
+            yield from (first for first, *_ in mentions)
 
     plain = [first for hypotheses in captions for first, *_ in hypotheses]
     means: dict[tuple[float, float], float] = {}
